@@ -1,0 +1,1 @@
+"""The node: DICOM in, DIB-MG, results back to the PACS. For research use only."""

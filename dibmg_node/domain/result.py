@@ -1,0 +1,150 @@
+"""What DIB-MG found in an exam, and the DICOM instances that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from dibmg_node.domain.image import Heatmap, Point
+from dibmg_node.domain.study import Laterality, ViewKey
+
+class ResultKind(StrEnum):
+    """Kinds of result that a destination may ask for."""
+
+    CAD_SR = "cad-sr"
+    MEASUREMENT_SR = "measurement-sr"
+    OVERLAY = "overlay"
+    PRESENTATION = "presentation"
+
+
+class FindingCode(StrEnum):
+    """What a finding is called in the CAD SR (CID 6014)."""
+
+    DENSITY = "density"
+    SELECTED_REGION = "selected-region"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Platt scaling from a score to a probability of cancer: 1 / (1 + exp(-(slope * logit(score) + offset))).
+
+    Fitted on a data set that `source` names; from this alone the node may speak of a probability.
+    """
+
+    slope: float
+    offset: float
+    source: str
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """The threshold in use, with what it was chosen for.
+
+    Attributes:
+        threshold: Score (0..1) at and above which a finding is marked.
+        sensitivity: Expected fraction 0..1, None where it was not measured.
+        specificity: Expected fraction 0..1, None where it was not measured.
+        version: Changes whenever any number in the file of operating points changes.
+        chosen_on: The data that it was chosen on, in words.
+    """
+
+    name: str
+    threshold: float
+    version: str
+    sensitivity: float | None = None
+    specificity: float | None = None
+    chosen_on: str = ""
+    calibration: Calibration | None = None
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model made a result: enough to make it again.
+
+    Attributes:
+        name: Name of the weights' folder (`default`, `synthetic`, …).
+        version: Version in the weights' manifest.
+        sha256: SHA-256 of the weights of record (`.keras` file).
+        runtime: `openvino` or `tensorflow`.
+        precision: `f32` or `bf16`.
+        preprocessing_version: Version of the preprocessing that the weights were trained with.
+        input_size: Side of the square network input, pixels.
+        trained_on: One line for people: what the weights were trained on.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    runtime: str
+    precision: str
+    preprocessing_version: str
+    input_size: int
+    trained_on: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One suspicious region on one image.
+
+    Attributes:
+        number: 1, 2, … within the exam, by falling score.
+        score: Highest value of the heatmap inside the outline, 0..1.
+        center: Place of that highest value.
+        outline: Closed polygon (first point = last point), at least four points.
+    """
+
+    number: int
+    view: ViewKey
+    sop_uid: str
+    score: float
+    center: Point
+    outline: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """y_pred (0..1) of the exam, of each breast read, and of each view read."""
+
+    exam: float
+    breasts: Mapping[Laterality, float]
+    views: Mapping[ViewKey, float]
+
+
+@dataclass(frozen=True)
+class ExamResult:
+    """What one run of the model says about one exam.
+
+    Attributes:
+        notes: How images were prepared where the header left a choice (WINDOW_ESTIMATED …), by view.
+        heatmaps: DIB map on the grid of each image read.
+        seconds: Wall time of each step.
+    """
+
+    study_uid: str
+    model: ModelIdentity
+    operating_point: OperatingPoint
+    scores: Scores
+    findings: tuple[Finding, ...]
+    heatmaps: Mapping[ViewKey, Heatmap] = field(default_factory=dict, compare=False, repr=False)
+    notes: Mapping[ViewKey, tuple[str, ...]] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One DICOM instance that the node made.
+
+    Attributes:
+        variant: Tells apart results of one kind that destinations asked for differently (finding code).
+        laterality, view: The image that an overlay belongs to.
+    """
+
+    sop_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    kind: ResultKind
+    sha256: str
+    size: int
+    variant: str = ""
+    view: ViewKey | None = None

@@ -1,0 +1,77 @@
+"""The error family: each class tells the caller what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dibmg_node.domain.study import Exclusion
+
+
+class DibmgError(Exception):
+    """Anything that this program reports on purpose."""
+
+
+class ConfigError(DibmgError):
+    """The configuration cannot be used: stop before the first socket, exit code 2.
+
+    Attributes:
+        complaints: Every complaint, each starting with the path of its key.
+    """
+
+    def __init__(self, complaints: Sequence[str]) -> None:
+        self.complaints = tuple(complaints)
+        super().__init__("; ".join(self.complaints))
+
+
+class RejectedError(DibmgError):
+    """The input cannot be read by this model; never retried."""
+
+
+class InstanceRejectedError(RejectedError):
+    """An instance is answered with a failure status.
+
+    Attributes:
+        status: C-STORE status (PS3.4 B.2.3).
+        offending_element: Tag of the attribute at fault, where one is.
+    """
+
+    def __init__(self, status: int, comment: str, offending_element: int | None = None) -> None:
+        self.status = status
+        self.offending_element = offending_element
+        super().__init__(comment)
+
+
+class StudyExcludedError(RejectedError):
+    """A study is not read; it ends EXCLUDED with these reasons."""
+
+    def __init__(self, exclusions: Sequence[Exclusion]) -> None:
+        self.exclusions = tuple(exclusions)
+        super().__init__("; ".join(e.sentence for e in self.exclusions))
+
+
+class RetryableError(DibmgError):
+    """The same call may succeed later: back off and try again."""
+
+
+class PeerUnavailableError(RetryableError):
+    """No association, time-out, 0xA7xx, HTTP 408, 429 or 5xx."""
+
+
+class StorageFullError(RetryableError):
+    """No room; 0xA700 to the sender."""
+
+
+class PermanentError(DibmgError):
+    """Needs a person; shown red."""
+
+
+class PeerRefusedError(PermanentError):
+    """The peer answered, and the answer will not change by asking again."""
+
+
+class WeightsError(PermanentError):
+    """The weights' manifest and files disagree, or the weights are untrained."""
+
+
+class LedgerConflictError(DibmgError):
+    """Someone else was faster, or the study has moved on: drop the work."""
