@@ -1,0 +1,213 @@
+"""The header of one received instance: the checks at the door, and its facts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from io import BufferedIOBase, BytesIO
+from typing import IO, Final
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.multival import MultiValue
+
+from dibmg_node.dicom import facts
+from dibmg_node.dicom.facts import StoreStatus
+from dibmg_node.domain.study import ImageKind, Instance, Laterality, View, ViewModifier
+from dibmg_node.errors import InstanceRejectedError
+
+HEADER_LIMIT_BYTES: Final = 16 * 2**20
+"""A header longer than this before the pixels is not a mammogram's."""
+
+_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
+_STUDY_UID_TAG: Final = 0x0020000D
+_SOP_CLASS_TAG: Final = 0x00080016
+_SOP_UID_TAG: Final = 0x00080018
+_MARKED_IMAGE_TYPES: Final = frozenset({"CAD", "OVERLAY", "ANNOTATED"})
+
+
+def is_uid(text: str) -> bool:
+    """Whether text is a UID by the letter. Source: PS3.5 9.1."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+def read_header(file: IO[bytes] | BufferedIOBase | BytesIO) -> FileDataset:
+    """The attributes of a Part 10 file before its pixels.
+
+    Raises:
+        InstanceRejectedError: 0xC000, it is not a data set that can be parsed.
+    """
+    try:
+        header = dcmread(file, stop_before_pixels=True, defer_size=2**16)
+        if not header:
+            raise ValueError("no attribute in it")
+        return header
+    # pydicom tells a damaged file by any of a dozen exceptions, RecursionError for deep nesting
+    # among them; whichever it is, the sender's data set is what cannot be understood.
+    except Exception as error:
+        raise InstanceRejectedError(
+            StoreStatus.CANNOT_UNDERSTAND, f"data set cannot be parsed ({type(error).__name__})"
+        ) from error
+
+
+def read_instance(header: FileDataset, transfer_syntax_uid: str) -> Instance:
+    """Facts of one instance.
+
+    Missing mammography attributes are facts too (None, empty): such an image is safe with the node
+    and its study says later why it was not read.
+
+    Raises:
+        InstanceRejectedError: 0xA900, Study Instance UID, SOP Class UID or SOP Instance UID is missing or
+            not a UID.
+    """
+    for tag, name in (
+        (_STUDY_UID_TAG, "StudyInstanceUID"),
+        (_SOP_CLASS_TAG, "SOPClassUID"),
+        (_SOP_UID_TAG, "SOPInstanceUID"),
+    ):
+        if not is_uid(_text(header, name)):
+            found = "is not a UID" if _text(header, name) else "is missing"
+            raise InstanceRejectedError(StoreStatus.DATA_SET_MISMATCH, f"{name} {found}", tag)
+    sop_class_uid = _text(header, "SOPClassUID")
+    kind = facts.IMAGE_KINDS.get(sop_class_uid, ImageKind.OTHER)
+    return Instance(
+        sop_uid=_text(header, "SOPInstanceUID"),
+        sop_class_uid=sop_class_uid,
+        study_uid=_text(header, "StudyInstanceUID"),
+        series_uid=_text(header, "SeriesInstanceUID"),
+        transfer_syntax_uid=transfer_syntax_uid,
+        kind=kind,
+        modality=_text(header, "Modality"),
+        presentation_intent=_intent(header, kind),
+        laterality=_laterality(header),
+        view=_view(header),
+        modifiers=_modifiers(header),
+        image_type=tuple(value.upper() for value in _texts(header, "ImageType")),
+        acquired_at=_acquired_at(header),
+        instance_number=_integer(header, "InstanceNumber", 0),
+        rows=_integer(header, "Rows", 0),
+        columns=_integer(header, "Columns", 0),
+        frames=_integer(header, "NumberOfFrames", 1),
+        partial_view=_text(header, "PartialView").upper() == "YES",
+        implant_present=_text(header, "BreastImplantPresent").upper() == "YES",
+        burned_in=_is_marked(header),
+        quality_control=_is_quality_control(header),
+        orientation=_texts(header, "PatientOrientation"),
+        lossy=_text(header, "LossyImageCompression") == "01" or transfer_syntax_uid in facts.LOSSY_SYNTAXES,
+        magnification=_number(header, "EstimatedRadiographicMagnificationFactor"),
+        manufacturer=_text(header, "Manufacturer"),
+        manufacturer_model=_text(header, "ManufacturerModelName"),
+        software_versions=" ".join(_texts(header, "SoftwareVersions")),
+    )
+
+
+def _texts(header: Dataset, name: str) -> tuple[str, ...]:
+    """Values of a text attribute, stripped; empty where it is absent or cannot be read."""
+    try:
+        value = header.get(name)
+    except Exception:  # noqa: BLE001 - a damaged optional attribute is an absent one
+        return ()
+    if value is None:
+        return ()
+    values: Sequence[object] = value if isinstance(value, MultiValue | list | tuple) else [value]
+    return tuple(str(one).strip() for one in values)
+
+
+def _text(header: Dataset, name: str) -> str:
+    values = _texts(header, name)
+    return values[0] if values else ""
+
+
+def _number(header: Dataset, name: str) -> float | None:
+    try:
+        return float(_text(header, name))
+    except ValueError:
+        return None
+
+
+def _integer(header: Dataset, name: str, default: int) -> int:
+    try:
+        return int(_text(header, name))
+    except ValueError:
+        return default
+
+
+def _codes(header: Dataset, name: str) -> list[Dataset]:
+    try:
+        return list(header.get(name) or [])
+    except Exception:  # noqa: BLE001 - a damaged optional sequence is an absent one
+        return []
+
+
+def _intent(header: Dataset, kind: ImageKind) -> str:
+    stated = _text(header, "PresentationIntentType").upper()
+    if stated:
+        return stated
+    if kind is ImageKind.FOR_PRESENTATION:
+        return "FOR PRESENTATION"
+    return "FOR PROCESSING" if kind is ImageKind.FOR_PROCESSING else ""
+
+
+def _laterality(header: Dataset) -> Laterality | None:
+    """Image Laterality, else Laterality, else the Frame Laterality or code that tells it."""
+    for name in ("ImageLaterality", "Laterality", "FrameLaterality"):
+        value = _text(header, name).upper()
+        if value in Laterality:
+            return Laterality(value)
+    for region in _codes(header, "AnatomicRegionSequence"):
+        for code in [region, *_codes(region, "AnatomicRegionModifierSequence")]:
+            laterality = facts.LATERALITY_BY_CODE.get(_text(code, "CodeValue"))
+            if laterality is not None:
+                return laterality
+    return None
+
+
+def _view(header: Dataset) -> View | None:
+    """View Code Sequence (SCT or the old SRT), else View Position."""
+    for code in _codes(header, "ViewCodeSequence"):
+        view = facts.VIEW_BY_CODE.get(_text(code, "CodeValue"))
+        if view is not None:
+            return view
+    position = _text(header, "ViewPosition").upper()
+    return View(position) if position in View else None
+
+
+def _modifiers(header: Dataset) -> tuple[ViewModifier, ...]:
+    """View modifiers; PS3.3 nests them in the view's code, some units put them at the top level."""
+    codes = [
+        modifier
+        for code in [*_codes(header, "ViewCodeSequence"), header]
+        for modifier in _codes(code, "ViewModifierCodeSequence")
+    ]
+    return tuple(
+        facts.MODIFIER_BY_CODE.get(_text(code, "CodeValue"), ViewModifier.UNKNOWN)
+        for code in codes
+        if _text(code, "CodeValue")
+    )
+
+
+def _acquired_at(header: Dataset) -> str:
+    """Sortable time of acquisition, `YYYYMMDDHHMMSS.FFFFFF`."""
+    stamp = _text(header, "AcquisitionDateTime")
+    if stamp:
+        return stamp[:21]
+    for kind in ("Acquisition", "Content", "Series", "Study"):
+        date = _text(header, f"{kind}Date")
+        if date:
+            return date + _text(header, f"{kind}Time")
+    return ""
+
+
+def _is_marked(header: Dataset) -> bool:
+    """Whether marks of a CAD or a reader are burned into the pixels."""
+    return _text(header, "BurnedInAnnotation").upper() == "YES" or any(
+        value.upper() in _MARKED_IMAGE_TYPES for value in _texts(header, "ImageType")
+    )
+
+
+def _is_quality_control(header: Dataset) -> bool:
+    """Quality-control images and phantoms: by their attribute, or a patient that is no patient."""
+    if _text(header, "QualityControlImage").upper() == "YES":
+        return True
+    words = re.split(r"[^A-Z]+", f"{_text(header, 'PatientID')} {_text(header, 'PatientName')}".upper())
+    return bool({"PHANTOM", "QC", "QA"} & set(words))
