@@ -61,6 +61,10 @@ class StorageFullError(RetryableError):
     """No room; 0xA700 to the sender."""
 
 
+class LedgerUnavailableError(RetryableError):
+    """The ledger's database does not answer, is locked, or has no room."""
+
+
 class PermanentError(DibmgError):
     """Needs a person; shown red."""
 

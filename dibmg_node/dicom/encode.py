@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from pydicom.dataset import Dataset
+from io import BytesIO
+
+import numpy as np
+from pydicom import dcmread, dcmwrite
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import UID
+from rle.utils import decode_pixel_data, encode_pixel_data
 
 from dibmg_node.dicom import facts
 
@@ -12,16 +20,61 @@ def encode(dataset: Dataset, transfer_syntax_uid: str = facts.EXPLICIT_LE) -> by
 
     Args:
         dataset: A result with native pixels, where it has any; left as it is.
-        transfer_syntax_uid: EXPLICIT_LE, or RLE_LOSSLESS for a result with pixels.
+        transfer_syntax_uid: EXPLICIT_LE, or RLE_LOSSLESS for a result with 8-bit pixels.
 
-    Source: PS3.10 chapter 7; PS3.5 Annex G.
+    Raises:
+        ValueError: Another transfer syntax is asked for.
+
+    Source: PS3.10 chapter 7; PS3.5 A.2, Annex G.
     """
-    raise NotImplementedError
+    if transfer_syntax_uid not in (facts.EXPLICIT_LE, facts.RLE_LOSSLESS):
+        raise ValueError(
+            f"results are written in Explicit VR Little Endian or RLE, not {transfer_syntax_uid}"
+        )
+    written = Dataset()
+    written.update(dataset)
+    written.file_meta = _file_meta(dataset, transfer_syntax_uid)
+    if transfer_syntax_uid == facts.RLE_LOSSLESS:
+        pixels = dataset.PixelData[: dataset.Rows * dataset.Columns * dataset.SamplesPerPixel]
+        encapsulated = encapsulate([encode_pixel_data(pixels, dataset)])
+        written["PixelData"] = DataElement("PixelData", "OB", encapsulated, is_undefined_length=True)
+    return _part10(written)
 
 
 def decompressed(part10: bytes) -> bytes:
-    """The same instance in Explicit VR Little Endian, for a peer that takes nothing else.
+    """A result in Explicit VR Little Endian, for a peer that takes nothing else.
+
+    Args:
+        part10: What `encode` gave, in any of its transfer syntaxes.
+
+    Returns:
+        What `encode` gives without compression, byte for byte.
 
     Source: PS3.5 A.2.
     """
-    raise NotImplementedError
+    dataset = dcmread(BytesIO(part10))
+    if dataset.file_meta.TransferSyntaxUID != facts.RLE_LOSSLESS:
+        return part10
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    planes = np.frombuffer(decode_pixel_data(frame, dataset, version=1), dtype=np.uint8)
+    shape = (dataset.SamplesPerPixel, dataset.Rows, dataset.Columns)
+    raw = np.ascontiguousarray(planes.reshape(shape).transpose(1, 2, 0)).tobytes()
+    dataset["PixelData"] = DataElement("PixelData", "OB", raw + b"\0" * (len(raw) % 2))
+    dataset.file_meta.TransferSyntaxUID = UID(facts.EXPLICIT_LE)
+    return _part10(dataset)
+
+
+def _file_meta(dataset: Dataset, transfer_syntax_uid: str) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
+    meta.ImplementationClassUID = UID(facts.IMPLEMENTATION_CLASS_UID)
+    meta.ImplementationVersionName = facts.IMPLEMENTATION_VERSION_NAME
+    return meta
+
+
+def _part10(dataset: Dataset) -> bytes:
+    file = BytesIO()
+    dcmwrite(file, dataset, enforce_file_format=True, implicit_vr=False, little_endian=True)
+    return file.getvalue()

@@ -131,6 +131,15 @@ IMAGE_KINDS: Final[Mapping[str, ImageKind]] = {
     MULTI_FRAME_WORD_SC: ImageKind.SECONDARY_CAPTURE,
 }
 
+MAMMOGRAM_CLASSES: Final = (
+    MG_FOR_PRESENTATION,
+    MG_FOR_PROCESSING,
+    TOMOSYNTHESIS,
+    PROJECTION_FOR_PRESENTATION,
+    PROJECTION_FOR_PROCESSING,
+)
+"""A study with none of these is not answered: a CAD report needs an image that it can speak of."""
+
 
 class StoreStatus(IntEnum):
     """C-STORE statuses that intake answers with. Source: PS3.4 B.2.3, PS3.7 9.1.1.1.9 and Annex C."""

@@ -16,13 +16,12 @@ from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.domain.study import ImageKind, Instance, Laterality, View, ViewModifier
 from dibmg_node.errors import InstanceRejectedError
 
-HEADER_LIMIT_BYTES: Final = 16 * 2**20
-"""A header longer than this before the pixels is not a mammogram's."""
-
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 _STUDY_UID_TAG: Final = 0x0020000D
 _SOP_CLASS_TAG: Final = 0x00080016
 _SOP_UID_TAG: Final = 0x00080018
+_LATERALITIES: Final = frozenset(laterality.value for laterality in Laterality)
+_POSITIONS: Final = frozenset(view.value for view in View)
 _MARKED_IMAGE_TYPES: Final = frozenset({"CAD", "OVERLAY", "ANNOTATED"})
 
 
@@ -152,7 +151,7 @@ def _laterality(header: Dataset) -> Laterality | None:
     """Image Laterality, else Laterality, else the Frame Laterality or code that tells it."""
     for name in ("ImageLaterality", "Laterality", "FrameLaterality"):
         value = _text(header, name).upper()
-        if value in Laterality:
+        if value in _LATERALITIES:
             return Laterality(value)
     for region in _codes(header, "AnatomicRegionSequence"):
         for code in [region, *_codes(region, "AnatomicRegionModifierSequence")]:
@@ -169,7 +168,7 @@ def _view(header: Dataset) -> View | None:
         if view is not None:
             return view
     position = _text(header, "ViewPosition").upper()
-    return View(position) if position in View else None
+    return View(position) if position in _POSITIONS else None
 
 
 def _modifiers(header: Dataset) -> tuple[ViewModifier, ...]:

@@ -41,6 +41,8 @@ def result_uid(origin: Origin, kind: ResultKind, variant: str = "", view: ViewKe
     """SOP Instance UID of a result: equal for equal input and weights, else another.
 
     Args:
+        origin: What the result is made from.
+        kind: What it is.
         variant: Tells apart results of one kind that destinations asked for differently.
         view: The image that an overlay belongs to.
     """
@@ -64,8 +66,10 @@ def series_uid(study_uid: str, kind: ResultKind, model: ModelIdentity | None) ->
 
 
 def tracking_uid(finding: Finding, model: ModelIdentity, operating_point: OperatingPoint) -> str:
-    """Tracking Unique Identifier of a finding: the same in every encoding, and in a later report of the
-    same study that finds the same place again, whatever number it has there.
+    """Tracking Unique Identifier of a finding, the same in every encoding.
+
+    A later report of the study that finds the same place again gives it the same, whatever the finding's
+    number there.
 
     Source: (112040, DCM), TID 4108, PS3.16.
     """

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.sequence import Sequence as DicomSequence
 
+from dibmg_node.dicom import codes, facts
+from dibmg_node.dicom.header import read_instance
+from dibmg_node.dicom.identity import Origin, result_uid
 from dibmg_node.dicom.rendering import OverlayStyle
-from dibmg_node.domain.result import ExamResult
-from dibmg_node.domain.study import ViewKey
+from dibmg_node.dicom.result_header import copy_attributes, plain_text, result_header
+from dibmg_node.dicom.sr_content import code_sequence, decimal, sop_reference
+from dibmg_node.domain.result import ExamResult, ResultKind
+from dibmg_node.domain.study import STANDARD_VIEWS, Instance, ViewKey
+
+_LOSSY: Final = ("LossyImageCompressionRatio", "LossyImageCompressionMethod")
+_CALIBRATION: Final = ("PixelSpacingCalibrationType", "PixelSpacingCalibrationDescription")
 
 
 def overlay(
@@ -31,9 +41,88 @@ def overlay(
         pixels: uint8 (rows, columns, 3), what `render_overlay` drew; its size against the header's gives
             the Pixel Spacing.
         view: The view that the exam has this image for.
+        result: What the overlay shows.
         source_uids: SOP Instance UIDs of all images of the exam: the burned-in exam score is theirs.
         now: Time of the analysis.
+        style: How it was drawn.
+
+    Raises:
+        ValueError: `pixels` is not uint8 (rows, columns, 3).
 
     Source: A.8.1, PS3.3.
     """
-    raise NotImplementedError
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise ValueError(f"expected uint8 (rows, columns, 3), found {pixels.dtype} {pixels.shape}")
+    rows, columns, _ = pixels.shape
+    origin = Origin(result.study_uid, tuple(source_uids), result.model, result.operating_point)
+    sop_uid = result_uid(origin, ResultKind.OVERLAY, f"{style.value} {rows}x{columns}", view)
+    image = result_header(header, origin, ResultKind.OVERLAY, facts.SECONDARY_CAPTURE, sop_uid, now)
+    instance = read_instance(header, str(header.file_meta.TransferSyntaxUID))
+    _describe(image, header, instance, view)
+    model = result.model
+    image.DerivationDescription = plain_text(
+        f"{facts.ALGORITHM_NAME} {model.name} {model.version} (weights {model.sha256[:16]}): heatmap in "
+        f"{style.value} over the windowed mammogram, {instance.rows}x{instance.columns} to {rows}x{columns} "
+        f"pixels; operating point {result.operating_point.name} {result.operating_point.threshold:.3f}"
+    )
+    _space(image, header, instance, (rows, columns))
+    image.SamplesPerPixel = 3
+    image.PhotometricInterpretation = "RGB"
+    image.PlanarConfiguration = 0
+    image.Rows, image.Columns = rows, columns
+    image.BitsAllocated, image.BitsStored, image.HighBit = 8, 8, 7
+    image.PixelRepresentation = 0
+    raw = np.ascontiguousarray(pixels).tobytes()
+    image.PixelData = raw + b"\0" * (len(raw) % 2)
+    image["PixelData"].VR = "OB"
+    return image
+
+
+def _describe(image: Dataset, header: FileDataset, instance: Instance, view: ViewKey) -> None:
+    """General Series, General Image, SC Equipment. Source: PS3.3 C.7.3.1, C.7.6.1, C.8.6.1."""
+    # MG would make hanging protocols take the overlay for a mammogram.
+    image.Modality = "OT"
+    image.ConversionType = "WSD"
+    image.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
+    number = STANDARD_VIEWS.index(view) if view in STANDARD_VIEWS else len(STANDARD_VIEWS)
+    image.InstanceNumber = str(number + 1)
+    image.BodyPartExamined = "BREAST"
+    image.ImageLaterality = view.laterality.value
+    image.PatientOrientation = list(instance.orientation) if len(instance.orientation) == 2 else ""
+    image.AnatomicRegionSequence = code_sequence(codes.BREAST)
+    image.ViewCodeSequence = code_sequence(codes.VIEWS[view.view])
+    modifiers = [codes.MODIFIERS[one] for one in instance.modifiers if one in codes.MODIFIERS]
+    if modifiers:
+        items = DicomSequence([code_sequence(modifier)[0] for modifier in modifiers])
+        image.ViewCodeSequence[0].ViewModifierCodeSequence = items
+    image.BurnedInAnnotation = "YES"
+    image.RecognizableVisualFeatures = "NO"
+    image.LossyImageCompression = "01" if instance.lossy else "00"
+    if instance.lossy:
+        copy_attributes(header, image, _LOSSY)
+    source = sop_reference(instance.sop_class_uid, instance.sop_uid)
+    source.PurposeOfReferenceCodeSequence = code_sequence(codes.SOURCE_IMAGE)
+    image.SourceImageSequence = DicomSequence([source])
+
+
+def _space(image: Dataset, header: FileDataset, instance: Instance, shape: tuple[int, int]) -> None:
+    """Pixel Spacing in the breast, scaled to the overlay's grid; none where the header has none.
+
+    Viewers correct a mammogram's Imager Pixel Spacing for magnification themselves, but not that of
+    another image. Source: PS3.3 10.7.1.3.
+    """
+    imager = header.get("ImagerPixelSpacing")
+    spacing = imager or header.get("PixelSpacing")
+    if not spacing or len(spacing) != 2 or not instance.rows or not instance.columns:
+        return
+    magnification = 1.0
+    if imager and instance.magnification is not None and instance.magnification > 0:
+        magnification = instance.magnification
+        image.PixelSpacingCalibrationType = "GEOMETRY"
+        image.PixelSpacingCalibrationDescription = "Imager spacing / est. magnification"
+    elif not imager:
+        copy_attributes(header, image, _CALIBRATION)
+    image.PixelSpacing = [
+        decimal(float(value) * source / target / magnification)
+        for value, source, target in zip(spacing, (instance.rows, instance.columns), shape, strict=True)
+    ]

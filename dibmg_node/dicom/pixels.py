@@ -160,11 +160,11 @@ def _stored_values(
     if not signed:
         if stored == bits:
             return pixels
-        return pixels & pixels.dtype.type((1 << stored) - 1)
+        return np.asarray(pixels & pixels.dtype.type((1 << stored) - 1))
     if pixels.dtype.kind == "i":
         return pixels
     shift = bits - stored
-    return (pixels << shift).astype(f"i{pixels.dtype.itemsize}") >> shift
+    return np.asarray((pixels << shift).astype(f"i{pixels.dtype.itemsize}") >> shift)
 
 
 def _window(instance: Dataset) -> tuple[float, float] | None:

@@ -1,1 +1,1 @@
-"""What the node speaks about: studies, exams, results and their lives. Pure: no I/O, no clock, no DICOM data set."""
+"""What the node speaks about: studies, exams, results, their lives. No I/O, no clock, no data set."""

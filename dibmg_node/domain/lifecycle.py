@@ -66,7 +66,6 @@ TRANSITIONS: Final[Mapping[tuple[StudyState, StudyEvent], StudyState]] = {
     (_S.ANALYZING, _E.GIVEN_UP): _S.FAILED,
     (_S.ANALYZED, _E.ALL_DELIVERED): _S.DELIVERED,
     (_S.ANALYZED, _E.DELIVERY_REFUSED): _S.FAILED,
-    (_S.EXCLUDED, _E.DELIVERY_REFUSED): _S.FAILED,
     **{
         (state, _E.RETRY_ASKED): _S.READY
         for state in (_S.RECEIVING, _S.READY, _S.ANALYZED, _S.DELIVERED, _S.EXCLUDED, _S.FAILED)
@@ -95,5 +94,5 @@ def retry_delay(attempts: int, jitter: float) -> timedelta:
         attempts: Attempts made so far, at least 1.
         jitter: 0..1; spreads the delay over its upper quarter so that many deliveries do not come at once.
     """
-    doubled = FIRST_RETRY * 2 ** min(attempts - 1, 20)
+    doubled = FIRST_RETRY * (1 << min(attempts - 1, 20))
     return min(doubled, LONGEST_RETRY) * (0.75 + 0.25 * jitter)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from dibmg_node.domain.image import Heatmap, Point
 from dibmg_node.domain.study import Laterality, ViewKey
 
+
 class ResultKind(StrEnum):
     """Kinds of result that a destination may ask for."""
 

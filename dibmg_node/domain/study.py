@@ -63,7 +63,7 @@ class ImageKind(StrEnum):
 
 
 class ViewKey(NamedTuple):
-    """One view of one breast, written R-CC, L-MLO …"""
+    """One view of one breast, written R-CC, L-MLO and so on."""
 
     laterality: Laterality
     view: View

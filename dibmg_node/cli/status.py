@@ -1,0 +1,190 @@
+"""`dibmg status`: is the node well?"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+from rich.table import Table
+
+from dibmg.weights import load_weights
+from dibmg_node import wiring
+from dibmg_node.cli.options import console, open_existing_ledger, print_json, with_config, with_json
+from dibmg_node.config import Settings
+from dibmg_node.domain.lifecycle import DELIVERY_ALARM_AFTER
+from dibmg_node.errors import DibmgError, RetryableError
+from dibmg_node.processes import is_alive, process_name
+from dibmg_node.roles import BEAT_SECONDS, Role
+from dibmg_node.storage.ledger import Ledger
+from dibmg_node.tasks import CeleryPublisher, open_queue
+
+_SILENT_AFTER = timedelta(seconds=4 * BEAT_SECONDS)
+_WAITING_ALARM = timedelta(minutes=15)
+
+
+@dataclass
+class Health:
+    """What is wrong, and how the node therefore is."""
+
+    down: list[str] = field(default_factory=list)
+    degraded: list[str] = field(default_factory=list)
+
+    @property
+    def word(self) -> str:
+        """healthy, degraded or down."""
+        return "down" if self.down else "degraded" if self.degraded else "healthy"
+
+    @property
+    def exit_code(self) -> int:
+        """0 healthy, 1 degraded, 2 down."""
+        return {"healthy": 0, "degraded": 1, "down": 2}[self.word]
+
+
+@click.command(
+    epilog="Example: dibmg status --config config.toml. Exit codes: 0 healthy, 1 degraded, 2 down."
+)
+@with_config
+@with_json
+def status(settings: Settings, as_json: bool) -> None:
+    """Show at a glance how the node is."""
+    health = Health()
+    try:
+        found = _look(settings, open_existing_ledger(settings), health)
+    except DibmgError as error:
+        health.down.append(str(error))
+        found = {}
+    found = {"health": health.word, "reasons": health.down + health.degraded, **found}
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+    sys.exit(health.exit_code)
+
+
+def _look(settings: Settings, ledger: Ledger, health: Health) -> dict[str, Any]:
+    now = wiring.now()
+    views = ledger.views
+    failed = views.failed_since(now - timedelta(days=1))
+    if failed:
+        health.degraded.append(f"{failed} studies failed within a day")
+    overdue = views.overdue(now, DELIVERY_ALARM_AFTER)
+    if overdue:
+        health.degraded.append(f"{overdue} results are owed for more than an hour")
+    oldest = views.oldest_waiting()
+    if oldest and now - oldest > _WAITING_ALARM:
+        health.degraded.append(f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}")
+    return {
+        "processes": _processes(ledger, now, health),
+        "broker": _broker(settings, health),
+        "studies": views.count_by_state(),
+        "oldest_waiting": oldest,
+        "failed_last_day": failed,
+        "senders": views.last_received(),
+        "destinations": _destinations(settings, ledger, health),
+        "disk": _disk(settings, health),
+        "model": _model(settings, health),
+        "intake": {
+            "ae_title": settings.intake.ae_title,
+            "address": settings.intake.address,
+            "port": settings.intake.port,
+        },
+    }
+
+
+def _processes(ledger: Ledger, now: datetime, health: Health) -> list[dict[str, Any]]:
+    beats = {beat.process: beat for beat in ledger.views.beats()}
+    rows = []
+    for role in Role:
+        name = process_name(role)
+        beat = beats.get(name)
+        alive = beat is not None and now - beat.at < _SILENT_AFTER and is_alive(name, beat.pid) is not False
+        if not alive:
+            complaint = f"{role.value} does not run"
+            (health.down if role is Role.INTAKE else health.degraded).append(complaint)
+        rows.append(
+            {
+                "process": name,
+                "alive": alive,
+                "pid": beat.pid if beat and alive else None,
+                "since": beat.since if beat and alive else None,
+                "detail": beat.detail if beat and alive else "",
+            }
+        )
+    return rows
+
+
+def _broker(settings: Settings, health: Health) -> dict[str, Any]:
+    app = open_queue(settings.broker_url, settings.model.deadline_seconds)
+    try:
+        analyses, deliveries = CeleryPublisher(app).waiting()
+        return {"answers": True, "analyses": analyses, "deliveries": deliveries}
+    except RetryableError as error:
+        health.degraded.append(str(error))
+        return {"answers": False, "analyses": None, "deliveries": None}
+
+
+def _destinations(settings: Settings, ledger: Ledger, health: Health) -> list[dict[str, Any]]:
+    rows = []
+    for destination in settings.destination:
+        view = ledger.views.destination(destination.name)
+        if view.failing:
+            health.degraded.append(f"{destination.name}: {view.failing} results could not be sent yet")
+        if view.refused:
+            health.degraded.append(f"{destination.name}: {view.refused} results were refused")
+        rows.append({"name": destination.name, **vars(view)})
+    return rows
+
+
+def _disk(settings: Settings, health: Health) -> dict[str, Any]:
+    try:
+        free = wiring.open_archive(settings).free_bytes()
+    except OSError as error:
+        health.down.append(f"archive: {error.strerror}")
+        return {"free_bytes": None, "reserve_bytes": None}
+    reserve = int(settings.intake.reserve_gb * 1e9)
+    if free < reserve:
+        health.degraded.append("less disk is free than the reserve: intake answers 'out of resources'")
+    return {"free_bytes": free, "reserve_bytes": reserve}
+
+
+def _model(settings: Settings, health: Health) -> dict[str, Any]:
+    try:
+        weights = load_weights(settings.model.weights)
+    except DibmgError as error:
+        health.degraded.append(f"model.weights: {error}")
+        return {"name": settings.model.weights, "version": None, "trained_on": None}
+    return {"name": weights.name, "version": weights.version, "trained_on": weights.trained_on}
+
+
+def _print(found: dict[str, Any]) -> None:
+    color = {"healthy": "green", "degraded": "yellow", "down": "red"}[found["health"]]
+    console.print(f"[bold {color}]{found['health']}[/]  research use only, not for diagnosis")
+    for reason in found["reasons"]:
+        console.print(f"  [{color}]{reason}[/]")
+    if "processes" not in found:
+        return
+    processes = Table("process", "alive", "pid", "since", "detail")
+    for row in found["processes"]:
+        since = row["since"].astimezone().strftime("%Y-%m-%d %H:%M:%S") if row["since"] else ""
+        word = "[green]yes[/]" if row["alive"] else "[red]no[/]"
+        processes.add_row(row["process"], word, str(row["pid"] or ""), since, row["detail"])
+    console.print(processes)
+    console.print("studies   " + "  ".join(f"{state} {n}" for state, n in found["studies"].items()))
+    broker = found["broker"]
+    waiting = f"{broker['analyses']} analyses, {broker['deliveries']} deliveries queued"
+    console.print("broker    " + (waiting if broker["answers"] else "[red]does not answer[/]"))
+    disk, model, intake = found["disk"], found["model"], found["intake"]
+    if disk["free_bytes"] is not None:
+        console.print(
+            f"disk      {disk['free_bytes'] / 1e9:.1f} GB free, reserve {disk['reserve_bytes'] / 1e9:.1f} GB"
+        )
+    console.print(f"intake    {intake['ae_title']} at {intake['address']}:{intake['port']}")
+    console.print(f"model     {model['name']} {model['version']}: {model['trained_on']}")
+    for sender, at in found["senders"].items():
+        console.print(f"sender    {sender}, last image {at.astimezone():%Y-%m-%d %H:%M:%S}")
+    for row in found["destinations"]:
+        told = f"owed {row['owed']}, stored {row['stored']}, refused {row['refused']}"
+        console.print(f"to        {row['name']}: {told} {row['comment']}")

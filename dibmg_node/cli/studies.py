@@ -1,0 +1,167 @@
+"""`dibmg studies`, `study`, `explain`, `retry`: what became of studies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.table import Table
+
+from dibmg_node import wiring
+from dibmg_node.cli.options import (
+    EXIT_UNKNOWN,
+    console,
+    fail,
+    open_existing_ledger,
+    print_json,
+    with_config,
+    with_json,
+)
+from dibmg_node.config import Settings
+from dibmg_node.domain.lifecycle import StudyState
+
+STATE_COLORS = {
+    "RECEIVING": "cyan",
+    "READY": "cyan",
+    "ANALYZING": "yellow",
+    "ANALYZED": "yellow",
+    "DELIVERED": "green",
+    "EXCLUDED": "magenta",
+    "FAILED": "red",
+}
+
+
+@click.command(epilog="Example: dibmg studies --state FAILED")
+@click.option("--state", type=click.Choice(StudyState), help="Only studies in this state.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100000))
+@with_config
+@with_json
+def studies(state: StudyState | None, limit: int, settings: Settings, as_json: bool) -> None:
+    """List studies, the newest first."""
+    rows = open_existing_ledger(settings).views.studies(state.value if state else None, limit)
+    if as_json:
+        print_json(rows)
+        return
+    table = Table("received", "state", "exam", "R", "L", "sender", "study", "reason")
+    for row in rows:
+        scores = row["scores"]
+        table.add_row(
+            moment(row["received_at"]),
+            state_text(row["state"]),
+            score(scores["exam"]),
+            score(scores["R"]),
+            score(scores["L"]),
+            row["sender"],
+            row["study_uid"],
+            row["reason"],
+        )
+    console.print(table)
+
+
+@click.command(epilog="Example: dibmg study 1.2.840.113619.2.66")
+@click.argument("study_uid")
+@with_config
+@with_json
+def study(study_uid: str, settings: Settings, as_json: bool) -> None:
+    """Show one study: scores, images, results, deliveries, timeline."""
+    found = _find(settings, study_uid)
+    if as_json:
+        print_json(found)
+        return
+    _print_head(found)
+    results = {result["sop_uid"]: result for result in found["results"]}
+    table = Table(
+        "destination", "result", "state", "attempts", "answer", title="deliveries", title_justify="left"
+    )
+    for delivery in found["deliveries"]:
+        result = results.get(delivery["sop_uid"], {})
+        kind = f"{result.get('kind', '')} {result.get('view', '')}".strip()
+        answer = f"{delivery['status']} {delivery['comment']}".strip()
+        table.add_row(delivery["destination"], kind, delivery["state"], str(delivery["attempts"]), answer)
+    console.print(table)
+    timeline = Table("at", "event", "detail", title="timeline", title_justify="left")
+    for entry in found["timeline"]:
+        timeline.add_row(moment(entry["at"]), entry["event"], entry["detail"])
+    console.print(timeline)
+
+
+@click.command(epilog="Example: dibmg explain 1.2.840.113619.2.66")
+@click.argument("study_uid")
+@with_config
+@with_json
+def explain(study_uid: str, settings: Settings, as_json: bool) -> None:
+    """Say why each image was taken or not, and why there is no result where there is none."""
+    found = _find(settings, study_uid)
+    if as_json:
+        keys = ("study_uid", "state", "revision", "reason", "scores", "instances")
+        print_json({key: found[key] for key in keys})
+        return
+    _print_head(found)
+    table = Table("image", "view", "used", "code", "why")
+    for instance in found["instances"]:
+        view = "-".join(part for part in (instance["laterality"], instance["view"]) if part)
+        used = {True: "[green]yes[/]", False: "[magenta]no[/]", None: "?"}[instance["used"]]
+        table.add_row(instance["sop_uid"], view, used, instance["code"], instance["sentence"])
+    console.print(table)
+
+
+@click.command(epilog="Example: dibmg retry 1.2.840.113619.2.66")
+@click.argument("study_uid")
+@with_config
+@with_json
+def retry(study_uid: str, settings: Settings, as_json: bool) -> None:
+    """Try again what failed: the deliveries that were refused, else the whole analysis."""
+    ledger = open_existing_ledger(settings)
+    if ledger.views.study(study_uid) is None:
+        fail(f"no study {study_uid} in the ledger", EXIT_UNKNOWN)
+    what = ledger.claims.retry(study_uid, wiring.now())
+    if as_json:
+        print_json({"study_uid": study_uid, "retried": what})
+    else:
+        click.echo(f"{what} of {study_uid} will be tried again")
+
+
+def score(value: float | None) -> str:
+    """A score for a table."""
+    return "" if value is None else f"{value:.3f}"
+
+
+def moment(iso: str) -> str:
+    """A time of the ledger in this machine's time zone."""
+    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def state_text(state: str) -> str:
+    """A state in its color."""
+    return f"[{STATE_COLORS[state]}]{state}[/]"
+
+
+def _find(settings: Settings, study_uid: str) -> Mapping[str, Any]:
+    found = open_existing_ledger(settings).views.study(study_uid)
+    if found is None:
+        fail(f"no study {study_uid} in the ledger", EXIT_UNKNOWN)
+    return found
+
+
+def _print_head(found: Mapping[str, Any]) -> None:
+    scores = found["scores"]
+    console.print(f"study     {found['study_uid']}")
+    console.print(
+        f"state     {state_text(found['state'])}, revision {found['revision']}, from {found['sender']}"
+    )
+    if found["reason"]:
+        console.print(f"reason    {found['reason']}")
+    if scores["exam"] is not None:
+        told = "   ".join(f"{name} {score(scores[name]) or '-'}" for name in ("exam", "R", "L"))
+        console.print(f"scores    {told}")
+    reading = found["reading"]
+    if reading and reading.get("model"):
+        model, point = reading["model"], reading["operating_point"]
+        console.print(
+            f"model     {model['name']} {model['version']} ({model['runtime']}, {model['precision']}), "
+            f"operating point {point['name']} at {point['threshold']:.3f}"
+        )
+        console.print(f"findings  {len(reading['findings'])}")
+    console.print("research use only, not for diagnosis\n")

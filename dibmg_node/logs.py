@@ -1,0 +1,61 @@
+"""Logs: one JSON object a line, ASCII, a fixed phrase with its facts. No patient data is ever handed in."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes a log line as one ASCII JSON object; control characters come out escaped."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line: time, level, process, logger, phrase, facts."""
+        line: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "process": self._process,
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        line.update({key: value for key, value in vars(record).items() if key not in _STANDARD})
+        if record.exc_info:
+            line["exception"] = self._trace(record)
+        return json.dumps(line, default=str)
+
+    def _trace(self, record: logging.LogRecord) -> str:
+        """Where an unexpected error came from, without its text: that may quote a data set."""
+        assert record.exc_info is not None
+        kind, _, trace = record.exc_info
+        places = []
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            places.append(f"{Path(code.co_filename).name}:{trace.tb_lineno} {code.co_name}")
+            trace = trace.tb_next
+        return f"{kind.__name__ if kind else 'unknown'} at {' > '.join(places)}"
+
+
+def start_logging(process: str, folder: Path | None) -> None:
+    """Send this process's log to its file below a folder (appended), or to standard error."""
+    target: logging.Handler
+    if folder is None:
+        target = logging.StreamHandler(sys.stderr)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        target = logging.FileHandler(folder / f"{process}.log", encoding="ascii")
+    target.setFormatter(JsonFormatter(process))
+    root = logging.getLogger()
+    root.handlers[:] = [target]
+    root.setLevel(logging.INFO)
+    for noisy in ("alembic", "celery.worker.strategy", "pydicom", "pynetdicom", "kombu", "amqp", "PIL"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)

@@ -1,0 +1,199 @@
+"""The node on one machine: its processes, started in order, restarted when they die, drained at the end."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from dibmg.weights import load_weights
+from dibmg_node import wiring
+from dibmg_node.broker import start_server
+from dibmg_node.config import Settings
+from dibmg_node.errors import ConfigError, PermanentError
+from dibmg_node.processes import die_with_parent, process_name
+from dibmg_node.roles import Role
+from dibmg_node.storage.engine import migrate, open_engine
+
+_log = logging.getLogger(__name__)
+
+_TICK_SECONDS: Final = 0.2
+_START_SECONDS: Final = 60.0
+_LONGEST_PAUSE: Final = 30.0
+_STABLE_SECONDS: Final = 30.0
+_DRAIN_SECONDS: Final = {Role.INTAKE: 30.0, Role.SWEEP: 5.0, Role.ANALYSIS: 150.0, Role.DELIVERY: 60.0}
+
+Start = Callable[[], "subprocess.Popen[bytes]"]
+
+
+@dataclass
+class Child:
+    """One supervised process: restarted when it ends, with a pause that grows while it keeps ending."""
+
+    name: str
+    start: Start
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    pause: float = 0.5
+    restart_at: float = field(default=0.0)
+
+    def ensure(self) -> None:
+        """Start it where it does not run and its pause is over."""
+        now = time.monotonic()
+        if self.process is None:
+            if now >= self.restart_at:
+                self.process, self.started_at = self.start(), now
+            return
+        code = self.process.poll()
+        if code is None:
+            if now - self.started_at > _STABLE_SECONDS:
+                self.pause = 0.5
+            return
+        _log.error("process ended; it is started again", extra={"name_": self.name, "code": code})
+        self.process, self.restart_at = None, now + self.pause
+        self.pause = min(2 * self.pause, _LONGEST_PAUSE)
+
+    def stop(self, seconds: float) -> None:
+        """Ask it to end, and end it after some seconds."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            _log.error("process did not drain in time; killed", extra={"name_": self.name})
+            self.process.kill()
+            self.process.wait()
+
+
+class Node:
+    """The whole node as children of this process."""
+
+    def __init__(self, settings: Settings, announce: Callable[[str], None]) -> None:
+        """Make a node that does not run yet.
+
+        Args:
+            settings: Of the node.
+            announce: Told `ready` once the node accepts associations, and what happens while it drains.
+        """
+        self._settings = settings
+        self._announce = announce
+        self._stopping = threading.Event()
+        self._hurried = threading.Event()
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT, then drain; a second signal ends it at once.
+
+        Raises:
+            ConfigError: The data folder cannot be used, or another node uses it.
+            WeightsError: The weights cannot be used.
+            PermanentError: The node did not come up.
+        """
+        settings = self._settings
+        point = settings.model.operating_point
+        load_weights(settings.model.weights).operating_point(point)
+        with _locked(settings):
+            wiring.open_archive(settings).root.mkdir(parents=True, exist_ok=True)
+            engine = open_engine(settings.ledger_url)
+            migrate(engine)
+            engine.dispose()
+            for sign in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(sign, self._signalled)
+            children = self._children()
+            try:
+                self._come_up(children)
+                while not self._stopping.wait(_TICK_SECONDS):
+                    for child in children:
+                        child.ensure()
+            finally:
+                self._drain(children)
+
+    def _signalled(self, *_: object) -> None:
+        if self._stopping.is_set():
+            self._hurried.set()
+        self._stopping.set()
+
+    def _children(self) -> list[Child]:
+        settings = self._settings
+        children = []
+        if settings.broker.url == "embedded":
+            log = wiring.log_folder(settings) / "broker.log"
+            folder = settings.data_dir / "broker"
+            children.append(Child("broker", partial(start_server, folder, settings.broker_socket, log)))
+        roles = (Role.ANALYSIS, Role.DELIVERY, Role.SWEEP, Role.INTAKE)
+        return children + [Child(role.value, partial(_start_role, role, settings)) for role in roles]
+
+    def _come_up(self, children: list[Child]) -> None:
+        """Start everything; return when intake listens."""
+        ledger = wiring.open_node_ledger(self._settings)
+        intake = process_name(Role.INTAKE)
+        ledger.beats.stop(intake)
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._stopping.is_set():
+            for child in children:
+                child.ensure()
+                if child.name == Role.INTAKE and child.process is None:
+                    raise PermanentError(
+                        f"intake cannot listen on {self._settings.intake.address}:"
+                        f"{self._settings.intake.port}; see {wiring.log_folder(self._settings)}/intake.log"
+                    )
+            if any(beat.process == intake for beat in ledger.views.beats()):
+                self._announce("ready")
+                break
+            if time.monotonic() > deadline:
+                raise PermanentError(f"intake did not listen within {_START_SECONDS:.0f} s")
+            time.sleep(_TICK_SECONDS)
+        ledger.engine.dispose()
+
+    def _drain(self, children: list[Child]) -> None:
+        """Stop intake first and the broker last; what is not done stays in the ledger."""
+        order = [Role.INTAKE.value, Role.SWEEP.value, Role.ANALYSIS.value, Role.DELIVERY.value, "broker"]
+        for name in order:
+            for child in children:
+                if child.name == name:
+                    seconds = _DRAIN_SECONDS.get(Role(name), 10.0) if name != "broker" else 10.0
+                    child.stop(0.5 if self._hurried.is_set() else seconds)
+        _log.info("node ended")
+
+
+def _start_role(role: Role, settings: Settings) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "dibmg_node", "run", role.value]
+    if settings.path is not None:
+        command += ["--config", str(settings.path)]
+    log = wiring.log_folder(settings) / f"{role.value}.log"
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            cwd=settings.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which drains in order
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - a call into the kernel and nothing else
+        )
+
+
+@contextmanager
+def _locked(settings: Settings) -> Iterator[None]:
+    """Hold the data folder: two nodes on one would both repair what the other is doing."""
+    folder = settings.data_dir
+    try:
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        file = (folder / "node.lock").open("w")
+    except OSError as error:
+        raise ConfigError([f"node.data_dir: {folder}: {error.strerror}"]) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError([f"node.data_dir: another node uses {folder}"]) from error
+        yield

@@ -1,0 +1,152 @@
+"""What each process of the node does with its life: intake, sweep, analysis, delivery."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Final
+
+from dibmg_node import tasks, wiring
+from dibmg_node.config import Settings
+from dibmg_node.errors import RetryableError
+from dibmg_node.processes import process_name
+from dibmg_node.services.sweep import Sweep
+from dibmg_node.storage.ledger import Ledger
+from dibmg_node.tasks import BrokerUnavailableError, CeleryPublisher, Queue, open_queue
+
+_log = logging.getLogger(__name__)
+
+BEAT_SECONDS: Final = 5.0
+SWEEP_SECONDS: Final = 0.5
+DRAIN_SECONDS: Final = 20.0
+_DELIVERY_SECONDS: Final = 300.0
+
+
+class Role(StrEnum):
+    """A process of the node."""
+
+    INTAKE = "intake"
+    SWEEP = "sweep"
+    ANALYSIS = "analysis"
+    DELIVERY = "delivery"
+
+
+def play(role: Role, settings: Settings) -> None:
+    """Live as one process of the node until SIGTERM."""
+    _ROLES[role](settings)
+
+
+def _intake(settings: Settings) -> None:
+    ledger = wiring.open_node_ledger(settings)
+    archive = wiring.open_archive(settings)
+    removed = archive.prepare()
+    if removed:
+        _log.warning("unfinished spool files removed", extra={"count": removed})
+    acceptor = wiring.make_acceptor(settings, ledger)
+    acceptor.start()
+    with _stopped_by_signal() as stopping, _beating(ledger, Role.INTAKE, f"port {acceptor.port}"):
+        stopping.wait()
+        acceptor.stop(DRAIN_SECONDS)
+
+
+def _sweep(settings: Settings) -> None:
+    ledger = wiring.open_node_ledger(settings)
+    sweep = Sweep(ledger, CeleryPublisher(_open_queue(settings)), wiring.now)
+    silent = False
+    with _stopped_by_signal() as stopping, _beating(ledger, Role.SWEEP):
+        while not stopping.wait(SWEEP_SECONDS):
+            try:
+                sweep.run()
+                silent = False
+            except BrokerUnavailableError as error:
+                if not silent:
+                    _log.warning("broker silent", extra={"reason": str(error)})
+                silent = True
+            except RetryableError as error:
+                _log.warning("sweep broken off", extra={"reason": str(error)})
+
+
+def _analysis(settings: Settings) -> None:
+    ledger = wiring.open_node_ledger(settings)
+    name = process_name(Role.ANALYSIS)
+    left = ledger.claims.end_claims_of(name, wiring.now())
+    if left:
+        _log.warning("claims of a worker that is gone ended", extra={"count": left})
+    analyst = wiring.make_analyst(settings, ledger, name)
+    analyst.sandbox.start()
+    app = _open_queue(settings)
+    publisher = CeleryPublisher(app)
+
+    def analyze(study_uid: str, revision: int) -> None:
+        for destination in analyst.analyze(study_uid, revision):
+            publisher.deliver(study_uid, revision, destination)
+
+    try:
+        with _beating(ledger, Role.ANALYSIS):
+            tasks.run_worker(app, name, tasks.ANALYSES, analyze=analyze)
+    finally:
+        analyst.sandbox.stop()
+
+
+def _delivery(settings: Settings) -> None:
+    ledger = wiring.open_node_ledger(settings)
+    ledger.outbox.release_all(wiring.now())
+    courier = wiring.make_courier(settings, ledger)
+
+    def deliver(study_uid: str, revision: int, destination: str) -> None:
+        courier.deliver(study_uid, destination)
+
+    with _beating(ledger, Role.DELIVERY):
+        tasks.run_worker(
+            _open_queue(settings), process_name(Role.DELIVERY), tasks.DELIVERIES, deliver=deliver
+        )
+
+
+_ROLES: Final[Mapping[Role, Callable[[Settings], None]]] = {
+    Role.INTAKE: _intake,
+    Role.SWEEP: _sweep,
+    Role.ANALYSIS: _analysis,
+    Role.DELIVERY: _delivery,
+}
+
+
+def _open_queue(settings: Settings) -> Queue:
+    longest = max(settings.model.deadline_seconds, _DELIVERY_SECONDS)
+    return open_queue(settings.broker_url, longest)
+
+
+@contextmanager
+def _stopped_by_signal() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets."""
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGINT, lambda *_: stopping.set())
+    yield stopping
+
+
+@contextmanager
+def _beating(ledger: Ledger, role: Role, detail: str = "") -> Iterator[None]:
+    """Enter signs of life from a thread of their own: work in hand must not look like death."""
+    name = process_name(role)
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_SECONDS):
+            try:
+                ledger.beats.beat(name, wiring.now(), detail)
+            except RetryableError as error:
+                _log.warning("sign of life not entered", extra={"reason": str(error)})
+
+    ledger.beats.start(name, wiring.now(), detail)
+    thread = threading.Thread(target=beat, name="beat", daemon=True)
+    thread.start()
+    try:
+        yield
+        ledger.beats.stop(name)
+    finally:
+        ended.set()
+        thread.join()

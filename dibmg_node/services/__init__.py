@@ -1,0 +1,1 @@
+"""What the node does: takes in, assembles, analyzes, delivers. Services meet in the ledger alone."""

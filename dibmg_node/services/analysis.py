@@ -1,0 +1,194 @@
+"""Analysis of one study: claim it, have it read in the sandbox, enter what was found."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from dibmg_node.dicom.cad_report import Predecessor
+from dibmg_node.domain.exam import ExamPolicy, Selection, select_exam
+from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS
+from dibmg_node.domain.result import FindingCode, Result, ResultKind, Scores
+from dibmg_node.domain.study import Verdict
+from dibmg_node.errors import LedgerConflictError, PermanentError, RejectedError, RetryableError
+from dibmg_node.services.reading import Predictor, Reading, StudyFiles, read_headers, read_study
+from dibmg_node.services.sandbox import Sandbox
+from dibmg_node.services.writing import Wish, Writing, Written, reading_json, write_results
+from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.claims import Analysis, Claim, Claims, Outcome
+
+_log = logging.getLogger(__name__)
+
+LEASE: Final = timedelta(seconds=20)
+"""A claim that is not renewed for this long belongs to a dead worker."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the sandbox is asked to do: read a study and write its results."""
+
+    files: StudyFiles
+    policy: ExamPolicy
+    writing: Writing
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of an order, without pictures and headers: it travels between processes."""
+
+    selection: Selection
+    scores: Scores | None
+    reading: Mapping[str, Any]
+    results: Sequence[Written]
+    sha256: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Subscriber:
+    """A destination, as far as analysis knows it: its name and what it wants."""
+
+    name: str
+    wishes: tuple[Wish, ...]
+    answer_unread: bool
+
+
+def carry_out(order: Order, predictor: Predictor) -> Report:
+    """Read a study and write its results; runs in the sandbox."""
+    reading = read_study(order.files, order.policy, predictor)
+    written = [_without_picture(one) for one in write_results(reading, order.writing)]
+    scores = reading.result.scores if reading.result else None
+    return Report(reading.selection, scores, reading_json(reading), written, reading.sha256)
+
+
+@dataclass(frozen=True)
+class Analyst:
+    """One worker's analyses."""
+
+    name: str
+    archive: Archive
+    claims: Claims
+    sandbox: Sandbox[Order, Report]
+    policy: ExamPolicy
+    subscribers: Sequence[Subscriber]
+    max_side: int
+    now: Callable[[], datetime]
+
+    def analyze(self, study_uid: str, revision: int) -> Sequence[str]:
+        """Analyze one revision of one study, if nobody else does.
+
+        Returns:
+            Names of the destinations that are owed something now.
+        """
+        extra = {"study_uid": study_uid, "revision": revision}
+        try:
+            claim = self.claims.claim(study_uid, revision, self.name, self.now(), LEASE)
+        except LedgerConflictError as error:
+            _log.info("message dropped", extra={**extra, "reason": str(error)})
+            return ()
+        _log.info("study claimed", extra={**extra, "attempt": claim.attempt})
+        try:
+            return self._analyze(claim)
+        except LedgerConflictError as error:
+            _log.info("work dropped", extra={**extra, "reason": str(error)})
+            return ()
+
+    def _analyze(self, claim: Claim) -> Sequence[str]:
+        if claim.attempt > MAXIMUM_ATTEMPTS:
+            return self._give_up(claim, claim.reason)
+        try:
+            report = self.sandbox.run(
+                Order(self._files(claim), self.policy, self._writing(claim)),
+                lambda: self.claims.renew(claim, self.now(), LEASE),
+            )
+        except LedgerConflictError:
+            raise
+        except (RejectedError, PermanentError) as error:
+            return self._give_up(claim, str(error))
+        except (RetryableError, OSError) as error:
+            reason = str(error)
+            extra = {"study_uid": claim.study.study_uid, "attempt": claim.attempt, "reason": reason}
+            _log.warning("attempt failed", extra=extra)
+            if claim.attempt >= MAXIMUM_ATTEMPTS:
+                return self._give_up(claim, reason)
+            self.claims.give_back(claim, reason, self.now())
+            return ()
+        outcome = Outcome.ANALYZED if report.scores else Outcome.EXCLUDED
+        return self._commit(claim, outcome, report.selection.reason, report)
+
+    def _give_up(self, claim: Claim, failure: str) -> Sequence[str]:
+        """The study is FAILED; its report says so, made from headers alone, without the sandbox."""
+        selection = select_exam(claim.study.study_uid, claim.study.instances, self.policy)
+        headers = read_headers(self._files(claim))
+        reading = Reading(claim.study.study_uid, selection, headers, {}, None, {})
+        reason = f"analysis failed after {min(claim.attempt, MAXIMUM_ATTEMPTS)} attempts: {failure}"
+        written = [_without_picture(one) for one in write_results(reading, self._writing(claim), reason)]
+        unread = Selection(None, tuple(_unread(v, reason) for v in selection.verdicts), selection.exclusions)
+        report = Report(unread, None, reading_json(reading), written, {})
+        _log.error("study failed", extra={"study_uid": claim.study.study_uid, "reason": failure})
+        return self._commit(claim, Outcome.FAILED, reason, report)
+
+    def _commit(self, claim: Claim, outcome: Outcome, reason: str, report: Report) -> Sequence[str]:
+        results = []
+        for written in report.results:
+            digest = self.archive.put_result(written.result.sop_uid, written.content)
+            results.append((_kept(written.result, digest), written.series_uid))
+        owed = self._owed([result for result, _ in results], outcome)
+        self.claims.commit(
+            claim,
+            Analysis(
+                outcome=outcome,
+                reason=reason,
+                verdicts=report.selection.verdicts,
+                reading=report.reading,
+                scores=report.scores,
+                results=results,
+                owed=owed,
+                sha256=report.sha256,
+            ),
+            self.now(),
+        )
+        extra = {"study_uid": claim.study.study_uid, "outcome": outcome.value, "results": len(results)}
+        _log.info("analysis entered", extra=extra)
+        return sorted({name for names in owed.values() for name in names})
+
+    def _owed(self, results: Sequence[Result], outcome: Outcome) -> dict[str, list[str]]:
+        """Who gets which result."""
+        return {
+            result.sop_uid: [
+                subscriber.name
+                for subscriber in self.subscribers
+                if (outcome is Outcome.ANALYZED or subscriber.answer_unread)
+                and any(w.kind is result.kind and w.variant == result.variant for w in subscriber.wishes)
+            ]
+            for result in results
+        }
+
+    def _files(self, claim: Claim) -> StudyFiles:
+        paths = {i.sop_uid: self.archive.instance_path(i.sop_uid) for i in claim.study.instances}
+        return StudyFiles(claim.study, paths, claim.checksums)
+
+    def _writing(self, claim: Claim) -> Writing:
+        wishes = {wish for subscriber in self.subscribers for wish in subscriber.wishes}
+        if not wishes:
+            wishes = {Wish(ResultKind.CAD_SR, FindingCode.DENSITY), Wish(ResultKind.OVERLAY)}
+        predecessors = [Predecessor(p.sop_class_uid, p.sop_uid, p.series_uid) for p in claim.predecessors]
+        return Writing(frozenset(wishes), claim.first_claimed_at, self.max_side, predecessors)
+
+
+def _without_picture(written: Written) -> Written:
+    return Written(written.result, written.series_uid, written.content)
+
+
+def _kept(result: Result, digest: str) -> Result:
+    """The result as the archive has it: a result is written once, and the first bytes stay."""
+    return result if result.sha256 == digest else Result(**{**vars(result), "sha256": digest})
+
+
+def _unread(verdict: Verdict, reason: str) -> Verdict:
+    """A verdict of a study whose analysis failed: what would have been read was not."""
+    if not verdict.used:
+        return verdict
+    return Verdict(verdict.sop_uid, False, "ANALYSIS_FAILED", reason, verdict.laterality, verdict.view)

@@ -1,0 +1,188 @@
+"""C-STORE as SCU: one association for all results of a study, and what each status means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext, build_context
+
+from dibmg_node.dicom import facts
+from dibmg_node.dicom.encode import decompressed
+from dibmg_node.domain.lifecycle import DeliveryState
+from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
+from dibmg_node.services.delivery import Parcel
+from dibmg_node.storage.outbox import Settlement
+
+_TIMEOUT_SECONDS: Final = 30
+_STORED_ANYWAY: Final = frozenset({0x0000, 0x0107, 0x0111, 0xB000, 0xB006, 0xB007})
+"""Success, attribute list error (a warning), duplicate SOP Instance (our first attempt arrived, only its
+answer was lost), and the warnings of PS3.4 B.2.3: the peer holds the instance."""
+_TRY_LATER: Final = frozenset({0x0110, 0x0213})
+"""Processing failure and resource limitation; with 0xA7xx the failures that may pass. PS3.7 Annex C."""
+
+_MEANINGS: Final = (
+    (0xFFFF, 0x0000, ""),
+    (0xFFFF, 0x0111, "duplicate: the peer has it already"),
+    (0xF000, 0xB000, "stored with a warning"),
+    (0xFF00, 0xA700, "out of resources"),
+    (0xFF00, 0xA900, "data set does not match SOP class"),
+    (0xF000, 0xC000, "cannot understand"),
+    (0xFFFF, 0x0110, "processing failure"),
+    (0xFFFF, 0x0117, "invalid SOP instance"),
+    (0xFFFF, 0x0122, "SOP class not supported"),
+    (0xFFFF, 0x0124, "not authorized"),
+    (0xFFFF, 0x0213, "resource limitation"),
+)
+"""(mask, value, words); the first that fits."""
+
+
+def outcome_of(status: int) -> DeliveryState:
+    """What a C-STORE status means for a delivery.
+
+    Returns:
+        STORED, OWED for: try again later, or REFUSED for: needs a person.
+
+    Source: PS3.4 B.2.3, PS3.7 Annex C.
+    """
+    if status in _STORED_ANYWAY or status >> 12 == 0xB:
+        return DeliveryState.STORED
+    if status in _TRY_LATER or status >> 8 == 0xA7:
+        return DeliveryState.OWED
+    return DeliveryState.REFUSED
+
+
+@dataclass(frozen=True)
+class CStoreSender:
+    """A destination that takes C-STORE."""
+
+    calling_aet: str
+    called_aet: str
+    address: str
+    port: int
+
+    def send(self, parcels: Sequence[Parcel]) -> Sequence[Settlement]:
+        """Send results over one association.
+
+        Compressed results are offered as they are and uncompressed; a peer that takes only the latter
+        gets the same pixels uncompressed.
+
+        Raises:
+            PeerUnavailableError: No connection, no association for now, or it broke.
+            PeerRefusedError: The association was rejected for good, or no context was accepted.
+        """
+        association = self._associate(parcels)
+        try:
+            return [_store(association, parcel) for parcel in parcels]
+        finally:
+            if association.is_established:
+                association.release()
+
+    def echo(self) -> None:
+        """Ask the peer for a sign of life.
+
+        Raises:
+            PeerUnavailableError: There was none.
+            PeerRefusedError: The association was rejected, or it does not answer C-ECHO.
+        """
+        ae = self._ae()
+        ae.add_requested_context(facts.VERIFICATION)
+        association = _established(ae, self, ae.requested_contexts)
+        try:
+            status = association.send_c_echo()
+        finally:
+            if association.is_established:
+                association.release()
+        if not status:
+            raise PeerUnavailableError(f"{self.who}: no answer to C-ECHO")
+        if status.Status != 0:
+            raise PeerRefusedError(f"{self.who}: C-ECHO answered with 0x{status.Status:04X}")
+
+    @property
+    def who(self) -> str:
+        """The peer in words: AE title and address."""
+        return f"{self.called_aet} at {self.address}:{self.port}"
+
+    def _ae(self) -> AE:
+        ae = AE(ae_title=self.calling_aet)
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _TIMEOUT_SECONDS
+        ae.connection_timeout = 10
+        ae.maximum_pdu_size = 131072
+        ae.implementation_class_uid = UID(facts.IMPLEMENTATION_CLASS_UID)
+        ae.implementation_version_name = facts.IMPLEMENTATION_VERSION_NAME
+        return ae
+
+    def _associate(self, parcels: Sequence[Parcel]) -> Association:
+        # one context for each syntax: with several in one context the peer picks, not we
+        wanted = dict.fromkeys(
+            (parcel.sop_class_uid, syntax)
+            for parcel in parcels
+            for syntax in (parcel.transfer_syntax_uid, facts.EXPLICIT_LE, facts.IMPLICIT_LE)
+        )
+        return _established(self._ae(), self, [build_context(cls, syntax) for cls, syntax in wanted])
+
+
+def _established(ae: AE, peer: CStoreSender, contexts: Sequence[PresentationContext]) -> Association:
+    who = peer.who
+    association = ae.associate(peer.address, peer.port, contexts=list(contexts), ae_title=peer.called_aet)
+    if association.is_established:
+        return association
+    answer = association.acceptor.primitive
+    if association.is_rejected and answer is not None:
+        result, source, reason = answer.result, answer.result_source, answer.diagnostic
+        told = f"{who}: association rejected {result:d}/{source:d}/{reason:d}"
+        if result == 1:
+            raise PeerRefusedError(told)
+        raise PeerUnavailableError(told)
+    # pynetdicom aborts by itself when no context is accepted; that looks like any other abort
+    if answer is not None and not association.accepted_contexts:
+        raise PeerRefusedError(f"{who}: accepts none of the presentation contexts offered")
+    raise PeerUnavailableError(f"{who}: no association (no connection, time-out or abort)")
+
+
+def _store(association: Association, parcel: Parcel) -> Settlement:
+    """Send one result; a peer that takes neither form of it refuses it."""
+    accepted = {
+        str(context.transfer_syntax[0])
+        for context in association.accepted_contexts
+        if context.abstract_syntax == parcel.sop_class_uid
+    }
+    if not association.is_established:
+        return Settlement(parcel.sop_uid, DeliveryState.OWED, "", "the association broke")
+    if not accepted:
+        comment = "no presentation context accepted for this kind of object"
+        return Settlement(parcel.sop_uid, DeliveryState.REFUSED, "", comment)
+    dataset = _in_syntax(parcel, accepted)
+    try:
+        answer = association.send_c_store(dataset)
+    except RuntimeError:
+        return Settlement(parcel.sop_uid, DeliveryState.OWED, "", "the association broke")
+    if "Status" not in answer:
+        return Settlement(parcel.sop_uid, DeliveryState.OWED, "", "no answer (time-out or abort)")
+    status = int(answer.Status)
+    # the peer's own Error Comment is left out: it may quote the patient
+    return Settlement(parcel.sop_uid, outcome_of(status), f"0x{status:04X}", _meaning(status))
+
+
+def _in_syntax(parcel: Parcel, accepted: set[str]) -> Dataset:
+    content = parcel.path.read_bytes()
+    if parcel.transfer_syntax_uid not in accepted and parcel.transfer_syntax_uid != facts.EXPLICIT_LE:
+        content = decompressed(content)
+    dataset = dcmread(BytesIO(content))
+    if facts.EXPLICIT_LE not in accepted and dataset.file_meta.TransferSyntaxUID == facts.EXPLICIT_LE:
+        dataset.file_meta.TransferSyntaxUID = UID(facts.IMPLICIT_LE)
+    return dataset
+
+
+def _meaning(status: int) -> str:
+    for mask, value, meaning in _MEANINGS:
+        if status & mask == value:
+            return meaning
+    return "an unknown status"

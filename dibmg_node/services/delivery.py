@@ -1,0 +1,92 @@
+"""Delivery: what a study owes one destination, in one go, each result settled by itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+
+from dibmg_node.domain.lifecycle import DeliveryState
+from dibmg_node.errors import LedgerConflictError, PeerRefusedError, PeerUnavailableError
+from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.outbox import Outbox, Owed, Settlement
+
+_log = logging.getLogger(__name__)
+
+LEASE: Final = timedelta(minutes=5)
+"""Longer than any send may take: see the time-outs of the senders."""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """One result on its way: what it is and where its bytes lie."""
+
+    sop_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    path: Path
+
+
+class Sender(Protocol):
+    """One destination's way in."""
+
+    def send(self, parcels: Sequence[Parcel]) -> Sequence[Settlement]:
+        """Send results in this order; one settlement for each.
+
+        Raises:
+            PeerUnavailableError: The peer cannot be reached now; try everything again later.
+            PeerRefusedError: The peer will not take any of it; needs a person.
+        """
+
+
+@dataclass(frozen=True)
+class Courier:
+    """Delivers to the destinations that it has a sender for."""
+
+    archive: Archive
+    outbox: Outbox
+    senders: Mapping[str, Sender]
+    now: Callable[[], datetime]
+
+    def deliver(self, study_uid: str, destination: str) -> None:
+        """Send everything of a study that is due at one destination, and enter what became of it."""
+        extra = {"study_uid": study_uid, "destination": destination}
+        try:
+            owed = self.outbox.claim(study_uid, destination, self.now(), LEASE)
+        except LedgerConflictError as error:
+            _log.info("message dropped", extra={**extra, "reason": str(error)})
+            return
+        settlements = self._send(owed, destination)
+        self.outbox.settle(study_uid, destination, settlements, self.now())
+        for one in settlements:
+            facts = {**extra, "sop_uid": one.sop_uid, "status": one.status, "comment": one.comment}
+            if one.state is DeliveryState.STORED:
+                _log.info("result delivered", extra=facts)
+            elif one.state is DeliveryState.REFUSED:
+                _log.error("result refused", extra=facts)
+            else:
+                _log.warning("result not delivered yet", extra=facts)
+
+    def _send(self, owed: Sequence[Owed], destination: str) -> Sequence[Settlement]:
+        sender = self.senders.get(destination)
+        if sender is None:
+            comment = "no destination of this name is configured any more"
+            return [Settlement(one.sop_uid, DeliveryState.REFUSED, "", comment) for one in owed]
+        parcels = [
+            Parcel(
+                one.sop_uid,
+                one.sop_class_uid,
+                one.transfer_syntax_uid,
+                self.archive.result_path(one.sop_uid),
+            )
+            for one in owed
+        ]
+        try:
+            return sender.send(parcels)
+        except PeerUnavailableError as error:
+            return [Settlement(one.sop_uid, DeliveryState.OWED, "", str(error)) for one in owed]
+        except PeerRefusedError as error:
+            return [Settlement(one.sop_uid, DeliveryState.REFUSED, "", str(error)) for one in owed]

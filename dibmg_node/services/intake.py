@@ -1,0 +1,193 @@
+"""Intake: one received instance made safe, on disk and in the ledger, before its sender hears Success."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from dibmg_node.dicom.facts import StoreStatus
+from dibmg_node.dicom.header import read_header, read_instance
+from dibmg_node.dicom.part10 import part10_prefix
+from dibmg_node.domain.study import Instance
+from dibmg_node.errors import InstanceRejectedError, RetryableError, StorageFullError
+from dibmg_node.services.wire import (
+    CALLED_AE_NOT_RECOGNIZED,
+    CALLING_AE_NOT_RECOGNIZED,
+    AssociationEnd,
+    AssociationRequest,
+    Rejection,
+    StoreAnswer,
+    StoreRequest,
+)
+from dibmg_node.storage.archive import Archive, SpoolFile
+from dibmg_node.storage.receipts import Patience, Receipt, Receipts, Received
+
+_log = logging.getLogger(__name__)
+
+_LOCKS = 64
+
+
+@dataclass(frozen=True)
+class AllowedSender:
+    """One AE title from one network."""
+
+    ae_title: str
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True)
+class IntakePolicy:
+    """What intake takes, and from whom.
+
+    Attributes:
+        senders: Empty: this machine (loopback) under any calling AE title.
+        reserve_bytes: Less free disk than this is answered "out of resources".
+        keep_first: Answer Success to other bytes under a known UID (the first bytes stay).
+        quiet_time: Of one sender, by its AE title.
+        longest_wait: For any study, from its first instance.
+    """
+
+    ae_title: str
+    senders: tuple[AllowedSender, ...]
+    reserve_bytes: int
+    keep_first: bool
+    quiet_time: Callable[[str], timedelta]
+    longest_wait: timedelta
+
+
+class Intake:
+    """The policy of the receiving side; the acceptor does the wire."""
+
+    def __init__(
+        self, archive: Archive, receipts: Receipts, policy: IntakePolicy, now: Callable[[], datetime]
+    ) -> None:
+        self._archive = archive
+        self._receipts = receipts
+        self._policy = policy
+        self._now = now
+        self._studies: dict[str, set[str]] = {}
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
+
+    def admit(self, request: AssociationRequest) -> Rejection | None:
+        """Decide on an association by its AE titles and its address."""
+        if request.called_aet != self._policy.ae_title:
+            return CALLED_AE_NOT_RECOGNIZED
+        address = ipaddress.ip_address(request.peer_address.split("%")[0])
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        if not self._policy.senders:
+            return None if address.is_loopback else CALLING_AE_NOT_RECOGNIZED
+        for sender in self._policy.senders:
+            if sender.ae_title == request.calling_aet and address in sender.network:
+                return None
+        return CALLING_AE_NOT_RECOGNIZED
+
+    def open_instance(self, request: StoreRequest) -> Reception:
+        """Start to receive one instance.
+
+        Raises:
+            StorageFullError: Less is free than the reserve.
+        """
+        free = self._archive.free_bytes()
+        if free < self._policy.reserve_bytes:
+            raise StorageFullError(f"{free} bytes free, the reserve is {self._policy.reserve_bytes}")
+        prefix = part10_prefix(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid)
+        return Reception(self, request, self._archive.open_spool(prefix))
+
+    def ended(self, end: AssociationEnd) -> None:
+        """An association is over: the studies that it brought need not wait for it any longer."""
+        study_uids = self._studies.pop(end.association_id, None)
+        if not study_uids:
+            return
+        try:
+            self._receipts.sender_done(study_uids, self._now())
+        except RetryableError as error:
+            _log.warning("sender's end not entered; the quiet time decides", extra={"reason": str(error)})
+
+    def take(self, request: StoreRequest, spooled: SpoolFile) -> StoreAnswer:
+        """Check a received file, name it, enter it.
+
+        Order: fsync, header check, rename, fsync of the folder, ledger, and only then the answer.
+        """
+        spooled.sync()
+        with spooled.path.open("rb") as file:
+            instance = read_instance(read_header(file), request.transfer_syntax_uid)
+        _check_identity(instance, request)
+        with self._locks[hash(instance.sop_uid) % _LOCKS]:
+            receipt = self._receipts.known(instance.sop_uid, spooled.size, spooled.crc32)
+            if receipt is Receipt.NEW:
+                self._archive.keep(spooled, instance.sop_uid)
+                patience = Patience(self._policy.quiet_time(request.calling_aet), self._policy.longest_wait)
+                receipt = self._receipts.store(
+                    Received(instance, spooled.size, spooled.crc32, request.calling_aet),
+                    patience,
+                    self._now(),
+                )
+            elif receipt is Receipt.DIFFERENT:
+                self._archive.quarantine(spooled, instance.sop_uid)
+                self._receipts.quarantined(instance.study_uid, instance.sop_uid, self._now())
+        self._studies.setdefault(request.association_id, set()).add(instance.study_uid)
+        return self._answer(instance, receipt)
+
+    def _answer(self, instance: Instance, receipt: Receipt) -> StoreAnswer:
+        facts = {"study_uid": instance.study_uid, "sop_uid": instance.sop_uid, "receipt": receipt.name}
+        if receipt is not Receipt.DIFFERENT:
+            _log.info("instance stored", extra=facts)
+            return StoreAnswer(StoreStatus.SUCCESS)
+        _log.error("other bytes under a known instance UID; quarantined", extra=facts)
+        if self._policy.keep_first:
+            return StoreAnswer(StoreStatus.SUCCESS)
+        comment = "other bytes under a SOP Instance UID that is taken"
+        return StoreAnswer(StoreStatus.CANNOT_UNDERSTAND, comment)
+
+
+class Reception:
+    """One data set on its way in; what `services.wire` calls an instance's sink."""
+
+    def __init__(self, intake: Intake, request: StoreRequest, spooled: SpoolFile) -> None:
+        self._intake = intake
+        self._request = request
+        self._spooled = spooled
+
+    def write(self, fragment: memoryview) -> None:
+        """Append the next bytes to the spool file."""
+        self._spooled.write(fragment)
+
+    def commit(self) -> StoreAnswer:
+        """Make the instance safe, or refuse it."""
+        try:
+            return self._intake.take(self._request, self._spooled)
+        except InstanceRejectedError as error:
+            extra = {"sop_uid": self._request.sop_instance_uid, "reason": str(error)}
+            _log.warning("instance refused", extra=extra)
+            return StoreAnswer(error.status, str(error), error.offending_element)
+        except (RetryableError, OSError) as error:
+            extra = {"sop_uid": self._request.sop_instance_uid, "reason": _reason(error)}
+            _log.error("instance not stored", extra=extra)
+            return StoreAnswer(StoreStatus.OUT_OF_RESOURCES, _reason(error))
+        finally:
+            self._spooled.discard()
+
+    def abort(self) -> None:
+        """Forget what came."""
+        self._spooled.discard()
+
+
+def _reason(error: Exception) -> str:
+    return f"disk: {error.strerror}" if isinstance(error, OSError) else str(error)
+
+
+def _check_identity(instance: Instance, request: StoreRequest) -> None:
+    """Data set and command name the same object. Source: PS3.4 B.2.3, status 0xA9xx."""
+    for name, tag, found, expected in (
+        ("SOP Class UID", 0x00080016, instance.sop_class_uid, request.sop_class_uid),
+        ("SOP Instance UID", 0x00080018, instance.sop_uid, request.sop_instance_uid),
+    ):
+        if found != expected:
+            raise InstanceRejectedError(
+                StoreStatus.DATA_SET_MISMATCH, f"{name} of data set and command differ", tag
+            )

@@ -1,0 +1,84 @@
+"""PDUs from a socket: one buffer, a deadline for each whole PDU, lengths checked before a byte is awaited."""
+
+from __future__ import annotations
+
+import mmap
+import time
+from collections.abc import Mapping
+
+from dibmg_node.services.connection import Connection
+from dibmg_node.services.pdu import HEADER_LENGTH, AbortReason, PduType, ProtocolError, read_header
+
+READ_AHEAD = 1024 * 1024
+"""One read takes what is there, up to this: about eight PDUs of the announced length."""
+
+_SMALLEST_READ = 64 * 1024
+
+
+class PduStream:
+    """The PDUs that one peer sends.
+
+    Attributes:
+        waited: Seconds spent waiting for the peer so far.
+    """
+
+    def __init__(self, connection: Connection, longest_pdu: int) -> None:
+        """Read from a connection from now on.
+
+        Args:
+            connection: Secured, where it is TLS.
+            longest_pdu: Largest limit that `read` will be given, bytes without header.
+        """
+        self.waited = 0.0
+        self._connection = connection
+        # Anonymous memory, not a bytearray: untouched pages cost nothing, and all go back at the end.
+        self._buffer = memoryview(mmap.mmap(-1, max(READ_AHEAD, longest_pdu + HEADER_LENGTH)))
+        self._start = self._end = 0
+
+    def read(
+        self, limits: Mapping[PduType, int], *, first_byte_by: float, within: float
+    ) -> tuple[PduType, memoryview]:
+        """The next PDU.
+
+        Args:
+            limits: Longest body of each type that may come now, bytes.
+            first_byte_by: Latest time (`time.monotonic`) of its first byte.
+            within: Seconds from its first byte to its last.
+
+        Returns:
+            Type and body; the body is valid until the next call.
+
+        Raises:
+            ProtocolError: The type is unknown or may not come now, or the PDU is too long.
+            DeadlineError: It did not come in time.
+            ConnectionLostError: It will not come.
+        """
+        if self._start == self._end:
+            self._fill(first_byte_by)
+        complete_by = time.monotonic() + within
+        while self._end - self._start < HEADER_LENGTH:
+            self._fill(complete_by)
+        kind, length = read_header(self._buffer, self._start)
+        if kind not in limits:
+            raise ProtocolError(AbortReason.UNEXPECTED_PDU, f"{kind.name} does not belong here")
+        if length > limits[kind]:
+            raise ProtocolError(
+                AbortReason.INVALID_PARAMETER, f"{kind.name} of {length} bytes, at most {limits[kind]}"
+            )
+        stop = HEADER_LENGTH + length
+        while self._end - self._start < stop:
+            self._fill(complete_by)
+        body = self._buffer[self._start + HEADER_LENGTH : self._start + stop]
+        self._start += stop
+        return kind, body
+
+    def _fill(self, deadline: float) -> None:
+        held = self._end - self._start
+        if held == 0 or len(self._buffer) - self._end < _SMALLEST_READ:
+            self._buffer[:held] = self._buffer[self._start : self._end]
+            self._start, self._end = 0, held
+        began = time.monotonic()
+        try:
+            self._end += self._connection.receive_into(self._buffer[self._end :], deadline)
+        finally:
+            self.waited += time.monotonic() - began

@@ -1,0 +1,195 @@
+"""Reading one study: from its files to its exam, its scores and the results to be kept."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import Protocol
+
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
+
+from dibmg_node.dicom.part10 import data_set_offset
+from dibmg_node.dicom.pixels import PixelsUnreadableError, read_mammogram
+from dibmg_node.domain.exam import Exam, ExamPolicy, Selection, select_exam
+from dibmg_node.domain.image import Mammogram
+from dibmg_node.domain.result import ExamResult
+from dibmg_node.domain.study import Exclusion, ExclusionCode, Instance, Study, ViewKey
+from dibmg_node.errors import RetryableError, StudyExcludedError
+
+_DECODERS = 4
+
+
+class Predictor(Protocol):
+    """The model, as the node sees it."""
+
+    def predict(self, exam: Exam, mammograms: Mapping[ViewKey, Mammogram]) -> ExamResult:
+        """Read one exam."""
+
+
+class DamagedFileError(RetryableError):
+    """A file in the archive is not what intake received: the disk lies."""
+
+
+@dataclass(frozen=True)
+class StudyFiles:
+    """A study with the bytes of its instances.
+
+    Attributes:
+        paths: Part 10 file of each instance, by SOP Instance UID.
+        checksums: Size and CRC-32 of each data set as they were received; empty: not checked.
+    """
+
+    study: Study
+    paths: Mapping[str, Path]
+    checksums: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What reading a study gave.
+
+    Attributes:
+        headers: Data sets without their pixels, by SOP Instance UID.
+        mammograms: Decoded images of the exam, by view.
+        result: None where nothing was read.
+        sha256: Of each file's data set, by SOP Instance UID.
+    """
+
+    study_uid: str
+    selection: Selection
+    headers: Mapping[str, FileDataset]
+    mammograms: Mapping[ViewKey, Mammogram]
+    result: ExamResult | None
+    sha256: Mapping[str, str]
+
+
+def read_study(files: StudyFiles, policy: ExamPolicy, predictor: Predictor) -> Reading:
+    """Read one study.
+
+    An image whose pixels cannot be decoded, or that shows no breast, is excluded with its reason and
+    the exam selected anew, so that an older image of the same view may take its place.
+
+    Raises:
+        DamagedFileError: A file differs from what was received.
+        OSError: A file cannot be read.
+    """
+    clock = _Clock()
+    headers, digests = {}, {}
+    for instance in files.study.instances:
+        content = _checked(files, instance.sop_uid)
+        digests[instance.sop_uid] = sha256(content[data_set_offset(content) :]).hexdigest()
+        headers[instance.sop_uid] = dcmread(BytesIO(content), stop_before_pixels=True)
+    clock.lap("read")
+    excluded = _strangers(headers, files.study.instances)
+    mammograms: dict[str, Mammogram] = {}
+    while True:
+        selection = select_exam(files.study.study_uid, files.study.instances, policy, excluded)
+        found = _decode_missing(files, selection, mammograms)
+        excluded.update(found)
+        if found:
+            continue
+        if selection.exam is None:
+            return Reading(files.study.study_uid, selection, headers, {}, None, digests)
+        clock.lap("decode")
+        by_view = {key: mammograms[i.sop_uid] for key, i in selection.exam.views.items()}
+        try:
+            result = predictor.predict(selection.exam, by_view)
+        except StudyExcludedError as error:
+            excluded.update(_by_instance(error.exclusions))
+            continue
+        result = replace(result, seconds={**clock.seconds, **result.seconds})
+        return Reading(files.study.study_uid, selection, headers, by_view, result, digests)
+
+
+def read_headers(files: StudyFiles) -> dict[str, FileDataset]:
+    """Headers of a study's files, without checks and without pixels."""
+    return {
+        instance.sop_uid: dcmread(files.paths[instance.sop_uid], stop_before_pixels=True)
+        for instance in files.study.instances
+    }
+
+
+def _checked(files: StudyFiles, sop_uid: str) -> bytes:
+    """The bytes of one file, if they are those that were received."""
+    content = files.paths[sop_uid].read_bytes()
+    expected = files.checksums.get(sop_uid)
+    if expected is not None:
+        data_set = memoryview(content)[data_set_offset(content) :]
+        found = (len(data_set), zlib.crc32(data_set))
+        if found != expected:
+            raise DamagedFileError(
+                f"archived file of instance {sop_uid} has size and CRC-32 {found}, received were {expected}"
+            )
+    return content
+
+
+def _strangers(headers: Mapping[str, FileDataset], instances: Sequence[Instance]) -> dict[str, Exclusion]:
+    """Exclusions of every image of a study whose images name different patients.
+
+    Results would go to one of them; which one, nobody can tell. The sentence names no patient.
+    """
+    patients = {
+        (str(headers[i.sop_uid].get("PatientID", "")), str(headers[i.sop_uid].get("IssuerOfPatientID", "")))
+        for i in instances
+        if i.modality == "MG"
+    }
+    if len(patients) < 2:
+        return {}
+    sentence = f"the images of this study name {len(patients)} different patients, expected one"
+    return {
+        i.sop_uid: Exclusion(ExclusionCode.PATIENT_DIFFERS, sentence, i.sop_uid, i.laterality)
+        for i in instances
+        if i.modality == "MG"
+    }
+
+
+def _decode_missing(
+    files: StudyFiles, selection: Selection, mammograms: dict[str, Mammogram]
+) -> dict[str, Exclusion]:
+    """Decode, in parallel, what the exam needs and `mammograms` lacks; returns what cannot be decoded."""
+    wanted = selection.exam.views.values() if selection.exam else ()
+    missing = [instance for instance in wanted if instance.sop_uid not in mammograms]
+    unreadable = {}
+    with ThreadPoolExecutor(_DECODERS) as pool:
+        decoded = pool.map(lambda i: _decode(files.paths[i.sop_uid], i), missing)
+        for instance, one in zip(missing, decoded, strict=True):
+            if isinstance(one, Exclusion):
+                unreadable[instance.sop_uid] = one
+            else:
+                mammograms[instance.sop_uid] = one
+    return unreadable
+
+
+def _decode(path: Path, instance: Instance) -> Mammogram | Exclusion:
+    try:
+        return read_mammogram(dcmread(path))
+    except PixelsUnreadableError as error:
+        return Exclusion(ExclusionCode.PIXELS_UNREADABLE, str(error), instance.sop_uid, instance.laterality)
+
+
+def _by_instance(exclusions: Sequence[Exclusion]) -> dict[str, Exclusion]:
+    """Exclusions of images by their UID; the model must name the image, or selecting anew never ends."""
+    by_instance = {e.sop_uid: e for e in exclusions if e.sop_uid is not None}
+    if not by_instance:
+        raise StudyExcludedError(exclusions)
+    return by_instance
+
+
+class _Clock:
+    """Wall time of the steps of one reading."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, step: str) -> None:
+        now = time.perf_counter()
+        self.seconds[step] = round(now - self._last, 3)
+        self._last = now

@@ -1,0 +1,105 @@
+"""One data set on its way into its sink; what goes wrong there becomes an answer, not an abort."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+
+from dibmg_node.dicom.facts import StoreStatus
+from dibmg_node.errors import InstanceRejectedError, StorageFullError
+from dibmg_node.services.pdu import AbortReason, ProtocolError
+from dibmg_node.services.wire import InstanceSink, StoreAnswer
+
+_log = logging.getLogger(__name__)
+
+SWALLOWED = 16 * 1024 * 1024
+"""Bytes over the limit that are still read, so that the sender hears a status and goes on."""
+
+
+class Reception:
+    """One data set that is being received.
+
+    Once it is refused the rest is swallowed: a sender that is in the middle of a data set does not
+    listen, and PS3.7 has no other answer than the one after its end.
+
+    Attributes:
+        received: Bytes so far.
+    """
+
+    def __init__(self, open_sink: Callable[[], InstanceSink], maximum: int) -> None:
+        """Open the sink.
+
+        Args:
+            open_sink: May raise as `InstanceSink.write` may.
+            maximum: Longest data set, bytes.
+        """
+        self.received = 0
+        self._maximum = maximum
+        self._sink: InstanceSink | None = None
+        self._refusal: StoreAnswer | None = None
+        try:
+            self._sink = open_sink()
+        except Exception as error:  # noqa: BLE001 - becomes a status
+            self._refusal = answer_of(error)
+
+    def write(self, fragment: memoryview) -> None:
+        """Take the next bytes.
+
+        Raises:
+            ProtocolError: The data set is far over the limit.
+        """
+        self.received += len(fragment)
+        if self._sink is not None:
+            if self.received > self._maximum:
+                comment = f"data set longer than {self._maximum} bytes"
+                self._refuse(StoreAnswer(StoreStatus.OUT_OF_RESOURCES, comment))
+                return
+            try:
+                self._sink.write(fragment)
+            except Exception as error:  # noqa: BLE001 - becomes a status
+                self._refuse(answer_of(error))
+        elif self.received > self._maximum + SWALLOWED:
+            raise ProtocolError(AbortReason.NOT_SPECIFIED, f"data set of {self.received} bytes, no end")
+
+    def finish(self) -> StoreAnswer:
+        """The last byte is in: what the sender is told."""
+        sink, self._sink = self._sink, None
+        if sink is None:
+            return self._refusal or StoreAnswer(StoreStatus.CANNOT_UNDERSTAND)
+        try:
+            return sink.commit()
+        except Exception as error:  # noqa: BLE001 - becomes a status
+            return answer_of(error)
+
+    def abort(self) -> None:
+        """The last byte will not come. Harmless after `finish` and after a refusal."""
+        sink, self._sink = self._sink, None
+        if sink is None:
+            return
+        try:
+            sink.abort()
+        except Exception as error:  # noqa: BLE001 - the association goes on
+            _log.error("sink could not be aborted", extra=_facts(error))
+
+    def _refuse(self, answer: StoreAnswer) -> None:
+        self._refusal = answer
+        self.abort()
+
+
+def answer_of(error: Exception) -> StoreAnswer:
+    """What a sender is told about an error of the sink. Comments hold no path and no message of others."""
+    if isinstance(error, InstanceRejectedError):
+        return StoreAnswer(error.status, str(error), error.offending_element)
+    if isinstance(error, (StorageFullError, OSError)):
+        _log.error("storage failed", extra=_facts(error))
+        return StoreAnswer(StoreStatus.OUT_OF_RESOURCES, "no room, or storage failed")
+    _log.error("instance failed unexpectedly", extra=_facts(error))
+    return StoreAnswer(StoreStatus.CANNOT_UNDERSTAND, "internal error")
+
+
+def _facts(error: Exception) -> dict[str, str]:
+    """Kind and place of an error, not its message: that may quote a data set."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].name}:{frames[-1].lineno}" if frames else ""
+    return {"error": type(error).__name__, "place": place}

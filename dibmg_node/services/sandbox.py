@@ -1,0 +1,180 @@
+"""A child process for what may crash or hang: decoders and the model. One study at a time."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, TypeVar
+
+from dibmg_node.errors import DibmgError, PermanentError, RetryableError
+
+_log = logging.getLogger(__name__)
+
+Order = TypeVar("Order")
+Answer = TypeVar("Answer")
+
+_TICK_SECONDS = 1.0
+_START_SECONDS = 120.0
+
+
+class ChildDiedError(RetryableError):
+    """The child ended without an answer: a codec or the model crashed, or it was killed."""
+
+
+class DeadlineError(RetryableError):
+    """The child took longer than it may, and was ended."""
+
+
+@dataclass(frozen=True)
+class _Raised:
+    """An error that the child's work raised."""
+
+    error: Exception
+
+
+class Sandbox(Generic[Order, Answer]):
+    """Runs orders in a spawned child that keeps its model loaded between them.
+
+    The child is spawned, not forked: TensorFlow and its threads do not survive a fork. Type parameters:
+    what the child is handed, and what it gives back; both travel by pickle.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], Callable[[Order], Answer]],
+        prepare: Callable[[], None],
+        deadline_seconds: float,
+    ) -> None:
+        """Make a sandbox whose child does not run yet.
+
+        Args:
+            build: Called once in the child; gives the function that carries out orders. Picklable.
+            prepare: Called first in the child (logging). Picklable.
+            deadline_seconds: For one order.
+        """
+        self._build = build
+        self._prepare = prepare
+        self._deadline = deadline_seconds
+        self._context = multiprocessing.get_context("spawn")
+        self._child: BaseProcess | None = None
+        self._pipe: Connection[Any, Any] | None = None
+
+    def start(self) -> None:
+        """Start the child and wait until its model is loaded.
+
+        Raises:
+            DibmgError: What building raised in the child.
+            ChildDiedError: The child ended while it was being built.
+        """
+        self.stop()
+        self._pipe, theirs = self._context.Pipe()
+        self._child = self._context.Process(
+            target=_live, args=(theirs, self._build, self._prepare), name="model", daemon=True
+        )
+        self._child.start()
+        theirs.close()
+        self._await(_START_SECONDS, lambda: None)
+
+    def run(self, order: Order, tick: Callable[[], None]) -> Answer:
+        """Have one order carried out.
+
+        Args:
+            order: What to do.
+            tick: Called about once a second while waiting; what it raises ends the order.
+
+        Raises:
+            DeadlineError: It took too long; the child was ended.
+            ChildDiedError: The child died of it.
+            Exception: What the work raised in the child, or `tick` here.
+        """
+        if self._child is None or not self._child.is_alive():
+            self.start()
+        assert self._pipe is not None
+        try:
+            self._pipe.send(order)
+        except OSError as error:
+            self.stop()
+            raise ChildDiedError("the model process was gone") from error
+        answer: Answer = self._await(self._deadline, tick)
+        return answer
+
+    def stop(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.join()
+            self._child = None
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+
+    def _await(self, seconds: float, tick: Callable[[], None]) -> Any:
+        assert self._pipe is not None
+        assert self._child is not None
+        end = time.monotonic() + seconds
+        try:
+            while not self._pipe.poll(min(_TICK_SECONDS, max(0.0, end - time.monotonic()))):
+                if time.monotonic() >= end:
+                    raise DeadlineError(f"no answer within {seconds:.0f} s")
+                tick()
+            answer = self._pipe.recv()
+        except (EOFError, ConnectionResetError) as error:
+            self._child.join(5)
+            code = self._child.exitcode
+            self.stop()
+            raise ChildDiedError(f"the model process ended ({_ending(code)})") from error
+        except BaseException:
+            self.stop()
+            raise
+        if isinstance(answer, _Raised):
+            raise answer.error
+        return answer
+
+
+def _ending(code: int | None) -> str:
+    if code is not None and code < 0:
+        return signal.Signals(-code).name
+    return f"exit code {code}"
+
+
+def _live(
+    pipe: Connection[Any, Any],
+    build: Callable[[], Callable[[Any], Any]],
+    prepare: Callable[[], None],
+) -> None:
+    """The child's life: build once, then carry out one order after the other."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C drains; the parent ends this process
+    prepare()
+    try:
+        work = build()
+        pipe.send(None)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
+        pipe.send(_Raised(_portable(error)))
+        return
+    while True:
+        try:
+            order = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer = work(order)
+        except Exception as error:  # noqa: BLE001 - the same
+            answer = _Raised(_portable(error))
+        pipe.send(answer)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error in a form that survives pickling and quotes no data set."""
+    if isinstance(error, DibmgError):
+        kind = RetryableError if isinstance(error, RetryableError) else PermanentError
+        return kind(f"{type(error).__name__}: {error}")
+    if isinstance(error, OSError):
+        return RetryableError(f"{type(error).__name__}: {error.strerror}")
+    _log.error("unexpected error in the model process", exc_info=error)
+    return RetryableError(f"unexpected {type(error).__name__} in the model process; its log has the place")

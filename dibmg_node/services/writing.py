@@ -1,0 +1,189 @@
+"""Writing results: from a reading to the DICOM instances that tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from dibmg_node.dicom import facts
+from dibmg_node.dicom.cad_report import Predecessor, cad_report
+from dibmg_node.dicom.encode import encode
+from dibmg_node.dicom.overlay import overlay
+from dibmg_node.dicom.rendering import render_overlay
+from dibmg_node.domain.result import FindingCode, Result, ResultKind
+from dibmg_node.domain.study import Laterality, ViewKey
+from dibmg_node.services.reading import Reading
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A kind of result in the form that some destination wants."""
+
+    kind: ResultKind
+    finding_code: FindingCode = FindingCode.DENSITY
+
+    @property
+    def variant(self) -> str:
+        """Tells apart results of one kind; empty for kinds that have one form only."""
+        return self.finding_code.value if self.kind is ResultKind.CAD_SR else ""
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What a reading is written as.
+
+    Attributes:
+        now: Date and time of the analysis, in every result.
+        max_side: Longer side of an overlay, pixels; 0: the grid of the mammogram.
+        predecessors: Reports that the new one replaces.
+    """
+
+    wishes: Collection[Wish]
+    now: datetime
+    max_side: int
+    predecessors: Sequence[Predecessor] = ()
+
+
+@dataclass(frozen=True)
+class Written:
+    """One result with its bytes.
+
+    Attributes:
+        picture: What an overlay shows: uint8 (rows, columns, 3), RGB.
+    """
+
+    result: Result
+    series_uid: str
+    content: bytes
+    picture: NDArray[np.uint8] | None = None
+
+
+def write_results(reading: Reading, writing: Writing, failure: str = "") -> Iterator[Written]:
+    """Write a reading as the kinds of result that are wanted.
+
+    A study that was not read (or, with `failure`, whose analysis broke off) gets a CAD report that says
+    so, if it holds any mammogram; a study of other objects gets nothing.
+    """
+    for kind in dict.fromkeys(wish.kind for wish in sorted(writing.wishes, key=lambda w: w.kind)):
+        if kind is ResultKind.OVERLAY:
+            yield from _overlays(reading, writing)
+    for wish in sorted(writing.wishes, key=lambda w: w.finding_code):
+        if wish.kind is ResultKind.CAD_SR and _has_mammogram(reading):
+            report = cad_report(
+                {uid: header for uid, header in reading.headers.items() if _is_mammogram(header)},
+                [v for v in reading.selection.verdicts if _is_mammogram(reading.headers[v.sop_uid])],
+                writing.now,
+                result=reading.result,
+                exclusions=reading.selection.exclusions,
+                failure=failure,
+                finding_code=wish.finding_code,
+                predecessors=writing.predecessors,
+            )
+            yield _written(report, ResultKind.CAD_SR, facts.EXPLICIT_LE, wish.variant)
+
+
+def reading_json(reading: Reading) -> dict[str, Any]:
+    """A reading for programs: the content of `result.json`."""
+    study: dict[str, Any] = {"study_uid": reading.study_uid}
+    result = reading.result
+    if result is None:
+        study |= {"model": None, "operating_point": None, "scores": None, "findings": [], "seconds": {}}
+    else:
+        point = result.operating_point
+        study |= {
+            "model": {
+                "name": result.model.name,
+                "version": result.model.version,
+                "sha256": result.model.sha256,
+                "runtime": result.model.runtime,
+                "precision": result.model.precision,
+                "preprocessing_version": result.model.preprocessing_version,
+                "trained_on": result.model.trained_on,
+            },
+            "operating_point": {
+                "name": point.name,
+                "threshold": point.threshold,
+                "version": point.version,
+                "sensitivity": point.sensitivity,
+                "specificity": point.specificity,
+            },
+            "scores": {
+                "exam": result.scores.exam,
+                "R": result.scores.breasts.get(Laterality.RIGHT),
+                "L": result.scores.breasts.get(Laterality.LEFT),
+                "views": {str(key): score for key, score in result.scores.views.items()},
+            },
+            "findings": [
+                {
+                    "number": finding.number,
+                    "view": str(finding.view),
+                    "score": finding.score,
+                    "center": list(finding.center),
+                    "outline": [list(point) for point in finding.outline],
+                    "sop_uid": finding.sop_uid,
+                }
+                for finding in result.findings
+            ],
+            "seconds": dict(result.seconds),
+            "notes": {str(key): list(notes) for key, notes in result.notes.items()},
+        }
+    excluded = [
+        {"sop_uid": verdict.sop_uid, "code": verdict.code, "sentence": verdict.sentence}
+        for verdict in reading.selection.verdicts
+        if not verdict.used
+    ]
+    study["exclusions"] = excluded + [
+        {"sop_uid": exclusion.sop_uid, "code": exclusion.code.value, "sentence": exclusion.sentence}
+        for exclusion in reading.selection.exclusions
+    ]
+    return study
+
+
+def _overlays(reading: Reading, writing: Writing) -> Iterator[Written]:
+    result, exam = reading.result, reading.selection.exam
+    if result is None or exam is None:
+        return
+    sources = [instance.sop_uid for instance in exam.views.values()]
+    for key, instance in exam.views.items():
+        picture = render_overlay(
+            reading.mammograms[key].image(), result.heatmaps[key], key, result, max_side=writing.max_side
+        )
+        capture = overlay(reading.headers[instance.sop_uid], picture, key, result, sources, writing.now)
+        yield _written(capture, ResultKind.OVERLAY, facts.RLE_LOSSLESS, "", key, picture)
+
+
+def _written(
+    dataset: Dataset,
+    kind: ResultKind,
+    transfer_syntax_uid: str,
+    variant: str,
+    view: ViewKey | None = None,
+    picture: NDArray[np.uint8] | None = None,
+) -> Written:
+    content = encode(dataset, transfer_syntax_uid)
+    result = Result(
+        sop_uid=str(dataset.SOPInstanceUID),
+        sop_class_uid=str(dataset.SOPClassUID),
+        transfer_syntax_uid=transfer_syntax_uid,
+        kind=kind,
+        sha256=sha256(content).hexdigest(),
+        size=len(content),
+        variant=variant,
+        view=view,
+    )
+    return Written(result, str(dataset.SeriesInstanceUID), content, picture)
+
+
+def _is_mammogram(header: Dataset) -> bool:
+    return str(header.get("SOPClassUID", "")) in facts.MAMMOGRAM_CLASSES
+
+
+def _has_mammogram(reading: Reading) -> bool:
+    return any(_is_mammogram(header) for header in reading.headers.values())

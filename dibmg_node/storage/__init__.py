@@ -1,0 +1,1 @@
+"""What outlives a process: the archive of bytes and the ledger of facts."""

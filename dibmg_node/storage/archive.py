@@ -1,0 +1,196 @@
+"""The archive: bytes on disk, written once, under names that no sender chooses."""
+
+from __future__ import annotations
+
+import errno
+import os
+import zlib
+from dataclasses import dataclass
+from hashlib import blake2b, sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from dibmg_node.errors import StorageFullError
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class SpoolFile:
+    """A file that is being received; it is nobody's until `Archive.keep` names it.
+
+    Attributes:
+        size: Bytes of the data set so far (without the prefix).
+        crc32: Their CRC-32.
+    """
+
+    def __init__(self, path: Path, prefix: bytes) -> None:
+        self.path = path
+        self.size = 0
+        self.crc32 = 0
+        self._prefix_size = len(prefix)
+        self._file = path.open("xb", buffering=0)
+        self._write(prefix)
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Append to the data set.
+
+        Raises:
+            StorageFullError: No room on the file system.
+        """
+        self._write(chunk)
+        self.size += len(chunk)
+        self.crc32 = zlib.crc32(chunk, self.crc32)
+
+    def sync(self) -> None:
+        """Return when every byte is on the disk; the file is closed."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _translated(error, self.path) from error
+        finally:
+            self._file.close()
+
+    def discard(self) -> None:
+        """Remove the file; harmless after `Archive.keep`."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def _write(self, chunk: bytes | memoryview) -> None:
+        rest = memoryview(chunk)
+        while rest:
+            try:
+                written = self._file.write(rest)
+            except OSError as error:
+                raise _translated(error, self.path) from error
+            rest = rest[written:]
+
+    def __enter__(self) -> SpoolFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.discard()
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Folders under one root: `spool`, `instances`, `results`, `quarantine`, on one file system."""
+
+    root: Path
+
+    def prepare(self) -> int:
+        """Make the folders, and remove what a killed intake left in the spool.
+
+        Returns:
+            Number of spool files removed; nobody was told that they are safe.
+        """
+        for folder in ("spool", "instances", "results", "quarantine"):
+            (self.root / folder).mkdir(parents=True, exist_ok=True)
+        left = list((self.root / "spool").iterdir())
+        for path in left:
+            path.unlink()
+        return len(left)
+
+    def open_spool(self, prefix: bytes) -> SpoolFile:
+        """Start a file that begins with a prefix (preamble and file meta information).
+
+        Raises:
+            StorageFullError: No room on the file system.
+        """
+        path = self.root / "spool" / os.urandom(16).hex()
+        try:
+            return SpoolFile(path, prefix)
+        except OSError as error:
+            raise _translated(error, path) from error
+
+    def instance_path(self, sop_uid: str) -> Path:
+        """Where an instance lies: a name derived from its UID by hash, so that no UID is a path."""
+        return self._path("instances", sop_uid)
+
+    def result_path(self, sop_uid: str) -> Path:
+        """Where a result lies."""
+        return self._path("results", sop_uid)
+
+    def keep(self, spooled: SpoolFile, sop_uid: str) -> Path:
+        """Give a synced spool file its name, for good.
+
+        The caller knows from the ledger that the instance is new: a file that has the name already was
+        left by an intake that was killed before it told anybody, and is replaced.
+
+        Returns:
+            Its path, after the folder's entry is on the disk.
+
+        Raises:
+            StorageFullError: No room on the file system.
+        """
+        path = self.instance_path(sop_uid)
+        _publish(spooled.path, path)
+        return path
+
+    def quarantine(self, spooled: SpoolFile, sop_uid: str) -> Path:
+        """Put bytes that contradict what is archived under the same UID aside."""
+        name = f"{_name(sop_uid)}-{spooled.crc32:08x}-{spooled.path.name[:8]}.dcm"
+        path = self.root / "quarantine" / name
+        _publish(spooled.path, path)
+        return path
+
+    def put_result(self, sop_uid: str, content: bytes) -> str:
+        """Write a result once; a result that is there already stays as it is.
+
+        Returns:
+            SHA-256 of what is in the archive under this UID now, as hexadecimal text.
+
+        Raises:
+            StorageFullError: No room on the file system.
+        """
+        path = self.result_path(sop_uid)
+        if not path.exists():
+            with self.open_spool(content) as spooled:
+                spooled.sync()
+                _publish(spooled.path, path)
+        return sha256(path.read_bytes()).hexdigest()
+
+    def free_bytes(self) -> int:
+        """Bytes that an unprivileged process may still write."""
+        room = os.statvfs(self.root)
+        return room.f_bavail * room.f_frsize
+
+    def _path(self, folder: str, sop_uid: str) -> Path:
+        name = _name(sop_uid)
+        return self.root / folder / name[:2] / f"{name}.dcm"
+
+
+def _name(sop_uid: str) -> str:
+    return blake2b(sop_uid.encode(), digest_size=16).hexdigest()
+
+
+def _publish(source: Path, target: Path) -> None:
+    """Rename a finished file and sync its folder."""
+    try:
+        if not target.parent.exists():
+            target.parent.mkdir(exist_ok=True)
+            _sync_folder(target.parent.parent)
+        source.replace(target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise _translated(error, target) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _translated(error: OSError, path: Path) -> Exception:
+    """StorageFullError for a full disk, the error itself for anything else."""
+    if error.errno in _FULL:
+        return StorageFullError(f"no room under {path.parent}")
+    return error

@@ -1,0 +1,392 @@
+"""The ledger's analyzing side: who may read a study, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import Connection, Engine, RowMapping, and_, delete, insert, or_, select, update
+
+from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS, DeliveryState, StudyEvent, StudyState
+from dibmg_node.domain.result import Result, ResultKind, Scores
+from dibmg_node.domain.study import Laterality, Study, Verdict
+from dibmg_node.errors import LedgerConflictError, PermanentError
+from dibmg_node.storage.facts_json import load_facts
+from dibmg_node.storage.outbox import close_if_delivered
+from dibmg_node.storage.schema import analyses, deliveries, instances, results, studies, verdicts
+from dibmg_node.storage.study_row import apply_event, lock_study, note
+
+
+class Outcome(StrEnum):
+    """How an analysis ended."""
+
+    ANALYZED = "analyzed"
+    EXCLUDED = "excluded"
+    FAILED = "failed"
+
+
+_EVENTS = {
+    Outcome.ANALYZED: StudyEvent.REPORTED,
+    Outcome.EXCLUDED: StudyEvent.EXCLUDED,
+    Outcome.FAILED: StudyEvent.GIVEN_UP,
+}
+
+
+@dataclass(frozen=True)
+class Predecessor:
+    """A CAD report of the same study that some destination has."""
+
+    sop_uid: str
+    sop_class_uid: str
+    series_uid: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right of one worker to one revision of one study.
+
+    Attributes:
+        attempt: 1 for the first; more than MAXIMUM_ATTEMPTS means: do not read it again, report the failure.
+        first_claimed_at: When this revision was first claimed: the time in its results.
+        checksums: Size and CRC-32 of each instance, by SOP Instance UID, as intake counted them.
+        reason: Why the last attempt failed, where there was one.
+    """
+
+    study: Study
+    owner: str
+    attempt: int
+    first_claimed_at: datetime
+    checksums: Mapping[str, tuple[int, int]]
+    predecessors: tuple[Predecessor, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What one analysis leaves in the ledger.
+
+    Attributes:
+        reading: Scores, findings and exclusions, as `result.json` has them.
+        results: With the UID of each one's series.
+        owed: Names of the destinations that get each result, by its SOP Instance UID.
+        sha256: Of each instance's data set, by SOP Instance UID.
+    """
+
+    outcome: Outcome
+    reason: str
+    verdicts: Sequence[Verdict]
+    reading: Mapping[str, object]
+    scores: Scores | None = None
+    results: Sequence[tuple[Result, str]] = ()
+    owed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+class Claims:
+    """Hands out studies to workers, and takes what they found."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def claim(self, study_uid: str, revision: int, owner: str, now: datetime, lease: timedelta) -> Claim:
+        """Take one revision of one study.
+
+        Raises:
+            LedgerConflictError: It is not READY in this revision: someone else has it, or it moved on.
+        """
+        with self._engine.begin() as connection:
+            row = lock_study(connection, study_uid)
+            if row["revision"] != revision:
+                raise LedgerConflictError(f"revision {revision} asked, the study is at {row['revision']}")
+            first = row["claimed_at"] or now
+            attempt = row["attempts"] + 1
+            apply_event(
+                connection,
+                row,
+                StudyEvent.CLAIMED,
+                now,
+                f"attempt {attempt} by {owner}",
+                attempts=attempt,
+                claimed_by=owner,
+                claimed_at=first,
+                lease_until=now + lease,
+            )
+            stored = connection.execute(
+                select(instances).where(instances.c.study_uid == study_uid).order_by(instances.c.sop_uid)
+            ).mappings()
+            rows = stored.all()
+            return Claim(
+                study=Study(study_uid, revision, tuple(load_facts(one["facts"]) for one in rows)),
+                owner=owner,
+                attempt=attempt,
+                first_claimed_at=first,
+                checksums={one["sop_uid"]: (one["size"], one["crc32"]) for one in rows},
+                predecessors=_predecessors(connection, study_uid),
+                reason=row["reason"],
+            )
+
+    def renew(self, claim: Claim, now: datetime, lease: timedelta) -> None:
+        """Hold a claim longer.
+
+        Raises:
+            LedgerConflictError: The claim is lost; what is being computed will not be needed.
+        """
+        with self._engine.begin() as connection:
+            _still_held(connection, claim)
+            connection.execute(
+                update(studies)
+                .where(studies.c.study_uid == claim.study.study_uid)
+                .values(lease_until=now + lease)
+            )
+
+    def commit(self, claim: Claim, analysis: Analysis, now: datetime) -> None:
+        """Enter what an analysis found: verdicts, scores, results, and what is owed to whom.
+
+        A result that is in the ledger already (same UID, hence same content) is not owed again to a
+        destination that it was owed to before.
+
+        Raises:
+            LedgerConflictError: The claim is lost: another instance came, or the lease ran out.
+        """
+        study_uid = claim.study.study_uid
+        with self._engine.begin() as connection:
+            row = _still_held(connection, claim)
+            _replace_verdicts(connection, study_uid, analysis.verdicts)
+            for sop_uid, digest in analysis.sha256.items():
+                connection.execute(
+                    update(instances).where(instances.c.sop_uid == sop_uid).values(sha256=digest)
+                )
+            key = and_(analyses.c.study_uid == study_uid, analyses.c.revision == claim.study.revision)
+            connection.execute(delete(analyses).where(key))
+            connection.execute(
+                insert(analyses).values(
+                    study_uid=study_uid,
+                    revision=claim.study.revision,
+                    at=now,
+                    outcome=analysis.outcome.value,
+                    reading=json.dumps(analysis.reading),
+                )
+            )
+            _supersede(connection, study_uid, [result.sop_uid for result, _ in analysis.results], now)
+            for result, series_uid in analysis.results:
+                _enter_result(connection, claim, result, series_uid)
+                for destination in analysis.owed.get(result.sop_uid, ()):
+                    _owe(connection, claim, result, destination, now)
+            breasts = analysis.scores.breasts if analysis.scores else {}
+            apply_event(
+                connection,
+                row,
+                _EVENTS[analysis.outcome],
+                now,
+                analysis.reason,
+                reason=analysis.reason,
+                claimed_by=None,
+                lease_until=None,
+                analyzed_revision=claim.study.revision,
+                score_exam=analysis.scores.exam if analysis.scores else None,
+                score_r=breasts.get(Laterality.RIGHT),
+                score_l=breasts.get(Laterality.LEFT),
+            )
+            close_if_delivered(connection, study_uid, now)
+
+    def give_back(self, claim: Claim, reason: str, now: datetime) -> None:
+        """An attempt failed: the study is READY again, and the attempt counts.
+
+        Raises:
+            LedgerConflictError: The claim is lost.
+        """
+        with self._engine.begin() as connection:
+            row = _still_held(connection, claim)
+            _to_ready(connection, row, now, reason)
+
+    def end_expired(self, now: datetime) -> int:
+        """Make studies READY whose worker did not renew its claim; returns how many."""
+        return self._end(now, studies.c.lease_until <= now, "the worker's lease ran out")
+
+    def end_claims_of(self, owner: str, now: datetime) -> int:
+        """Make studies READY that a worker held that is known to be gone; returns how many."""
+        return self._end(now, studies.c.claimed_by == owner, "the worker ended in mid-analysis")
+
+    def unpublished(self, now: datetime, published_before: datetime) -> list[tuple[str, int]]:
+        """READY studies that nobody was told of, or long ago; they count as told now."""
+        with self._engine.begin() as connection:
+            rows = connection.execute(
+                select(studies.c.study_uid, studies.c.revision)
+                .where(
+                    studies.c.state == StudyState.READY.value,
+                    or_(studies.c.published_at.is_(None), studies.c.published_at <= published_before),
+                )
+                .order_by(studies.c.last_instance_at)
+                .limit(500)
+            ).all()
+            connection.execute(
+                update(studies)
+                .where(studies.c.study_uid.in_([row.study_uid for row in rows]))
+                .values(published_at=now)
+            )
+            return [(row.study_uid, row.revision) for row in rows]
+
+    def retry(self, study_uid: str, now: datetime) -> str:
+        """A person asks for another try: the refused deliveries, else the whole analysis.
+
+        Returns:
+            What is tried again: `delivery` or `analysis`.
+
+        Raises:
+            PermanentError: The ledger has no such study, or it is being analyzed just now.
+        """
+        with self._engine.begin() as connection:
+            try:
+                row = lock_study(connection, study_uid)
+                refused = connection.execute(
+                    update(deliveries)
+                    .where(
+                        deliveries.c.study_uid == study_uid,
+                        deliveries.c.state.in_([DeliveryState.REFUSED.value, DeliveryState.OWED.value]),
+                    )
+                    .values(
+                        state=DeliveryState.OWED.value,
+                        attempts=0,
+                        owed_since=now,
+                        next_at=now,
+                        lease_until=None,
+                        published_at=None,
+                    )
+                ).rowcount
+                if refused:
+                    if row["state"] == StudyState.FAILED.value and row["score_exam"] is not None:
+                        apply_event(connection, row, StudyEvent.REDELIVERY_ASKED, now, reason="")
+                    else:
+                        note(connection, study_uid, StudyEvent.REDELIVERY_ASKED.value, now)
+                    return "delivery"
+                apply_event(
+                    connection, row, StudyEvent.RETRY_ASKED, now, attempts=0, published_at=None, due_at=None
+                )
+                return "analysis"
+            except LedgerConflictError as error:
+                raise PermanentError(str(error)) from error
+
+    def _end(self, now: datetime, condition: object, reason: str) -> int:
+        with self._engine.begin() as connection:
+            rows = (
+                connection.execute(
+                    select(studies).where(studies.c.state == StudyState.ANALYZING.value, condition)  # type: ignore[arg-type]
+                )
+                .mappings()
+                .all()
+            )
+            for row in rows:
+                _to_ready(connection, row, now, reason)
+            return len(rows)
+
+
+def _to_ready(connection: Connection, row: RowMapping, now: datetime, reason: str) -> None:
+    apply_event(
+        connection,
+        row,
+        StudyEvent.ATTEMPT_FAILED,
+        now,
+        f"attempt {row['attempts']} of {MAXIMUM_ATTEMPTS}: {reason}",
+        reason=reason,
+        claimed_by=None,
+        lease_until=None,
+        published_at=None,
+    )
+
+
+def _still_held(connection: Connection, claim: Claim) -> RowMapping:
+    """The study's row, if the claim still holds: the state alone would not stop a stale worker."""
+    row = lock_study(connection, claim.study.study_uid)
+    held = (row["state"], row["revision"], row["claimed_by"], row["attempts"])
+    if held != (StudyState.ANALYZING.value, claim.study.revision, claim.owner, claim.attempt):
+        raise LedgerConflictError("the claim is lost: the study has moved on")
+    return row
+
+
+def _replace_verdicts(connection: Connection, study_uid: str, new: Sequence[Verdict]) -> None:
+    connection.execute(delete(verdicts).where(verdicts.c.study_uid == study_uid))
+    for verdict in new:
+        connection.execute(
+            insert(verdicts).values(
+                study_uid=study_uid,
+                sop_uid=verdict.sop_uid,
+                used=int(verdict.used),
+                code=verdict.code,
+                sentence=verdict.sentence,
+            )
+        )
+
+
+def _predecessors(connection: Connection, study_uid: str) -> tuple[Predecessor, ...]:
+    """The newest CAD report of the study that some destination holds, if any."""
+    row = connection.execute(
+        select(results.c.sop_uid, results.c.sop_class_uid, results.c.series_uid)
+        .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
+        .where(
+            results.c.study_uid == study_uid,
+            results.c.kind == ResultKind.CAD_SR.value,
+            deliveries.c.state == DeliveryState.STORED.value,
+        )
+        .order_by(results.c.revision.desc(), results.c.sop_uid)
+        .limit(1)
+    ).one_or_none()
+    return () if row is None else (Predecessor(*row),)
+
+
+def _supersede(connection: Connection, study_uid: str, current: Sequence[str], now: datetime) -> None:
+    """What is still owed of results that are no longer current need not be sent."""
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.study_uid == study_uid,
+            deliveries.c.state.in_([DeliveryState.OWED.value, DeliveryState.REFUSED.value]),
+            deliveries.c.result_uid.not_in(list(current)),
+        )
+        .values(state=DeliveryState.SUPERSEDED.value, next_at=None, settled_at=now)
+    )
+
+
+def _enter_result(connection: Connection, claim: Claim, result: Result, series_uid: str) -> None:
+    known = connection.execute(
+        update(results).where(results.c.sop_uid == result.sop_uid).values(revision=claim.study.revision)
+    ).rowcount
+    if known:
+        return
+    connection.execute(
+        insert(results).values(
+            sop_uid=result.sop_uid,
+            study_uid=claim.study.study_uid,
+            revision=claim.study.revision,
+            series_uid=series_uid,
+            sop_class_uid=result.sop_class_uid,
+            transfer_syntax_uid=result.transfer_syntax_uid,
+            kind=result.kind.value,
+            variant=result.variant,
+            view=str(result.view) if result.view else "",
+            sha256=result.sha256,
+            size=result.size,
+        )
+    )
+
+
+def _owe(connection: Connection, claim: Claim, result: Result, destination: str, now: datetime) -> None:
+    key = and_(deliveries.c.result_uid == result.sop_uid, deliveries.c.destination == destination)
+    before = connection.execute(select(deliveries.c.state).where(key)).scalar_one_or_none()
+    if before in (DeliveryState.STORED.value, DeliveryState.OWED.value, DeliveryState.REFUSED.value):
+        connection.execute(update(deliveries).where(key).values(revision=claim.study.revision))
+        return
+    connection.execute(delete(deliveries).where(key))
+    connection.execute(
+        insert(deliveries).values(
+            result_uid=result.sop_uid,
+            destination=destination,
+            study_uid=claim.study.study_uid,
+            revision=claim.study.revision,
+            state=DeliveryState.OWED.value,
+            owed_since=now,
+            next_at=now,
+        )
+    )

@@ -1,0 +1,41 @@
+"""The ledger: the durable record of studies, results and deliveries. One public method, one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from sqlalchemy import Engine
+
+from dibmg_node.domain.exam import ExamPolicy
+from dibmg_node.storage.beats import Beats
+from dibmg_node.storage.claims import Claims
+from dibmg_node.storage.engine import open_engine, reading
+from dibmg_node.storage.outbox import Outbox
+from dibmg_node.storage.receipts import Receipts
+from dibmg_node.storage.views import Views
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger's sides, each for one kind of process."""
+
+    engine: Engine
+    receipts: Receipts
+    claims: Claims
+    outbox: Outbox
+    beats: Beats
+    views: Views
+
+
+def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
+    """Open a ledger that has the current schema (`engine.migrate` brings it there)."""
+    engine = open_engine(url)
+    return Ledger(
+        engine,
+        Receipts(engine, policy),
+        Claims(engine),
+        Outbox(engine, Random().random),
+        Beats(engine),
+        Views(reading(engine)),
+    )

@@ -1,0 +1,186 @@
+"""The ledger's delivering side: which result is owed to which destination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine, and_, or_, select, update
+
+from dibmg_node.domain.lifecycle import DeliveryState, StudyEvent, StudyState, retry_delay
+from dibmg_node.errors import LedgerConflictError
+from dibmg_node.storage.schema import deliveries, results
+from dibmg_node.storage.study_row import apply_event, lock_study, note
+
+
+@dataclass(frozen=True)
+class Owed:
+    """One result owed to one destination."""
+
+    sop_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    sha256: str
+    kind: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What a destination said to one result.
+
+    Attributes:
+        state: STORED, REFUSED, or OWED for: try again later.
+        status: `0x0000`, an HTTP status, or empty where there was no answer.
+        comment: For people; holds no patient identity.
+    """
+
+    sop_uid: str
+    state: DeliveryState
+    status: str
+    comment: str
+
+
+class Outbox:
+    """Hands out what is owed, and takes what became of it."""
+
+    def __init__(self, engine: Engine, jitter: Callable[[], float]) -> None:
+        self._engine = engine
+        self._jitter = jitter
+
+    def due(self, now: datetime, published_before: datetime) -> list[tuple[str, int, str]]:
+        """(study, revision, destination) with something owed that is due and nobody was told of lately."""
+        with self._engine.begin() as connection:
+            condition = and_(
+                deliveries.c.state == DeliveryState.OWED.value,
+                deliveries.c.next_at <= now,
+                or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now),
+                or_(deliveries.c.published_at.is_(None), deliveries.c.published_at <= published_before),
+            )
+            rows = connection.execute(
+                select(deliveries.c.study_uid, deliveries.c.revision, deliveries.c.destination)
+                .where(condition)
+                .distinct()
+                .limit(500)
+            ).all()
+            for row in rows:
+                connection.execute(
+                    update(deliveries)
+                    .where(
+                        condition,
+                        deliveries.c.study_uid == row.study_uid,
+                        deliveries.c.destination == row.destination,
+                    )
+                    .values(published_at=now)
+                )
+            return [(row.study_uid, row.revision, row.destination) for row in rows]
+
+    def claim(self, study_uid: str, destination: str, now: datetime, lease: timedelta) -> list[Owed]:
+        """Take all that a study owes one destination and that is due; SR last.
+
+        Raises:
+            LedgerConflictError: Nothing is due, or another worker is sending it.
+        """
+        with self._engine.begin() as connection:
+            lock_study(connection, study_uid)
+            condition = and_(
+                deliveries.c.study_uid == study_uid,
+                deliveries.c.destination == destination,
+                deliveries.c.state == DeliveryState.OWED.value,
+                deliveries.c.next_at <= now,
+                or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now),
+            )
+            rows = connection.execute(
+                select(results, deliveries.c.attempts)
+                .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
+                .where(condition)
+            ).mappings()
+            owed = [
+                Owed(
+                    row["sop_uid"],
+                    row["sop_class_uid"],
+                    row["transfer_syntax_uid"],
+                    row["sha256"],
+                    row["kind"],
+                    row["attempts"],
+                )
+                for row in rows
+            ]
+            if not owed:
+                raise LedgerConflictError(f"nothing of study {study_uid} is due at {destination}")
+            connection.execute(update(deliveries).where(condition).values(lease_until=now + lease))
+            # a reader that finds the report finds the images that it speaks of
+            return sorted(owed, key=lambda one: (one.kind.endswith("sr"), one.kind, one.sop_uid))
+
+    def settle(
+        self, study_uid: str, destination: str, settlements: Sequence[Settlement], now: datetime
+    ) -> None:
+        """Enter what became of each result; a study with nothing left to deliver is closed."""
+        with self._engine.begin() as connection:
+            lock_study(connection, study_uid)
+            for one in settlements:
+                self._settle_one(connection, destination, one, now)
+            told = ", ".join(sorted({f"{s.state} {s.status} {s.comment}".strip() for s in settlements}))
+            note(connection, study_uid, f"sent to {destination}", now, told)
+            close_if_delivered(connection, study_uid, now)
+
+    def release_all(self, now: datetime) -> int:
+        """The only delivering worker has just started: what it held before is free; returns how many."""
+        with self._engine.begin() as connection:
+            return connection.execute(
+                update(deliveries)
+                .where(deliveries.c.state == DeliveryState.OWED.value, deliveries.c.lease_until.is_not(None))
+                .values(lease_until=None, published_at=None, next_at=now)
+            ).rowcount
+
+    def _settle_one(self, connection: Connection, destination: str, one: Settlement, now: datetime) -> None:
+        key = and_(
+            deliveries.c.result_uid == one.sop_uid,
+            deliveries.c.destination == destination,
+            deliveries.c.state == DeliveryState.OWED.value,
+        )
+        attempts = connection.execute(select(deliveries.c.attempts).where(key)).scalar_one_or_none()
+        if attempts is None:
+            return  # superseded while it was being sent
+        again = one.state is DeliveryState.OWED
+        connection.execute(
+            update(deliveries)
+            .where(key)
+            .values(
+                state=one.state.value,
+                attempts=attempts + 1,
+                status=one.status,
+                comment=one.comment,
+                lease_until=None,
+                published_at=None,
+                next_at=now + retry_delay(attempts + 1, self._jitter()) if again else None,
+                settled_at=None if again else now,
+            )
+        )
+
+
+def close_if_delivered(connection: Connection, study_uid: str, now: datetime) -> None:
+    """Close an ANALYZED study that owes nothing: DELIVERED, or FAILED where something was refused."""
+    row = lock_study(connection, study_uid)
+    if row["state"] != StudyState.ANALYZED.value:
+        return
+    states = connection.execute(
+        select(deliveries.c.state, deliveries.c.destination, deliveries.c.status)
+        .where(deliveries.c.study_uid == study_uid, deliveries.c.state != DeliveryState.SUPERSEDED.value)
+        .distinct()
+    ).all()
+    if not states or any(state == DeliveryState.OWED.value for state, _, _ in states):
+        return
+    refused = sorted(
+        {
+            f"{name} refused ({status})"
+            for state, name, status in states
+            if state == DeliveryState.REFUSED.value
+        }
+    )
+    if refused:
+        reason = "; ".join(refused)
+        apply_event(connection, row, StudyEvent.DELIVERY_REFUSED, now, reason, reason=reason)
+    else:
+        apply_event(connection, row, StudyEvent.ALL_DELIVERED, now)

@@ -1,0 +1,209 @@
+"""The ledger's receiving side: instances stored, and when their study is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from sqlalchemy import Connection, Engine, RowMapping, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from dibmg_node.domain.exam import ExamPolicy, has_standard_views
+from dibmg_node.domain.lifecycle import StudyEvent, StudyState
+from dibmg_node.domain.study import ImageKind, Instance
+from dibmg_node.storage.facts_json import dump_facts, load_facts
+from dibmg_node.storage.schema import instances, studies
+from dibmg_node.storage.study_row import apply_event, note
+
+_SETTLED_AFTER = timedelta(seconds=2)
+"""With the four standard views in, a study waits this long for further instances (PS3 knows no
+"study finished"; a sender that closes its association ends the wait)."""
+
+_MAMMOGRAMS = frozenset(
+    {ImageKind.FOR_PRESENTATION, ImageKind.FOR_PROCESSING, ImageKind.TOMOSYNTHESIS, ImageKind.PROJECTION}
+)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a study may wait for further instances.
+
+    Attributes:
+        quiet: After its last instance, for a study without its four standard views.
+        longest: After its first instance, whatever else comes.
+    """
+
+    quiet: timedelta
+    longest: timedelta
+
+
+@dataclass(frozen=True)
+class Received:
+    """An instance whose bytes are safe in the archive."""
+
+    instance: Instance
+    size: int
+    crc32: int
+    sender: str
+
+
+class Receipt(Enum):
+    """What the ledger says to an instance."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    DIFFERENT = "different bytes under a UID that is taken"
+
+
+class Receipts:
+    """Writes what intake received."""
+
+    def __init__(self, engine: Engine, policy: ExamPolicy) -> None:
+        self._engine = engine
+        self._policy = policy
+
+    def known(self, sop_uid: str, size: int, crc32: int) -> Receipt:
+        """Whether an instance is in the ledger already, with the same bytes or others."""
+        with self._engine.begin() as connection:
+            return _compare(connection, sop_uid, size, crc32)
+
+    def store(self, received: Received, patience: Patience, now: datetime) -> Receipt:
+        """Enter an instance; its study is RECEIVING again, one revision on.
+
+        Objects that are no mammograms are entered too, but do not reopen a study that has been
+        complete: a PACS may route reports, the node's own among them, back to the node.
+        """
+        try:
+            with self._engine.begin() as connection:
+                return self._store(connection, received, patience, now)
+        except IntegrityError:
+            # two associations sent the same instance at once; the other was faster
+            return self.known(received.instance.sop_uid, received.size, received.crc32)
+
+    def sender_done(self, study_uids: Iterable[str], now: datetime) -> None:
+        """The association that brought these studies is closed: complete ones need not wait longer."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(studies)
+                .where(
+                    studies.c.study_uid.in_(list(study_uids)),
+                    studies.c.state == StudyState.RECEIVING.value,
+                    studies.c.standard_views == 1,
+                )
+                .values(due_at=now)
+            )
+
+    def quarantined(self, study_uid: str, sop_uid: str, now: datetime) -> None:
+        """Enter that other bytes came under a UID that is taken."""
+        with self._engine.begin() as connection:
+            note(connection, study_uid, "quarantined", now, f"other bytes under instance {sop_uid}")
+
+    def complete_due(self, now: datetime) -> int:
+        """Make every study READY whose wait is over; returns how many."""
+        with self._engine.begin() as connection:
+            due = (
+                connection.execute(
+                    select(studies)
+                    .where(studies.c.state == StudyState.RECEIVING.value, studies.c.due_at <= now)
+                    .limit(500)
+                    .with_for_update(skip_locked=True)
+                )
+                .mappings()
+                .all()
+            )
+            for row in due:
+                detail = "four standard views" if row["standard_views"] else "quiet time over"
+                apply_event(connection, row, StudyEvent.COMPLETE, now, detail, due_at=None, published_at=None)
+            return len(due)
+
+    def _store(
+        self, connection: Connection, received: Received, patience: Patience, now: datetime
+    ) -> Receipt:
+        instance = received.instance
+        receipt = _compare(connection, instance.sop_uid, received.size, received.crc32)
+        if receipt is not Receipt.NEW:
+            return receipt
+        row = (
+            connection.execute(
+                select(studies).where(studies.c.study_uid == instance.study_uid).with_for_update()
+            )
+            .mappings()
+            .one_or_none()
+        )
+        if row is None:
+            self._open_study(connection, received, now)
+        connection.execute(
+            insert(instances).values(
+                sop_uid=instance.sop_uid,
+                study_uid=instance.study_uid,
+                facts=dump_facts(instance),
+                size=received.size,
+                crc32=received.crc32,
+                sender=received.sender,
+                received_at=now,
+            )
+        )
+        waiting = row is None or row["state"] == StudyState.RECEIVING.value
+        if waiting or instance.kind in _MAMMOGRAMS:
+            self._receive(connection, received, patience, now, row)
+        else:
+            note(connection, instance.study_uid, "other object stored", now, instance.sop_uid)
+        return Receipt.NEW
+
+    def _open_study(self, connection: Connection, received: Received, now: datetime) -> None:
+        connection.execute(
+            insert(studies).values(
+                study_uid=received.instance.study_uid,
+                state=StudyState.RECEIVING.value,
+                revision=0,
+                sender=received.sender,
+                received_at=now,
+                receiving_since=now,
+                last_instance_at=now,
+            )
+        )
+
+    def _receive(
+        self,
+        connection: Connection,
+        received: Received,
+        patience: Patience,
+        now: datetime,
+        before: RowMapping | None,
+    ) -> None:
+        study_uid = received.instance.study_uid
+        reopened = before is None or before["state"] != StudyState.RECEIVING.value
+        since = now if before is None or reopened else before["receiving_since"]
+        facts = connection.scalars(select(instances.c.facts).where(instances.c.study_uid == study_uid))
+        complete = has_standard_views(map(load_facts, facts), self._policy)
+        wait = _SETTLED_AFTER if complete else patience.quiet
+        row = connection.execute(select(studies).where(studies.c.study_uid == study_uid)).mappings().one()
+        apply_event(
+            connection,
+            row,
+            StudyEvent.INSTANCE_STORED,
+            now,
+            received.instance.sop_uid,
+            revision=row["revision"] + 1,
+            sender=received.sender,
+            receiving_since=since,
+            last_instance_at=now,
+            standard_views=int(complete),
+            due_at=min(now + wait, max(now, since + patience.longest)),
+            attempts=0,
+            claimed_by=None,
+            claimed_at=None,
+            lease_until=None,
+            reason="",
+        )
+
+
+def _compare(connection: Connection, sop_uid: str, size: int, crc32: int) -> Receipt:
+    row = connection.execute(
+        select(instances.c.size, instances.c.crc32).where(instances.c.sop_uid == sop_uid)
+    ).one_or_none()
+    if row is None:
+        return Receipt.NEW
+    return Receipt.DUPLICATE if tuple(row) == (size, crc32) else Receipt.DIFFERENT

@@ -1,0 +1,160 @@
+"""Tables of the ledger. `migrations/` brings a ledger to this form; a test compares the two."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC, stored as microseconds since 1970: sorts and compares on every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Aware datetime → microseconds."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """Microseconds → aware datetime."""
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+metadata = MetaData()
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("study_uid", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("sender", String(16), nullable=False, default=""),
+    Column("received_at", Instant, nullable=False),
+    Column("receiving_since", Instant, nullable=False),
+    Column("last_instance_at", Instant, nullable=False),
+    Column("standard_views", Integer, nullable=False, default=0),
+    Column("due_at", Instant),
+    Column("published_at", Instant),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("claimed_by", String(128)),
+    Column("claimed_at", Instant),
+    Column("lease_until", Instant),
+    Column("analyzed_revision", Integer),
+    Column("score_exam", Float),
+    Column("score_r", Float),
+    Column("score_l", Float),
+    Index("studies_due", "state", "due_at"),
+    Index("studies_received", "received_at"),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("sop_uid", String(64), primary_key=True),
+    Column("study_uid", String(64), ForeignKey("studies.study_uid"), nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("crc32", BigInteger, nullable=False),
+    Column("sha256", String(64)),
+    Column("sender", String(16), nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Index("instances_study", "study_uid"),
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("study_uid", String(64), ForeignKey("studies.study_uid"), primary_key=True),
+    Column("sop_uid", String(64), primary_key=True),
+    Column("used", Integer, nullable=False),
+    Column("code", String(32), nullable=False),
+    Column("sentence", Text, nullable=False),
+)
+
+analyses = Table(
+    "analyses",
+    metadata,
+    Column("study_uid", String(64), ForeignKey("studies.study_uid"), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("reading", Text, nullable=False),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("sop_uid", String(64), primary_key=True),
+    Column("study_uid", String(64), ForeignKey("studies.study_uid"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("series_uid", String(64), nullable=False),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("transfer_syntax_uid", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("variant", String(32), nullable=False),
+    Column("view", String(8), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Index("results_study", "study_uid"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("result_uid", String(64), ForeignKey("results.sop_uid"), primary_key=True),
+    Column("destination", String(64), primary_key=True),
+    Column("study_uid", String(64), ForeignKey("studies.study_uid"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("owed_since", Instant, nullable=False),
+    Column("next_at", Instant),
+    Column("lease_until", Instant),
+    Column("published_at", Instant),
+    Column("status", String(16), nullable=False, default=""),
+    Column("comment", Text, nullable=False, default=""),
+    Column("settled_at", Instant),
+    Index("deliveries_due", "state", "next_at"),
+    Index("deliveries_study", "study_uid"),
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("study_uid", String(64), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("event", String(64), nullable=False),
+    Column("detail", Text, nullable=False, default=""),
+    Index("history_study", "study_uid", "id"),
+)
+
+beats = Table(
+    "beats",
+    metadata,
+    Column("process", String(128), primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("detail", Text, nullable=False, default=""),
+)

@@ -1,0 +1,54 @@
+"""One step of one study's life inside a transaction: the row, the event, the history."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from dibmg_node.domain.lifecycle import StudyEvent, StudyState, next_state
+from dibmg_node.errors import LedgerConflictError
+from dibmg_node.storage.schema import history, studies
+
+
+def lock_study(connection: Connection, study_uid: str) -> RowMapping:
+    """The study's row, held until the transaction ends.
+
+    Raises:
+        LedgerConflictError: The ledger has no such study.
+    """
+    row = (
+        connection.execute(select(studies).where(studies.c.study_uid == study_uid).with_for_update())
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        raise LedgerConflictError(f"no study {study_uid} in the ledger")
+    return row
+
+
+def apply_event(
+    connection: Connection,
+    row: RowMapping,
+    event: StudyEvent,
+    now: datetime,
+    detail: str = "",
+    **changes: Any,
+) -> StudyState:
+    """Move a study by one event, change its columns and enter it in the history.
+
+    Raises:
+        LedgerConflictError: The event cannot happen in the state that the study is in.
+    """
+    state = next_state(StudyState(row["state"]), event)
+    connection.execute(
+        update(studies).where(studies.c.study_uid == row["study_uid"]).values(state=state.value, **changes)
+    )
+    note(connection, row["study_uid"], event.value, now, detail)
+    return state
+
+
+def note(connection: Connection, study_uid: str, event: str, now: datetime, detail: str = "") -> None:
+    """Enter something that happened in the history."""
+    connection.execute(insert(history).values(study_uid=study_uid, at=now, event=event, detail=detail))

@@ -1,0 +1,252 @@
+"""What people and programs ask of the ledger: queries that wait for no writer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, RowMapping, func, select
+
+from dibmg_node.domain.lifecycle import DeliveryState, StudyState
+from dibmg_node.storage.facts_json import load_facts
+from dibmg_node.storage.schema import (
+    analyses,
+    beats,
+    deliveries,
+    history,
+    instances,
+    results,
+    studies,
+    verdicts,
+)
+
+
+@dataclass(frozen=True)
+class Beat:
+    """The last sign of life of one process."""
+
+    process: str
+    at: datetime
+    since: datetime
+    pid: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class DestinationView:
+    """What is owed to one destination, and how it answers.
+
+    Attributes:
+        owed_since: Since when the oldest unsent result waits.
+        failing: Results whose last attempt failed for a passing reason.
+        comment: What the last attempt that did not succeed said.
+    """
+
+    owed: int
+    stored: int
+    refused: int
+    failing: int
+    owed_since: datetime | None
+    comment: str
+
+
+class Views:
+    """Read-only questions to the ledger."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def count_by_state(self) -> dict[str, int]:
+        """Number of studies in every state, zero included."""
+        counts = {state.value: 0 for state in StudyState}
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(studies.c.state, func.count()).group_by(studies.c.state))
+            return counts | {state: count for state, count in rows}  # noqa: C416 - a row is no pair to mypy
+
+    def oldest_waiting(self) -> datetime | None:
+        """When the last instance came of the study that waits longest for its analysis."""
+        waiting = [StudyState.READY.value, StudyState.ANALYZING.value]
+        with self._engine.connect() as connection:
+            oldest: datetime | None = connection.execute(
+                select(func.min(studies.c.last_instance_at)).where(studies.c.state.in_(waiting))
+            ).scalar_one()
+            return oldest
+
+    def failed_since(self, moment: datetime) -> int:
+        """Studies that are FAILED and got their last instance after a moment."""
+        with self._engine.connect() as connection:
+            return connection.execute(
+                select(func.count())
+                .select_from(studies)
+                .where(studies.c.state == StudyState.FAILED.value, studies.c.last_instance_at >= moment)
+            ).scalar_one()
+
+    def last_received(self) -> dict[str, datetime]:
+        """When each sender sent its last instance."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(studies.c.sender, func.max(studies.c.last_instance_at)).group_by(studies.c.sender)
+            )
+            return {sender: at for sender, at in rows}  # noqa: C416
+
+    def beats(self) -> list[Beat]:
+        """Signs of life of every process that has not ended on purpose."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(beats).order_by(beats.c.process)).mappings()
+            return [Beat(r["process"], r["at"], r["since"], r["pid"], r["detail"]) for r in rows]
+
+    def destination(self, name: str) -> DestinationView:
+        """What is owed to one destination."""
+        where = deliveries.c.destination == name
+        owed = deliveries.c.state == DeliveryState.OWED.value
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(deliveries.c.state, func.count()).where(where).group_by(deliveries.c.state)
+            )
+            counts = {state: count for state, count in rows}  # noqa: C416
+            since = connection.execute(
+                select(func.min(deliveries.c.owed_since)).where(where, owed)
+            ).scalar_one()
+            failing = connection.execute(
+                select(func.count()).select_from(deliveries).where(where, owed, deliveries.c.attempts > 0)
+            ).scalar_one()
+            comment = connection.execute(
+                select(deliveries.c.comment)
+                .where(where, deliveries.c.state != DeliveryState.STORED.value, deliveries.c.comment != "")
+                .order_by(deliveries.c.owed_since.desc())
+                .limit(1)
+            ).scalar_one_or_none()
+        return DestinationView(
+            owed=counts.get(DeliveryState.OWED.value, 0),
+            stored=counts.get(DeliveryState.STORED.value, 0),
+            refused=counts.get(DeliveryState.REFUSED.value, 0),
+            failing=failing,
+            owed_since=since,
+            comment=comment or "",
+        )
+
+    def studies(self, state: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+        """The newest studies, one line each."""
+        query = select(studies).order_by(studies.c.received_at.desc()).limit(limit)
+        if state is not None:
+            query = query.where(studies.c.state == state)
+        with self._engine.connect() as connection:
+            return [
+                {
+                    "study_uid": row["study_uid"],
+                    "state": row["state"],
+                    "revision": row["revision"],
+                    "reason": row["reason"],
+                    "scores": _scores(row),
+                    "sender": row["sender"],
+                    "received_at": row["received_at"].isoformat(),
+                }
+                for row in connection.execute(query).mappings()
+            ]
+
+    def study(self, study_uid: str) -> dict[str, Any] | None:
+        """Everything about one study; None where the ledger has no such study."""
+        with self._engine.connect() as connection:
+            row = (
+                connection.execute(select(studies).where(studies.c.study_uid == study_uid))
+                .mappings()
+                .one_or_none()
+            )
+            if row is None:
+                return None
+
+            def rows_of(table: Any, *order: Any) -> Sequence[Mapping[str, Any]]:
+                query = select(table).where(table.c.study_uid == study_uid).order_by(*order)
+                return connection.execute(query).mappings().all()  # type: ignore[return-value]
+
+            judged = {verdict["sop_uid"]: verdict for verdict in rows_of(verdicts)}
+            readings = rows_of(analyses, analyses.c.revision.desc())
+            return {
+                "study_uid": study_uid,
+                "state": row["state"],
+                "revision": row["revision"],
+                "reason": row["reason"],
+                "scores": _scores(row),
+                "sender": row["sender"],
+                "attempts": row["attempts"],
+                "instances": [
+                    _instance(one, judged.get(one["sop_uid"]))
+                    for one in rows_of(instances, instances.c.received_at)
+                ],
+                "results": [
+                    {
+                        "sop_uid": one["sop_uid"],
+                        "kind": one["kind"],
+                        "sha256": one["sha256"],
+                        "view": one["view"],
+                        "revision": one["revision"],
+                        "size": one["size"],
+                    }
+                    for one in rows_of(results, results.c.revision, results.c.kind, results.c.view)
+                ],
+                "deliveries": [
+                    {
+                        "destination": one["destination"],
+                        "sop_uid": one["result_uid"],
+                        "state": one["state"],
+                        "attempts": one["attempts"],
+                        "status": one["status"],
+                        "comment": one["comment"],
+                        "next_at": one["next_at"].isoformat() if one["next_at"] else None,
+                    }
+                    for one in rows_of(deliveries, deliveries.c.destination, deliveries.c.result_uid)
+                ],
+                "timeline": [
+                    {"at": one["at"].isoformat(), "event": one["event"], "detail": one["detail"]}
+                    for one in rows_of(history, history.c.id)
+                ],
+                "reading": json.loads(readings[0]["reading"]) if readings else None,
+            }
+
+    def result_uids(self, study_uid: str) -> list[str]:
+        """Results of a study that are current."""
+        with self._engine.connect() as connection:
+            newest = (
+                select(func.max(results.c.revision)).where(results.c.study_uid == study_uid).scalar_subquery()
+            )
+            return list(
+                connection.scalars(
+                    select(results.c.sop_uid).where(
+                        results.c.study_uid == study_uid, results.c.revision == newest
+                    )
+                )
+            )
+
+    def overdue(self, now: datetime, alarm_after: timedelta) -> int:
+        """Deliveries that have been owed for longer than an alarm allows."""
+        with self._engine.connect() as connection:
+            return connection.execute(
+                select(func.count())
+                .select_from(deliveries)
+                .where(
+                    deliveries.c.state == DeliveryState.OWED.value,
+                    deliveries.c.owed_since <= now - alarm_after,
+                )
+            ).scalar_one()
+
+
+def _scores(row: Mapping[str, Any] | RowMapping) -> dict[str, float | None]:
+    return {"exam": row["score_exam"], "R": row["score_r"], "L": row["score_l"]}
+
+
+def _instance(row: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> dict[str, Any]:
+    facts = load_facts(row["facts"])
+    return {
+        "sop_uid": row["sop_uid"],
+        "view": facts.view.value if facts.view else None,
+        "laterality": facts.laterality.value if facts.laterality else None,
+        "used": bool(verdict["used"]) if verdict else None,
+        "code": verdict["code"] if verdict else "NOT_JUDGED",
+        "sentence": verdict["sentence"] if verdict else "not judged yet",
+        "kind": facts.kind.value,
+        "size": row["size"],
+        "received_at": row["received_at"].isoformat(),
+    }

@@ -1,0 +1,153 @@
+"""The queue: Celery messages that say where to look. Only this module knows Celery."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from celery import Celery
+from kombu.exceptions import ChannelError, OperationalError
+
+from dibmg_node.errors import RetryableError
+
+_log = logging.getLogger(__name__)
+
+ANALYSES: Final = "analyses"
+DELIVERIES: Final = "deliveries"
+_ANALYZE: Final = "dibmg.analyze"
+_DELIVER: Final = "dibmg.deliver"
+_CONNECT_SECONDS: Final = 5
+
+
+Queue: TypeAlias = Celery
+"""A Celery application; only this module knows what that is."""
+
+
+class BrokerUnavailableError(RetryableError):
+    """The broker does not answer; nothing is lost, the ledger knows what is due."""
+
+
+def open_queue(broker_url: str, longest_task_seconds: float) -> Queue:
+    """A Celery application with the settings that this node needs.
+
+    A message is a hint (the ledger's claim admits one worker), so its loss or its double costs nothing:
+    no results, no countdowns, late acknowledgment, one message at a time.
+
+    Args:
+        broker_url: redis://, rediss:// or redis+socket://.
+        longest_task_seconds: Deadline of the longest task; after three times that a message is handed
+            out again.
+    """
+    app = Celery("dibmg", broker=broker_url)
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_ignore_result=True,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=_CONNECT_SECONDS,
+        broker_transport_options={
+            "visibility_timeout": int(3 * longest_task_seconds),
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "socket_connect_timeout": _CONNECT_SECONDS,
+            "socket_timeout": 30,
+            "socket_keepalive": True,
+        },
+        task_default_queue=ANALYSES,
+        enable_utc=True,
+    )
+    return app
+
+
+@dataclass(frozen=True)
+class CeleryPublisher:
+    """Publishes to the queues; satisfies `services.sweep.Publisher`."""
+
+    app: Queue
+
+    def analyze(self, study_uid: str, revision: int) -> None:
+        """A study is READY."""
+        with _translated():
+            self.app.send_task(_ANALYZE, (study_uid, revision), queue=ANALYSES, retry=False)
+
+    def deliver(self, study_uid: str, revision: int, destination: str) -> None:
+        """Results of a study are due at a destination."""
+        with _translated():
+            self.app.send_task(_DELIVER, (study_uid, revision, destination), queue=DELIVERIES, retry=False)
+
+    def waiting(self) -> tuple[int, int]:
+        """Messages that no worker has taken yet: of analyses, of deliveries."""
+        with _translated(), self.app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
+            return _count(connection, ANALYSES), _count(connection, DELIVERIES)
+
+
+def run_worker(
+    app: Queue,
+    name: str,
+    queue: str,
+    *,
+    analyze: Callable[[str, int], None] | None = None,
+    deliver: Callable[[str, int, str], None] | None = None,
+) -> None:
+    """Work on one queue in this process until SIGTERM, which lets the task in hand be finished.
+
+    Args:
+        app: From `open_queue`.
+        name: Of this worker.
+        queue: ANALYSES or DELIVERIES.
+        analyze: Carries out analyses.
+        deliver: Carries out deliveries.
+    """
+    if analyze is not None:
+        app.task(_dropping_nothing(analyze), name=_ANALYZE)
+    if deliver is not None:
+        app.task(_dropping_nothing(deliver), name=_DELIVER)
+    worker = app.Worker(
+        pool="solo",
+        queues=[queue],
+        hostname=name,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+        loglevel="INFO",
+    )
+    worker.start()
+
+
+def _dropping_nothing(work: Callable[..., None]) -> Callable[..., None]:
+    """Work whose passing errors end the message: the ledger still knows what is due."""
+
+    def carry_out(*arguments: Any) -> None:
+        try:
+            work(*arguments)
+        except RetryableError as error:
+            _log.warning("task broken off; the sweep finds it again", extra={"reason": str(error)})
+
+    return carry_out
+
+
+def _count(connection: Any, queue: str) -> int:
+    try:
+        return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
+    except ChannelError:
+        return 0  # Redis knows no empty queue
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, OSError) as error:
+        raise BrokerUnavailableError(f"the broker does not answer ({type(error).__name__})") from error

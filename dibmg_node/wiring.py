@@ -1,0 +1,155 @@
+"""Wiring: from the settings to the parts of each process. Here alone both are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from dibmg.predictor import open_predictor
+from dibmg_node.config import Settings
+from dibmg_node.dicom import facts
+from dibmg_node.domain.result import ResultKind
+from dibmg_node.logs import start_logging
+from dibmg_node.processes import die_with_parent
+from dibmg_node.services.acceptor import Acceptor
+from dibmg_node.services.analysis import Analyst, Order, Report, Subscriber, carry_out
+from dibmg_node.services.cstore import CStoreSender
+from dibmg_node.services.delivery import Courier
+from dibmg_node.services.intake import AllowedSender, Intake, IntakePolicy
+from dibmg_node.services.reading import Predictor
+from dibmg_node.services.sandbox import Sandbox
+from dibmg_node.services.wire import AcceptorSettings
+from dibmg_node.services.writing import Wish
+from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.ledger import Ledger, open_ledger
+
+
+def now() -> datetime:
+    """The time: made here, handed down."""
+    return datetime.now(UTC)
+
+
+def open_archive(settings: Settings) -> Archive:
+    """The archive below the data folder."""
+    return Archive(settings.data_dir / "archive")
+
+
+def open_node_ledger(settings: Settings) -> Ledger:
+    """The ledger of these settings; its schema must be current."""
+    return open_ledger(settings.ledger_url, settings.exam_policy)
+
+
+def log_folder(settings: Settings) -> Path:
+    """Where every process has its log."""
+    return settings.data_dir / "logs"
+
+
+def make_acceptor(settings: Settings, ledger: Ledger) -> Acceptor:
+    """The receiving side: wire and policy."""
+    intake_settings = settings.intake
+    policy = IntakePolicy(
+        ae_title=intake_settings.ae_title,
+        senders=tuple(AllowedSender(sender.ae_title, sender.address) for sender in settings.sender),
+        reserve_bytes=int(intake_settings.reserve_gb * 1e9),
+        keep_first=intake_settings.same_uid == "keep_first",
+        quiet_time=settings.quiet_time,
+        longest_wait=timedelta(seconds=intake_settings.max_wait_seconds),
+    )
+    intake = Intake(open_archive(settings), ledger.receipts, policy, now)
+    wire = AcceptorSettings(
+        contexts=facts.ACCEPTED_CONTEXTS,
+        implementation_class_uid=facts.IMPLEMENTATION_CLASS_UID,
+        implementation_version_name=facts.IMPLEMENTATION_VERSION_NAME,
+        ae_title=intake_settings.ae_title,
+        address=intake_settings.address,
+        port=intake_settings.port,
+        maximum_associations=intake_settings.max_associations,
+        maximum_per_address=intake_settings.max_per_address,
+    )
+    return Acceptor(wire, admit=intake.admit, open_instance=intake.open_instance, ended=intake.ended)
+
+
+def subscribers(settings: Settings) -> tuple[Subscriber, ...]:
+    """The destinations, as analysis knows them."""
+    return tuple(
+        Subscriber(
+            destination.name,
+            tuple(
+                Wish(kind, destination.finding_code) if kind is ResultKind.CAD_SR else Wish(kind)
+                for kind in destination.results
+            ),
+            destination.answer_unread,
+        )
+        for destination in settings.destination
+    )
+
+
+def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
+    """One analysis worker; its model process is started by `sandbox.start`."""
+    return Analyst(
+        name=name,
+        archive=open_archive(settings),
+        claims=ledger.claims,
+        sandbox=Sandbox(
+            partial(
+                _build_work,
+                settings.model.weights,
+                settings.model.runtime.value,
+                settings.model.operating_point,
+                settings.model.precision,
+                settings.model.threads,
+            ),
+            partial(_prepare_child, "model", log_folder(settings)),
+            settings.model.deadline_seconds,
+        ),
+        policy=settings.exam_policy,
+        subscribers=subscribers(settings),
+        max_side=settings.overlay.max_side,
+        now=now,
+    )
+
+
+def senders(settings: Settings) -> dict[str, CStoreSender]:
+    """A sender for every destination, by its name."""
+    return {
+        destination.name: CStoreSender(
+            settings.intake.ae_title, destination.ae_title, destination.address, destination.port
+        )
+        for destination in settings.destination
+    }
+
+
+def make_courier(settings: Settings, ledger: Ledger) -> Courier:
+    """The delivering side."""
+    return Courier(open_archive(settings), ledger.outbox, senders(settings), now)
+
+
+def build_predictor(settings: Settings) -> Predictor:
+    """The model, in this process.
+
+    Raises:
+        WeightsError: The weights cannot be used.
+    """
+    model = settings.model
+    return open_predictor(
+        model.weights, model.runtime.value, model.operating_point, model.precision, model.threads
+    )
+
+
+def _build_work(
+    weights: str, runtime: str, operating_point: str, precision: str, threads: int
+) -> Callable[[Order], Report]:
+    """Runs in the sandbox's child: load the model, give what carries out orders."""
+    predictor = open_predictor(weights, runtime, operating_point, precision, threads)
+    return partial(_carry_out, predictor)
+
+
+def _carry_out(predictor: Predictor, order: Order) -> Report:
+    return carry_out(order, predictor)
+
+
+def _prepare_child(name: str, folder: Path) -> None:
+    die_with_parent()
+    start_logging(name, folder)

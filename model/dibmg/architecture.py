@@ -1,0 +1,58 @@
+"""What the paper's text leaves open about the network: widths, strides and pools, and named choices of them.
+
+The paper gives the structure (two initial blocks, four residual blocks of four convolutions, one 1x1
+aggregation); widths and strides stand in its Figure 1 only. Those of `paper` were inferred from a
+public re-implementation (ShreyasiPathak/multiinstance-learning-mammography, `resnetkim.py`) and are
+not verified against the figure: hence they can be set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What the paper's text leaves open.
+
+    Attributes:
+        initial_widths, initial_kernels, initial_strides: The two initial blocks.
+        initial_pools: Max-pooling after each initial block; 1 = none.
+        block_widths, block_strides: The residual blocks; the first convolution of a block has its stride.
+    """
+
+    initial_widths: tuple[int, int] = (48, 48)
+    initial_kernels: tuple[int, int] = (7, 5)
+    initial_strides: tuple[int, int] = (2, 2)
+    initial_pools: tuple[int, int] = (2, 1)
+    block_widths: tuple[int, int, int, int] = (64, 96, 128, 192)
+    block_strides: tuple[int, int, int, int] = (1, 2, 2, 2)
+
+    @property
+    def stride(self) -> int:
+        """Network pixels a map cell."""
+        stride = 1
+        for factor in (*self.initial_strides, *self.initial_pools, *self.block_strides):
+            stride *= factor
+        return stride
+
+    def as_json(self) -> dict[str, list[int]]:
+        """For the manifest of the weights."""
+        return {name: list(values) for name, values in asdict(self).items()}
+
+    @staticmethod
+    def from_json(fields: Mapping[str, Sequence[int]]) -> Architecture:
+        """Read back what `as_json` wrote."""
+        return Architecture(**{name: tuple(values) for name, values in fields.items()})  # type: ignore[arg-type]
+
+
+PRESETS: Final[dict[str, Architecture]] = {
+    "paper": Architecture(),
+    "paper32": Architecture(block_strides=(1, 2, 2, 1)),
+    "compact": Architecture(initial_widths=(24, 24), block_widths=(32, 48, 64, 96)),
+    "fine": Architecture(initial_widths=(16, 24), block_widths=(32, 48, 64, 64), block_strides=(1, 2, 1, 1)),
+}
+"""`paper32` has twice the map resolution; `fine` (stride 16) is for inputs of about 512 pixels, where
+a cell of stride 64 would be larger than most lesions."""

@@ -1,0 +1,87 @@
+"""Write a folder of weights that the node can serve."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import keras
+import openvino
+import tensorflow as tf
+
+from dibmg.architecture import Architecture
+from dibmg.network import build_network
+from dibmg.preprocess import AIR, PREPROCESSING_VERSION
+from dibmg.scores import ExamPooling
+from dibmg.weights import FILES, KERAS, MANIFEST, MODEL_CARD, OPENVINO
+
+
+def export_weights(
+    network: keras.Model,
+    folder: Path,
+    *,
+    preset: str,
+    architecture: Architecture,
+    input_size: int,
+    exam_pooling: ExamPooling,
+    operating_points: Sequence[Mapping[str, Any]],
+    model_card: str,
+    words: Mapping[str, str],
+    trained: bool = True,
+) -> None:
+    """Write the weights of record, their OpenVINO form, the manifest and the model card.
+
+    Args:
+        network: Trained; its values are copied to a network of the fixed input size.
+        folder: Replaced where it exists.
+        preset: Name of the architecture.
+        architecture: That of the network.
+        input_size: Side of the square input, pixels.
+        exam_pooling: How an exam's score follows from its views.
+        operating_points: Entries of the manifest; `default` is one.
+        model_card: Markdown.
+        words: `name`, `version`, `trained_on`, `license`, `attribution`, `how`.
+        trained: False is written for what must not be served.
+    """
+    fixed = build_network(architecture, input_size, weight_decay=0.0)
+    fixed.set_weights(network.get_weights())
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    fixed.save(folder / KERAS, include_optimizer=False)
+    _save_openvino(fixed, input_size, folder / OPENVINO)
+    (folder / MODEL_CARD).write_text(model_card, encoding="utf-8")
+    manifest = {
+        **words,
+        "files": {name: sha256((folder / name).read_bytes()).hexdigest() for name in FILES},
+        "preset": preset,
+        "architecture": architecture.as_json(),
+        "input_size": input_size,
+        "map_stride": architecture.stride,
+        "preprocessing_version": PREPROCESSING_VERSION,
+        "padding": AIR,
+        "exam_pooling": exam_pooling.value,
+        "operating_points": list(operating_points),
+        "trained": trained,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def _save_openvino(network: keras.Model, input_size: int, path: Path) -> None:
+    """Write the network from one view to its raw map as OpenVINO IR, values in float32.
+
+    Not by `network.export(format="openvino")`: that gives both outputs, and needs scipy.
+    """
+
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[tf.TensorSpec((1, input_size, input_size, 1), tf.float32, name="view")]
+    )
+    def raw_map(view: tf.Tensor) -> tf.Tensor:
+        return network(view, training=False)["map"]
+
+    model = openvino.convert_model(raw_map.get_concrete_function())
+    openvino.save_model(model, path, compress_to_fp16=False)

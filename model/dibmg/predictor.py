@@ -1,0 +1,188 @@
+"""The predictor: mammograms of an exam in, scores, findings and heatmaps out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dibmg.localize import Region, dib_map, enlarge, find_regions
+from dibmg.preprocess import NoBreastError, Prepared, preprocess
+from dibmg.runtime import Precision, Runtime, RuntimeKind, open_runtime
+from dibmg.scores import pool_view, score_exam
+from dibmg.weights import Weights, load_weights
+from dibmg_node.domain.exam import Exam
+from dibmg_node.domain.image import Mammogram, WindowRule
+from dibmg_node.domain.result import ExamResult, Finding, ModelIdentity, OperatingPoint, Scores
+from dibmg_node.domain.study import Exclusion, ExclusionCode, ViewKey
+from dibmg_node.errors import StudyExcludedError
+
+
+class DibmgPredictor:
+    """DIB-MG with one set of weights, runtime and operating point. The same exam gives the same result."""
+
+    def __init__(self, weights: Weights, runtime: Runtime, operating_point: OperatingPoint) -> None:
+        self._weights = weights
+        self._runtime = runtime
+        self._operating_point = operating_point
+        self.identity = ModelIdentity(
+            name=weights.name,
+            version=weights.version,
+            sha256=weights.sha256,
+            runtime=runtime.name,
+            precision=runtime.precision.value,
+            preprocessing_version=weights.preprocessing_version,
+            input_size=weights.input_size,
+            trained_on=weights.trained_on,
+        )
+
+    def predict(self, exam: Exam, mammograms: Mapping[ViewKey, Mammogram]) -> ExamResult:
+        """Read one exam.
+
+        Args:
+            exam: At least one view.
+            mammograms: The decoded image of each view of the exam.
+
+        Raises:
+            StudyExcludedError: An image shows no breast; one exclusion for each such image.
+            ValueError: The mammograms are not those of the exam's views.
+        """
+        if not exam.views or set(exam.views) != set(mammograms):
+            found, expected = (
+                ", ".join(str(key) for key in keys) or "none" for keys in (mammograms, exam.views)
+            )
+            raise ValueError(f"mammograms of {found}, expected one of each view of the exam: {expected}")
+        started = time.perf_counter()
+        prepared = self._prepare(exam, mammograms)
+        ready = time.perf_counter()
+        inputs = np.stack([view.pixels[..., None] for view in prepared.values()])
+        maps = dict(zip(prepared, self._runtime.maps(inputs), strict=True))
+        computed = time.perf_counter()
+        scores = score_exam({key: pool_view(raw) for key, raw in maps.items()}, self._weights.exam_pooling)
+        regions = self._find(maps, prepared, scores)
+        heatmaps = {key: enlarge(dib_map(raw), prepared[key].placement) for key, raw in maps.items()}
+        finished = time.perf_counter()
+        return ExamResult(
+            study_uid=exam.study_uid,
+            model=self.identity,
+            operating_point=self._operating_point,
+            scores=scores,
+            findings=_number(regions, exam),
+            heatmaps=heatmaps,
+            notes=self._notes(mammograms, prepared, scores, regions),
+            seconds={
+                "preprocess": ready - started,
+                "network": computed - ready,
+                "localize": finished - computed,
+            },
+        )
+
+    def _prepare(self, exam: Exam, mammograms: Mapping[ViewKey, Mammogram]) -> dict[ViewKey, Prepared]:
+        prepared, exclusions = {}, []
+        for key, instance in exam.views.items():
+            try:
+                prepared[key] = preprocess(
+                    mammograms[key], key.laterality, instance.orientation, self._weights.input_size
+                )
+            except NoBreastError as error:
+                exclusions.append(
+                    Exclusion(ExclusionCode.NO_BREAST, f"{key}: {error}", instance.sop_uid, key.laterality)
+                )
+        if exclusions:
+            raise StudyExcludedError(exclusions)
+        return prepared
+
+    def _find(
+        self,
+        maps: Mapping[ViewKey, NDArray[np.float32]],
+        prepared: Mapping[ViewKey, Prepared],
+        scores: Scores,
+    ) -> dict[ViewKey, tuple[Region, ...]]:
+        """Regions of the breasts whose own score reaches the operating point.
+
+        The score of a breast is a softmax of means over its maps, so a breast that reaches the threshold
+        has cells that do; one that does not may have some too, and marks there would contradict the score.
+        """
+        threshold = self._operating_point.threshold
+        regions = {}
+        for key, raw in maps.items():
+            if scores.breasts[key.laterality] >= threshold:
+                regions[key] = find_regions(raw, prepared[key].breast, prepared[key].placement, threshold)
+        return regions
+
+    def _notes(
+        self,
+        mammograms: Mapping[ViewKey, Mammogram],
+        prepared: Mapping[ViewKey, Prepared],
+        scores: Scores,
+        regions: Mapping[ViewKey, tuple[Region, ...]],
+    ) -> dict[ViewKey, tuple[str, ...]]:
+        """What a reader must know about how a view was prepared and marked; no entry where nothing."""
+        marked = {key.laterality for key, found in regions.items() if found}
+        notes = {}
+        for key, view in prepared.items():
+            words = []
+            if mammograms[key].rule is WindowRule.WINDOW_ESTIMATED:
+                words.append(
+                    f"{WindowRule.WINDOW_ESTIMATED}: no window in the header; "
+                    "1st to 99.5th percentile inside the breast"
+                )
+            if not view.orientation_found:
+                words.append("no usable Patient Orientation in the header; chest wall found from the pixels")
+            if view.placement.flips:
+                words.append(f"turned {view.placement.flips} for the network")
+            if (
+                scores.breasts[key.laterality] >= self._operating_point.threshold
+                and key.laterality not in marked
+            ):
+                words.append("the breast reaches the operating point, but no region inside it does")
+            if words:
+                notes[key] = tuple(words)
+        return notes
+
+
+def open_predictor(
+    weights: str | Path = "default",
+    runtime: str = "auto",
+    operating_point: str = "default",
+    precision: str = "f32",
+    threads: int = 0,
+) -> DibmgPredictor:
+    """Load everything and run one warm-up view; the arguments are plain values, so that they can be pickled.
+
+    Args:
+        weights: Name of a released set, or a folder.
+        runtime: `auto`, `openvino` or `tensorflow`.
+        operating_point: Its name in the weights' manifest.
+        precision: `f32` or `bf16`.
+        threads: As in `open_runtime`.
+
+    Raises:
+        WeightsError: As for `load_weights` and `Weights.operating_point`.
+        ConfigError: As for `open_runtime`.
+        ValueError: `runtime` or `precision` is none of the words above.
+    """
+    loaded = load_weights(weights)
+    point = loaded.operating_point(operating_point)
+    opened = open_runtime(loaded, RuntimeKind(runtime), Precision(precision), threads)
+    return DibmgPredictor(loaded, opened, point)
+
+
+def _number(regions: Mapping[ViewKey, tuple[Region, ...]], exam: Exam) -> tuple[Finding, ...]:
+    """Findings by falling score over the exam; equal ones by the raw map, then by the order of views."""
+    found = [(key, region) for key, several in regions.items() for region in several]
+    found.sort(key=lambda pair: (-pair[1].score, -pair[1].strength))
+    return tuple(
+        Finding(
+            number=number,
+            view=key,
+            sop_uid=exam.views[key].sop_uid,
+            score=region.score,
+            center=region.center,
+            outline=region.outline,
+        )
+        for number, (key, region) in enumerate(found, start=1)
+    )

@@ -1,0 +1,141 @@
+"""One mammogram as the network reads it: the same function for training and for the node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dibmg.placement import Placement
+from dibmg_node.dicom.breast import breast_mask
+from dibmg_node.domain.image import Mammogram
+from dibmg_node.domain.study import Laterality
+from dibmg_node.errors import RejectedError
+
+PREPROCESSING_VERSION: Final = "1"
+"""Changes whenever the same image gives another network input. What version 1 does:
+
+area-resize the stored values so that the longer side has the input size; window (first Window
+Center/Width, else VOI LUT, else 1st to 99.5th percentile inside the breast); MONOCHROME1 and INVERSE
+turned; -1..1; standard orientation; everything outside the breast set to air; padded with air to a
+square, right breasts on the left, left ones on the right, equally above and below.
+
+Setting what lies outside the breast to air is a departure from the paper: it takes away labels,
+markers and film borders, which no label of an exam explains.
+"""
+
+AIR: Final = -1.0
+"""Network input of air and of padding. The paper says zero-padded, not whether before or after scaling."""
+
+
+class NoBreastError(RejectedError):
+    """No breast was found in an image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A mammogram ready for the network.
+
+    Attributes:
+        pixels: float32 (size, size), -1 = air, 1 = brightest, standard orientation.
+        breast: bool (size, size), where the breast is.
+        placement: Way back to the stored image.
+        orientation_found: False where the header had no usable orientation, and pixels decided.
+    """
+
+    pixels: NDArray[np.float32]
+    breast: NDArray[np.bool_]
+    placement: Placement
+    orientation_found: bool
+
+
+def preprocess(
+    mammogram: Mammogram, laterality: Laterality, orientation: Sequence[str], size: int
+) -> Prepared:
+    """Prepare one mammogram for the network.
+
+    Args:
+        mammogram: Stored values with their window.
+        laterality: RIGHT or LEFT; standard orientation and padding depend on it.
+        orientation: Patient Orientation, direction of rows and of columns; may be empty or unusable.
+        size: Side of the square network input, pixels.
+
+    Raises:
+        NoBreastError: Nothing in the image stands out from air as a breast does.
+
+    Source: Kim et al. 2018, Training Set-up; Patient Orientation (0020,0020), PS3.3 C.7.6.1.1.1.
+    """
+    source_rows, source_columns = mammogram.shape
+    scale = size / max(source_rows, source_columns)
+    rows, columns = max(1, round(source_rows * scale)), max(1, round(source_columns * scale))
+    reduced = _resize(mammogram.pixels, rows, columns)
+    breast = breast_mask(reduced, inverted=mammogram.inverted)
+    if not breast.any():
+        raise NoBreastError(f"no breast found in an image of {source_rows} rows x {source_columns} columns")
+    shown = mammogram.window(reduced)
+    shown *= np.float32(2.0)
+    shown -= np.float32(1.0)
+    shown[~breast] = AIR
+    horizontally, vertically = flips_to_standard(laterality, orientation)
+    found = horizontally is not None
+    if horizontally is None:
+        horizontally = _wall_is_right(breast) != (laterality is Laterality.RIGHT)
+    placement = Placement(
+        size=size,
+        source_rows=source_rows,
+        source_columns=source_columns,
+        rows=rows,
+        columns=columns,
+        offset_row=(size - rows) // 2,
+        offset_column=size - columns if laterality is Laterality.RIGHT else 0,
+        flipped_horizontally=horizontally,
+        flipped_vertically=vertically,
+    )
+    pixels = np.full((size, size), AIR, np.float32)
+    mask = np.zeros((size, size), bool)
+    turn = (slice(None, None, -1 if vertically else 1), slice(None, None, -1 if horizontally else 1))
+    top, left = placement.offset_row, placement.offset_column
+    pixels[top : top + rows, left : left + columns] = shown[turn]
+    mask[top : top + rows, left : left + columns] = breast[turn]
+    return Prepared(pixels, mask, placement, found)
+
+
+def flips_to_standard(laterality: Laterality, orientation: Sequence[str]) -> tuple[bool | None, bool]:
+    r"""Whether an image must be turned left to right (None: the header does not say) and top to bottom.
+
+    Standard is R-CC P\L, L-CC A\R, R-MLO P\FL, L-MLO A\FR: the chest wall is on the right of a right
+    breast, lateral (CC) or head (MLO) is up. Many scanned films carry a view name here, or nothing.
+    """
+    if len(orientation) != 2 or any(not part or set(part) - set("APLRHF") for part in orientation):
+        return None, False
+    along_rows, along_columns = orientation
+    if along_rows[0] not in "AP":  # turned by a quarter, or a frontal view: nothing to go by
+        return None, False
+    towards_wall = along_rows[0] == "P"
+    horizontally = towards_wall != (laterality is Laterality.RIGHT)
+    if "F" in along_columns or "H" in along_columns:
+        return horizontally, "H" in along_columns
+    medial = "L" if laterality is Laterality.RIGHT else "R"
+    return horizontally, medial not in along_columns and bool(set(along_columns) & set("LR"))
+
+
+def _resize(pixels: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
+    """Area average to a smaller grid, linear to a larger one; values keep their units."""
+    source = (
+        pixels if pixels.dtype in (np.uint8, np.uint16, np.int16, np.float32) else pixels.astype(np.float32)
+    )
+    smaller = rows <= source.shape[0] and columns <= source.shape[1]
+    method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(source, (columns, rows), interpolation=method))
+
+
+def _wall_is_right(breast: NDArray[np.bool_]) -> bool:
+    """Whether the chest wall is on the right: the breast is tall at the wall and narrow at the nipple."""
+    present = np.flatnonzero(breast.any(axis=0))
+    first, last = int(present[0]), int(present[-1]) + 1
+    strip = max(1, (last - first) // 5)
+    return int(breast[:, last - strip : last].sum()) > int(breast[:, first : first + strip].sum())

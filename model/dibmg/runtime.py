@@ -1,0 +1,107 @@
+"""What computes the maps: OpenVINO on a CPU, TensorFlow on a GPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dibmg.preprocess import AIR
+from dibmg.weights import Weights
+from dibmg_node.errors import ConfigError
+
+MAXIMUM_THREADS = 4
+"""Of one runtime unless asked for more: views are read one after another, and more threads gain little."""
+
+
+class RuntimeKind(StrEnum):
+    """What may be asked for."""
+
+    AUTO = "auto"
+    OPENVINO = "openvino"
+    TENSORFLOW = "tensorflow"
+
+
+class Precision(StrEnum):
+    """Arithmetic of the convolutions; the mean over the map is float32 or better in both."""
+
+    F32 = "f32"
+    BF16 = "bf16"
+
+
+class Runtime(Protocol):
+    """A loaded network.
+
+    Attributes:
+        name: `openvino` or `tensorflow`.
+        precision: What is in use, which on a CPU without bfloat16 is f32 whatever was asked for.
+    """
+
+    name: str
+    precision: Precision
+
+    def maps(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Raw maps float32 (n, h, w, 2) [normal, cancer] of inputs float32 (n, size, size, 1) in -1..1."""
+        ...
+
+
+def open_runtime(
+    weights: Weights,
+    kind: RuntimeKind = RuntimeKind.AUTO,
+    precision: Precision = Precision.F32,
+    threads: int = 0,
+) -> Runtime:
+    """Load a set of weights and run one warm-up view.
+
+    Args:
+        weights: A verified set.
+        kind: AUTO takes TensorFlow where it is installed and sees a GPU, else OpenVINO.
+        precision: BF16 is used only where the device computes it; the runtime says what is in use.
+        threads: Most threads of one inference; 0 = as many as there are cores, at most 4.
+
+    Raises:
+        ConfigError: The runtime asked for is not installed; the message says what to install.
+    """
+    threads = threads or min(os.cpu_count() or 1, MAXIMUM_THREADS)
+    if kind is RuntimeKind.AUTO:
+        kind = RuntimeKind.TENSORFLOW if _tensorflow_sees_gpu() else RuntimeKind.OPENVINO
+    runtime: Runtime
+    if kind is RuntimeKind.TENSORFLOW:
+        _require(("tensorflow", "keras"), kind, "dibmg-node[train] on a CPU, dibmg-node[gpu] on a GPU")
+        from dibmg.runtime_tensorflow import TensorFlowRuntime
+
+        runtime = TensorFlowRuntime(weights, precision, threads)
+    else:
+        _require(("openvino",), kind, "the package openvino")
+        from dibmg.runtime_openvino import OpenVinoRuntime
+
+        runtime = OpenVinoRuntime(weights, precision, threads)
+    runtime.maps(np.full((1, weights.input_size, weights.input_size, 1), AIR, np.float32))
+    return runtime
+
+
+def _require(packages: Sequence[str], kind: RuntimeKind, install: str) -> None:
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise ConfigError(
+            [f"model.runtime: {kind} needs {' and '.join(missing)}, not installed; install {install}"]
+        )
+
+
+def _tensorflow_sees_gpu() -> bool:
+    """Whether TensorFlow is installed and sees a GPU; imports it only where there is a device to see."""
+    if (
+        not any(Path("/dev").glob("nvidia[0-9]*"))
+        or find_spec("tensorflow") is None
+        or find_spec("keras") is None
+    ):
+        return False
+    from dibmg.runtime_tensorflow import count_gpus
+
+    return count_gpus() > 0

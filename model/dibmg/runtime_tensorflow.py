@@ -1,0 +1,65 @@
+"""DIB-MG with TensorFlow: on a GPU, and on a CPU to compare with."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from dibmg.network import build_network
+from dibmg.runtime import Precision
+from dibmg.weights import KERAS, Weights
+from dibmg_node.errors import WeightsError
+
+
+def count_gpus() -> int:
+    """GPUs that TensorFlow sees."""
+    return len(tf.config.list_physical_devices("GPU"))
+
+
+class TensorFlowRuntime:
+    """The weights of record in a compiled function; all views of an exam are one batch on a GPU."""
+
+    name = "tensorflow"
+
+    def __init__(self, weights: Weights, precision: Precision, threads: int) -> None:
+        gpus = tf.config.list_physical_devices("GPU")
+        try:
+            for gpu in gpus:
+                tf.config.experimental.set_memory_growth(gpu, True)
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        except RuntimeError:  # TensorFlow has run in this process already: its settings stay
+            pass
+        self.precision = precision if gpus else Precision.F32
+        network = self._load(weights)
+        size = weights.input_size
+        self._together = bool(gpus)
+        self._compiled = tf.function(
+            lambda views: network(views, training=False)["map"],
+            input_signature=[tf.TensorSpec((None if gpus else 1, size, size, 1), tf.float32)],
+        )
+
+    def maps(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `Runtime.maps`."""
+        batches = [inputs] if self._together else [view[None] for view in inputs]
+        return np.concatenate([np.asarray(self._compiled(tf.constant(batch))) for batch in batches])
+
+    def _load(self, weights: Weights) -> keras.Model:
+        """The network of record; for bfloat16 the same values in a network of that policy."""
+        path = weights.folder / KERAS
+        try:
+            network = keras.models.load_model(path, compile=False)
+            if self.precision is Precision.F32:
+                return network
+            before = keras.mixed_precision.dtype_policy()
+            keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+            try:
+                reduced = build_network(weights.architecture, weights.input_size)
+            finally:
+                keras.mixed_precision.set_dtype_policy(before)
+            reduced.set_weights(network.get_weights())
+            return reduced
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise WeightsError(f"{path} cannot be loaded by Keras: {error}") from error

@@ -1,0 +1,54 @@
+"""From raw maps to scores: two-stage global average pooling and softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dibmg_node.domain.result import Scores
+from dibmg_node.domain.study import Laterality, ViewKey
+
+
+class ExamPooling(StrEnum):
+    """How the score of an exam follows from its views."""
+
+    MAXIMUM = "maximum"
+    MEAN = "mean"
+
+
+def cancer_probability(z: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Softmax probability of cancer, 0..1, of raw values (…, 2) [normal, cancer]; shape (…)."""
+    difference = np.clip(z[..., 1].astype(np.float64) - z[..., 0], -60.0, 60.0)
+    return np.asarray(1.0 / (1.0 + np.exp(-difference)), dtype=np.float32)
+
+
+def pool_view(raw_map: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values z of one view: the spatial mean of its raw map (h, w, 2); shape (2,)."""
+    return np.asarray(raw_map.mean(axis=(0, 1), dtype=np.float64), dtype=np.float32)
+
+
+def score_exam(z: Mapping[ViewKey, NDArray[np.float32]], pooling: ExamPooling) -> Scores:
+    """Scores of the views, breasts and exam.
+
+    A breast is the softmax of the mean z of its views; the exam its higher breast, or with
+    `ExamPooling.MEAN` the softmax of the mean z of all views, as in the paper.
+
+    Args:
+        z: (2,) for each view read, at least one.
+        pooling: That of the weights.
+
+    Source: Kim et al. 2018, Figure 2: two-stage global average pooling.
+    """
+    breasts = {}
+    for laterality in sorted({key.laterality for key in z}, reverse=True):
+        views = np.stack([value for key, value in z.items() if key.laterality is laterality])
+        breasts[laterality] = float(cancer_probability(views.mean(axis=0)))
+    every = float(cancer_probability(np.stack(list(z.values())).mean(axis=0)))
+    return Scores(
+        exam=every if pooling is ExamPooling.MEAN else max(breasts.values()),
+        breasts={Laterality(laterality): score for laterality, score in breasts.items()},
+        views={key: float(cancer_probability(value)) for key, value in z.items()},
+    )

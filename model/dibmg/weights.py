@@ -1,0 +1,190 @@
+"""Sets of weights: a folder with a manifest, the weights of record, their OpenVINO form and a model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from dibmg.architecture import Architecture
+from dibmg.preprocess import AIR, PREPROCESSING_VERSION
+from dibmg.scores import ExamPooling
+from dibmg_node.domain.result import Calibration, OperatingPoint
+from dibmg_node.errors import WeightsError
+
+RELEASED: Final = Path(__file__).parent / "weights"
+"""Weights that come with the package, one folder a set."""
+
+RELEASED_DEFAULT: Final = "synthetic"
+"""The released set that `default` stands for while no folder of that name is released."""
+
+MANIFEST: Final = "manifest.json"
+KERAS: Final = "weights.keras"
+OPENVINO: Final = "weights.xml"
+OPENVINO_VALUES: Final = "weights.bin"
+MODEL_CARD: Final = "MODEL_CARD.md"
+FILES: Final = (KERAS, OPENVINO, OPENVINO_VALUES)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A verified set of weights.
+
+    Attributes:
+        folder: Where its files are.
+        sha256: Of the weights of record (`weights.keras`).
+        preset: Name of the architecture it started from; `architecture` counts.
+        input_size: Side of the network input, pixels.
+        operating_points: By name; `default` is among them.
+        how: The command that made it.
+    """
+
+    folder: Path
+    name: str
+    version: str
+    sha256: str
+    preset: str
+    architecture: Architecture
+    input_size: int
+    preprocessing_version: str
+    exam_pooling: ExamPooling
+    operating_points: Mapping[str, OperatingPoint]
+    trained_on: str
+    license: str
+    attribution: str
+    how: str
+
+    def operating_point(self, name: str) -> OperatingPoint:
+        """The operating point of this name.
+
+        Raises:
+            WeightsError: There is none; the message lists those that there are.
+        """
+        if name not in self.operating_points:
+            known = ", ".join(sorted(self.operating_points))
+            raise WeightsError(
+                f"weights {self.name} have no operating point {name!r}, expected one of: {known}"
+            )
+        return self.operating_points[name]
+
+
+def list_weights() -> tuple[str, ...]:
+    """Names of the released sets."""
+    return tuple(sorted(path.parent.name for path in RELEASED.glob(f"*/{MANIFEST}")))
+
+
+def resolve(name_or_folder: str | Path) -> Path:
+    """The folder of a released set, of `default`, or the folder given.
+
+    Raises:
+        WeightsError: It is neither; the message lists the released names.
+    """
+    text = str(name_or_folder)
+    if text in list_weights():
+        return RELEASED / text
+    if text == "default" and RELEASED_DEFAULT in list_weights():
+        return RELEASED / RELEASED_DEFAULT
+    folder = Path(name_or_folder)
+    if folder.is_dir():
+        return folder
+    released = ", ".join(list_weights()) or "none"
+    raise WeightsError(f"no weights {text!r}: neither a folder nor a released set (released: {released})")
+
+
+def load_weights(name_or_folder: str | Path) -> Weights:
+    """Read a set's manifest and verify everything that it says about the files and this program.
+
+    Raises:
+        WeightsError: The manifest is missing or incomplete, a file is missing or differs from its SHA-256,
+            the set is untrained, or it was trained with another preprocessing; the message says what was
+            found and what was expected.
+    """
+    folder = resolve(name_or_folder)
+    fields = _read_manifest(folder / MANIFEST)
+    try:
+        weights = _weights(folder, fields)
+        files = {str(name): str(digest) for name, digest in fields["files"].items()}
+        trained = fields["trained"] is True
+        padding = float(fields["padding"])
+        stride = int(fields["map_stride"])
+    except KeyError as error:
+        raise WeightsError(f"{folder / MANIFEST} lacks the field {error}") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise WeightsError(f"{folder / MANIFEST} cannot be understood: {error}") from error
+    _expect(folder, "preprocessing version", weights.preprocessing_version, PREPROCESSING_VERSION)
+    _expect(folder, "padding", padding, AIR)
+    _expect(folder, "map stride", stride, weights.architecture.stride)
+    if not trained:
+        raise WeightsError(f"weights in {folder} are untrained, expected trained ones")
+    if "default" not in weights.operating_points:
+        raise WeightsError(f"{folder / MANIFEST} has no operating point 'default'")
+    for name in FILES:
+        if name not in files:
+            raise WeightsError(f"{folder / MANIFEST} names no SHA-256 for {name}")
+    for name, digest in files.items():
+        _expect(folder, f"SHA-256 of {name}", _digest(folder / name), digest)
+    return weights
+
+
+def _expect(folder: Path, what: str, found: object, expected: object) -> None:
+    if found != expected:
+        raise WeightsError(f"weights in {folder}: {what} is {found}, expected {expected}")
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be read: {error.strerror}, expected the weights' manifest"
+        ) from error
+    except ValueError as error:
+        raise WeightsError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise WeightsError(f"{path} holds a {type(fields).__name__}, expected an object")
+    return fields
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be read: {error.strerror}, expected a file of the weights"
+        ) from error
+
+
+def _weights(folder: Path, fields: Mapping[str, Any]) -> Weights:
+    points = [_operating_point(entry) for entry in fields["operating_points"]]
+    return Weights(
+        folder=folder,
+        name=str(fields["name"]),
+        version=str(fields["version"]),
+        sha256=str(fields["files"][KERAS]),
+        preset=str(fields["preset"]),
+        architecture=Architecture.from_json(fields["architecture"]),
+        input_size=int(fields["input_size"]),
+        preprocessing_version=str(fields["preprocessing_version"]),
+        exam_pooling=ExamPooling(fields["exam_pooling"]),
+        operating_points={point.name: point for point in points},
+        trained_on=str(fields["trained_on"]),
+        license=str(fields["license"]),
+        attribution=str(fields["attribution"]),
+        how=str(fields["how"]),
+    )
+
+
+def _operating_point(entry: Mapping[str, Any]) -> OperatingPoint:
+    calibration = entry["calibration"]
+    return OperatingPoint(
+        name=str(entry["name"]),
+        threshold=float(entry["threshold"]),
+        version=str(entry["version"]),
+        sensitivity=None if entry["sensitivity"] is None else float(entry["sensitivity"]),
+        specificity=None if entry["specificity"] is None else float(entry["specificity"]),
+        chosen_on=str(entry["chosen_on"]),
+        calibration=None if calibration is None else Calibration(**calibration),
+    )

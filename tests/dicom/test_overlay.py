@@ -1,0 +1,421 @@
+"""The overlay: places, words, attributes and bytes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import BytesIO
+
+import cv2
+import numpy as np
+import pytest
+from factories_results import (
+    L_CC,
+    L_MLO,
+    MODEL,
+    NOW,
+    POINT,
+    R_CC,
+    STANDARD_VIEWS,
+    breast_image,
+    exam,
+    finding,
+    header,
+    heatmap,
+    sop_uid,
+    square,
+)
+from pydicom import dcmread
+
+from dibmg_node.dicom import colors, facts
+from dibmg_node.dicom.caption import (
+    RESEARCH_ONLY,
+    SMALLEST_TEXT,
+    Line,
+    _font,
+    _wrapped,
+    caption_lines,
+    caption_panel,
+    color_bar,
+)
+from dibmg_node.dicom.encode import decompressed, encode
+from dibmg_node.dicom.overlay import overlay
+from dibmg_node.dicom.placement import FreeSpace
+from dibmg_node.dicom.rendering import output_shape, render_overlay
+from dibmg_node.domain.study import Laterality
+
+SOURCES = [sop_uid(view) for view in STANDARD_VIEWS]
+SIZES = [(512, 400), (4000, 3000)]
+
+
+def redness(picture):
+    red, green, blue = (picture[..., channel].astype(np.int32) for channel in range(3))
+    return 2 * red - green - blue
+
+
+def middle(weights):
+    """Weighted middle (column, row), in pixels from the top left corner."""
+    rows, columns = np.mgrid[0 : weights.shape[0], 0 : weights.shape[1]] + 0.5
+    return (columns * weights).sum() / weights.sum(), (rows * weights).sum() / weights.sum()
+
+
+def is_outline(picture):
+    """Where the picture is as cyan as only outlines are."""
+    red, green, blue = (picture[..., channel].astype(np.int32) for channel in range(3))
+    return (green - red > 60) & (blue - red > 60)
+
+
+def shown(image, shape):
+    """The mammogram, 0..255, as an overlay shows it where nothing is drawn."""
+    small = cv2.resize(image, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+    return np.rint(small * 255).astype(np.int32)
+
+
+def planted(view, rows, columns):
+    """Even tissue over 60 % of the image from the chest wall, with one hot square cell off every symmetry."""
+    side = round(0.03 * max(rows, columns)) | 1
+    right = view.laterality is Laterality.RIGHT
+    left, top = int((0.71 if right else 0.27) * columns), int(0.67 * rows)
+    image = np.zeros((rows, columns), dtype=np.float32)
+    image[:, int(0.4 * columns) :] = 0.4
+    if not right:
+        image = image[:, ::-1].copy()
+    hot = np.zeros((rows, columns), dtype=np.float32)
+    hot[top : top + side, left : left + side] = 1.0
+    center = (left + side / 2, top + side / 2)
+    found = replace(finding(view, 1, 0.99, center), outline=square(*center, side * 3.0))
+    return image, hot, center, found
+
+
+def capture(view=R_CC, rows=600, columns=480, max_side=0, result=None, **changes):
+    source = header(view, rows=rows, columns=columns, **changes)
+    result = result or exam(finding(view))
+    image = breast_image(view, rows, columns)
+    pixels = render_overlay(image, np.zeros_like(image), view, result, max_side=max_side)
+    return overlay(source, pixels, view, result, SOURCES, NOW)
+
+
+@pytest.mark.parametrize("view", STANDARD_VIEWS, ids=str)
+@pytest.mark.parametrize(("rows", "columns"), [(1024, 800), (4001, 2999)])
+@pytest.mark.parametrize("max_side", [0, 2048, 700])
+def test_a_hot_cell_is_at_its_place_to_half_an_output_pixel(view, rows, columns, max_side):
+    image, hot, center, _ = planted(view, rows, columns)
+
+    picture = render_overlay(image, hot, view, exam(), max_side=max_side)
+
+    out_rows, out_columns = picture.shape[:2]
+    red = np.where(shown(image, (out_rows, out_columns)) > 90, redness(picture), 0)
+    column, row = middle(red)
+    assert column == pytest.approx(center[0] * out_columns / columns, abs=0.5)
+    assert row == pytest.approx(center[1] * out_rows / rows, abs=0.5)
+
+
+@pytest.mark.parametrize("view", STANDARD_VIEWS, ids=str)
+@pytest.mark.parametrize("max_side", [0, 2048, 700])
+def test_an_outline_is_at_its_place_to_half_an_output_pixel(view, max_side):
+    rows, columns = 4001, 2999
+    image, hot, center, found = planted(view, rows, columns)
+    picture = render_overlay(image, hot, view, exam(found), max_side=max_side)
+
+    out_rows, out_columns = picture.shape[:2]
+    scale = np.array([out_columns / columns, out_rows / rows])
+    low, high = np.array(found.outline).min(axis=0) * scale, np.array(found.outline).max(axis=0) * scale
+    window = np.zeros((out_rows, out_columns), dtype=bool)
+    margin = 3
+    top, bottom = int(low[1]) - margin, int(high[1]) + margin
+    left, right = int(low[0]) - margin, int(high[0]) + margin
+    window[top:bottom, left:right] = True
+    drawn_rows, drawn_columns = np.nonzero(is_outline(picture) & window)
+
+    column = (drawn_columns.min() + drawn_columns.max() + 1) / 2
+    row = (drawn_rows.min() + drawn_rows.max() + 1) / 2
+    assert column == pytest.approx(center[0] * scale[0], abs=0.5)
+    assert row == pytest.approx(center[1] * scale[1], abs=0.5)
+
+
+@pytest.mark.parametrize("view", STANDARD_VIEWS, ids=str)
+@pytest.mark.parametrize(("rows", "columns"), SIZES)
+def test_words_and_color_bar_cover_nothing_of_the_breast(view, rows, columns):
+    image = breast_image(view, rows, columns)
+    result = replace(exam(finding(view)), findings=())
+
+    picture = render_overlay(image, np.zeros_like(image), view, result)
+
+    gray = shown(image, picture.shape[:2])
+    changed = np.abs(picture.astype(np.int32) - gray[..., np.newaxis]).max(axis=2) > 1
+    tissue = gray > 60
+    assert changed.sum() > 2000, "no words were drawn"
+    assert not (changed & tissue).any()
+
+
+@pytest.mark.parametrize("view", STANDARD_VIEWS, ids=str)
+@pytest.mark.parametrize(("rows", "columns"), SIZES)
+def test_words_stand_in_the_half_away_from_the_chest_wall(view, rows, columns):
+    image = breast_image(view, rows, columns)
+
+    picture = render_overlay(image, np.zeros_like(image), view, exam())
+
+    amber = (picture[..., 0] > 200) & (picture[..., 2] < 120) & (picture[..., 1] > 150)
+    share = np.nonzero(amber)[1].mean() / picture.shape[1]
+    assert share < 0.5 if view.laterality is Laterality.RIGHT else share > 0.5
+
+
+def test_low_values_leave_the_image_untouched():
+    image = breast_image(R_CC, 300, 240)
+
+    plain = colors.blend(image, np.full_like(image, 0.18), colors.heat_start(0.37))
+
+    gray = np.rint(image * 255).astype(np.uint8)
+    assert np.array_equal(plain, np.repeat(gray[..., np.newaxis], 3, axis=2))
+
+
+def test_a_hotter_place_is_redder_over_the_same_tissue():
+    values = np.linspace(0, 1, 101, dtype=np.float32)[np.newaxis]
+
+    for tissue in (0.15, 0.5, 0.9):
+        red = redness(colors.blend(np.full_like(values, tissue), values, 0.185))[0]
+        assert (np.diff(red) >= -1).all()
+        assert red[-1] > red[50] > red[25] > red[0] == 0
+
+
+def test_tissue_keeps_its_contrast_under_the_hottest_color():
+    dark, bright = colors.blend(
+        np.array([[0.3, 0.7]], dtype=np.float32), np.ones((1, 2), dtype=np.float32), 0.2
+    )[0].astype(int)
+
+    assert (bright - dark).sum() > 100
+
+
+def test_different_grids_are_refused_with_both_shapes():
+    with pytest.raises(ValueError, match=r"\(4, 5\).*\(5, 4\)"):
+        render_overlay(np.zeros((4, 5), np.float32), np.zeros((5, 4), np.float32), R_CC, exam())
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "max_side", "expected"),
+    [
+        (4000, 3000, 2048, (2048, 1536)),
+        (3000, 4000, 2048, (1536, 2048)),
+        (512, 400, 2048, (512, 400)),
+        (4000, 3000, 0, (4000, 3000)),
+        (4000, 1, 100, (100, 1)),
+    ],
+)
+def test_the_longer_side_is_at_most_max_side(rows, columns, max_side, expected):
+    assert output_shape(rows, columns, max_side) == expected
+
+
+def test_the_caption_says_research_view_scores_threshold_regions_and_model():
+    result = exam(finding(L_CC, 2, 0.83), finding(R_CC, 1, 0.9))
+
+    words = [line.words for line in caption_lines(result, L_CC)]
+
+    assert words == [
+        "RESEARCH USE ONLY - NOT FOR DIAGNOSIS",
+        "L-CC",
+        "View score 0.830",
+        "Left breast score 0.830",
+        "Exam score 0.900",
+        "Exam is at or above operating point 0.370 (default)",
+        "Region 2: 0.830",
+        "DIB-MG synthetic 0.1.0",
+    ]
+
+
+def test_no_letter_of_a_long_model_name_is_lost():
+    model = replace(MODEL, name="a" * 80, version="2026.03.04+b0f1c2d3e4")
+    words = caption_lines(exam(model=model), R_CC)[-1].words
+
+    wrapped = _wrapped(words, _font(SMALLEST_TEXT, False), 90)
+
+    assert "".join(wrapped).replace(" ", "") == words.replace(" ", "")
+    assert len(wrapped) > 5
+
+
+@pytest.mark.parametrize(("rows", "columns"), [*SIZES, (300, 200)])
+def test_letters_are_never_smaller_than_legible(rows, columns):
+    image = breast_image(R_CC, rows, columns)
+
+    picture = render_overlay(image, np.zeros_like(image), R_CC, exam(model=replace(MODEL, version="1" * 99)))
+
+    amber = ((picture[..., 0] > 200) & (picture[..., 2] < 120) & (picture[..., 1] > 150)).any(axis=1)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], amber.astype(int), [0]])))
+    heights = edges[1::2] - edges[::2]
+    assert heights.min() >= 8
+
+
+def test_a_caption_panel_holds_all_of_its_lines_inside_its_margins():
+    panel = caption_panel([Line(RESEARCH_ONLY), Line("R-CC", is_title=True)], 20, 400)
+
+    lit = panel.max(axis=2) > 40
+    assert lit.any()
+    for edge in (lit[0], lit[-1], lit[:, 0], lit[:, -1]):
+        assert not edge.any()
+
+
+def test_the_color_bar_marks_the_operating_point_at_its_height():
+    height = 400
+    for threshold in (0.1, 0.37, 0.9):
+        panel = color_bar(threshold, 20, height)
+        marked = (panel == colors.OUTLINE).all(axis=2).sum(axis=1)
+        top = (panel.shape[0] - height) / 2
+        assert marked.argmax() == pytest.approx(top + (1 - threshold) * (height - 1), abs=1.0)
+
+
+def test_free_space_tells_the_air_side_from_the_image_before_the_laterality():
+    turned = breast_image(L_MLO, 400, 320)
+
+    assert not FreeSpace(turned, Laterality.RIGHT).air_is_left
+    assert FreeSpace(np.zeros((400, 320), np.float32), Laterality.RIGHT).air_is_left
+
+
+def test_a_second_box_does_not_cover_the_first():
+    space = FreeSpace(breast_image(R_CC, 400, 320), Laterality.RIGHT)
+
+    first = space.best(60, 60, at_top=True).box
+    space.take(first)
+    second = space.best(60, 60, at_top=True).box
+
+    assert second.top >= first.top + 60 or second.left >= first.left + 60
+
+
+def test_an_image_too_small_for_all_of_its_words_keeps_the_warning_the_view_and_the_model():
+    lines = caption_lines(exam(finding(R_CC)), R_CC)
+
+    shortened = list(rendering._shortened(lines))
+
+    assert shortened[0] == lines
+    assert [line.words for line in shortened[-1]] == [RESEARCH_ONLY, "R-CC", "DIB-MG synthetic 0.1.0"]
+
+
+def test_a_breast_that_fills_the_image_still_gets_its_words():
+    image = np.full((512, 400), 0.5, dtype=np.float32)
+    image[:8] = 0.0
+
+    picture = render_overlay(image, np.zeros_like(image), R_CC, exam())
+
+    amber = (picture[..., 0] > 200) & (picture[..., 2] < 120) & (picture[..., 1] > 150)
+    assert amber.sum() > 100
+
+
+def test_the_capture_says_what_it_is():
+    image = capture()
+
+    assert image.SOPClassUID == facts.SECONDARY_CAPTURE
+    assert (image.Modality, image.ConversionType) == ("OT", "WSD")
+    assert list(image.ImageType) == ["DERIVED", "SECONDARY", "OTHER"]
+    assert (image.BurnedInAnnotation, image.RecognizableVisualFeatures) == ("YES", "NO")
+    assert (image.SeriesNumber, image.InstanceNumber) == (9101, 1)
+    assert list(image.PatientOrientation) == ["P", "L"]
+    assert image.ImageLaterality == "R"
+    assert "Laterality" not in image
+    assert "ViewPosition" not in image
+    assert image.ViewCodeSequence[0].CodeValue == "399162004"
+    assert "DIB-MG synthetic 0.1.0" in image.DerivationDescription
+    source = image.SourceImageSequence[0]
+    assert source.ReferencedSOPInstanceUID == sop_uid(R_CC)
+    assert source.PurposeOfReferenceCodeSequence[0].CodeValue == "121322"
+
+
+def test_pixel_spacing_is_that_in_the_breast_on_the_grid_of_the_overlay():
+    image = capture(rows=1000, columns=600, max_side=500)
+
+    assert (image.Rows, image.Columns) == (500, 300)
+    assert [float(value) for value in image.PixelSpacing] == pytest.approx([0.16 / 1.025, 0.2 / 1.025])
+    assert image.PixelSpacingCalibrationType == "GEOMETRY"
+
+
+def test_without_a_magnification_the_spacing_is_not_called_calibrated():
+    image = capture(EstimatedRadiographicMagnificationFactor=None)
+
+    assert [float(value) for value in image.PixelSpacing] == pytest.approx([0.08, 0.1])
+    assert "PixelSpacingCalibrationType" not in image
+
+
+def test_without_a_spacing_none_is_invented():
+    assert "PixelSpacing" not in capture(ImagerPixelSpacing=None)
+
+
+def test_once_lossy_stays_lossy():
+    lossy = capture(
+        LossyImageCompression="01",
+        LossyImageCompressionRatio="12.5",
+        LossyImageCompressionMethod="ISO_10918_1",
+    )
+
+    assert lossy.LossyImageCompression == "01"
+    assert float(lossy.LossyImageCompressionRatio) == 12.5
+    assert lossy.LossyImageCompressionMethod == "ISO_10918_1"
+    assert capture().LossyImageCompression == "00"
+
+
+def test_four_views_make_four_instances_of_one_series():
+    images = [capture(view) for view in STANDARD_VIEWS]
+
+    assert len({image.SOPInstanceUID for image in images}) == 4
+    assert len({image.SeriesInstanceUID for image in images}) == 1
+    assert [image.InstanceNumber for image in images] == [1, 2, 3, 4]
+
+
+def test_another_grid_other_weights_and_another_exam_make_other_instances():
+    other = exam(finding(R_CC), model=replace(MODEL, sha256="f" * 64))
+    again = exam(finding(R_CC), point=replace(POINT, version="2"))
+
+    uids = {
+        capture().SOPInstanceUID,
+        capture(max_side=300).SOPInstanceUID,
+        capture(result=other).SOPInstanceUID,
+        capture(result=again).SOPInstanceUID,
+    }
+
+    assert len(uids) == 4
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(600, 480), (601, 481)])
+def test_rle_loses_nothing_and_comes_back_to_the_same_uncompressed_bytes(rows, columns):
+    image = capture(rows=rows, columns=columns)
+    pixels = np.frombuffer(image.PixelData, np.uint8)[: rows * columns * 3].reshape(rows, columns, 3)
+
+    compressed = encode(image, facts.RLE_LOSSLESS)
+
+    read = dcmread(BytesIO(compressed))
+    assert read.file_meta.TransferSyntaxUID == facts.RLE_LOSSLESS
+    assert np.array_equal(read.pixel_array, pixels)
+    assert decompressed(compressed) == encode(image)
+    assert decompressed(encode(image)) == encode(image)
+
+
+def test_encoding_leaves_the_data_set_as_it_was_and_repeats_its_bytes():
+    image = capture()
+
+    first = (encode(image), encode(image, facts.RLE_LOSSLESS))
+    second = (encode(image), encode(image, facts.RLE_LOSSLESS))
+
+    assert first == second
+    again = capture()
+    assert encode(again, facts.RLE_LOSSLESS) == first[1]
+
+
+def test_a_file_says_who_wrote_it():
+    meta = dcmread(BytesIO(encode(capture()))).file_meta
+
+    assert meta.ImplementationClassUID == facts.IMPLEMENTATION_CLASS_UID
+    assert meta.ImplementationVersionName == facts.IMPLEMENTATION_VERSION_NAME
+
+
+def test_other_transfer_syntaxes_and_pixels_are_refused():
+    with pytest.raises(ValueError, match="or RLE, not"):
+        encode(capture(), facts.JPEG_2000_LOSSLESS)
+    with pytest.raises(ValueError, match="expected uint8"):
+        overlay(header(R_CC), np.zeros((4, 4), np.uint8), R_CC, exam(), SOURCES, NOW)
+
+
+def test_a_smooth_peak_is_hottest_in_its_middle():
+    image, _, _, _ = planted(L_CC, 900, 700)
+    warm = heatmap(900, 700, (210.5, 600.5), 40.0)
+
+    picture = render_overlay(image, warm, L_CC, exam(), max_side=450)
+
+    hottest = redness(picture[:, :200])
+    row, column = np.unravel_index(hottest.argmax(), hottest.shape)
+    assert column + 0.5 == pytest.approx(105.25, abs=1.5)
+    assert row + 0.5 == pytest.approx(300.25, abs=1.5)

@@ -1,0 +1,143 @@
+"""What independent validators say of every result, in every state."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from factories_results import (
+    NOW,
+    STANDARD_VIEWS,
+    breast_image,
+    exam,
+    finding,
+    header,
+    heatmap,
+    sop_uid,
+    states,
+)
+
+from dibmg_node.dicom import facts
+from dibmg_node.dicom.cad_report import cad_report
+from dibmg_node.dicom.encode import encode
+from dibmg_node.dicom.overlay import overlay
+from dibmg_node.dicom.rendering import render_overlay
+from dibmg_node.domain.result import FindingCode
+
+PIXELMED = Path("/usr/share/java/pixelmed.jar")
+LIMITS_OFF = [f"-Djdk.xml.xpath{name}Limit=0" for name in ("TotalOp", "ExprOp", "ExprGrp")]
+BARE = {"PatientOrientation": None, "ImagerPixelSpacing": None, "Manufacturer": None, "PatientAge": None}
+LOSSY = {
+    "LossyImageCompression": "01",
+    "LossyImageCompressionRatio": "12.5",
+    "LossyImageCompressionMethod": "ISO_10918_1",
+}
+
+
+def tool(name):
+    """A validator's path; a missing validator is a failure, not a reason to skip."""
+    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+    assert found, f"{name} is not installed"
+    return found
+
+
+def output(*command):
+    run = subprocess.run(command, capture_output=True, timeout=280, check=False)
+    return (run.stdout + run.stderr).decode("utf-8", "replace")
+
+
+def complaints(words):
+    return [line for line in words.splitlines() if line.startswith(("Error", "Warning", "E:", "F:"))]
+
+
+def report_file(folder, state, finding_code=FindingCode.DENSITY):
+    path = folder / "report.dcm"
+    path.write_bytes(encode(cad_report(**states()[state], finding_code=finding_code)))
+    return path
+
+
+@pytest.mark.parametrize("state", states())
+@pytest.mark.parametrize("finding_code", FindingCode)
+def test_dciodvfy_has_nothing_against_a_cad_report(tmp_path, state, finding_code):
+    path = report_file(tmp_path, state, finding_code)
+
+    words = output(tool("dciodvfy"), "-new", path)
+
+    assert "MammographyCADSR" in words
+    assert complaints(words) == []
+
+
+@pytest.mark.parametrize("state", states())
+@pytest.mark.parametrize("finding_code", FindingCode)
+def test_dsrdump_has_nothing_against_a_cad_report(tmp_path, state, finding_code):
+    path = report_file(tmp_path, state, finding_code)
+
+    words = output(tool("dsrdump"), path)
+
+    assert "Mammography CAD SR Document" in words
+    assert complaints(words) == []
+    assert {line for line in words.splitlines() if line.startswith("W:")} == {
+        "W: Check for template constraints not yet supported"
+    }
+
+
+@pytest.mark.parametrize("view", STANDARD_VIEWS, ids=str)
+@pytest.mark.parametrize("changes", [{}, BARE, LOSSY], ids=["whole", "bare", "lossy"])
+@pytest.mark.parametrize("syntax", [facts.EXPLICIT_LE, facts.RLE_LOSSLESS], ids=["explicit", "rle"])
+def test_dciodvfy_has_nothing_against_an_overlay(tmp_path, view, changes, syntax):
+    image = breast_image(view, 600, 481)
+    result = exam(finding(view))
+    warm = heatmap(600, 481, (200.5, 150.5), 30.0)
+    pixels = render_overlay(image, warm.astype(np.float32), view, result, max_side=399)
+    source = header(view, rows=600, columns=481, **changes)
+    path = tmp_path / "overlay.dcm"
+    capture = overlay(source, pixels, view, result, [sop_uid(one) for one in STANDARD_VIEWS], NOW)
+    path.write_bytes(encode(capture, syntax))
+
+    words = output(tool("dciodvfy"), "-new", path)
+
+    assert "SCImage" in words
+    assert complaints(words) == []
+
+
+def java_path():
+    """PixelMed with the libraries that it needs, all of Debian."""
+    assert PIXELMED.exists(), "libpixelmed-java is not installed"
+    return ":".join(str(jar) for jar in sorted(PIXELMED.parent.glob("*.jar")))
+
+
+EXPECTED_WARNINGS = (
+    # Its templates are of 2022: Algorithm Manufacturer came later, and it spells three meanings otherwise.
+    '(122405,DCM,"Algorithm Manufacturer")',
+    'Code (111234,DCM,"Overall Impression/Recommendation Analysis") has different code meaning',
+    'Code (111025,DCM,"Failed Detections") has different code meaning',
+    'Code (111024,DCM,"Failed Analyses") has different code meaning',
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", states())
+@pytest.mark.parametrize("finding_code", FindingCode)
+def test_pixelmed_finds_every_row_of_tid_4000_right(tmp_path, state, finding_code):
+    path = report_file(tmp_path, state, finding_code)
+
+    words = output(
+        tool("java"),
+        "-Xmx3g",
+        "-Xss64m",
+        *LIMITS_OFF,
+        "-cp",
+        java_path(),
+        "com.pixelmed.validate.DicomSRValidator",
+        path,
+    )
+
+    assert "Root Template Validation Complete" in words
+    unexpected = [
+        line for line in complaints(words) if not any(expected in line for expected in EXPECTED_WARNINGS)
+    ]
+    assert unexpected == []

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from factories_model import SquareSeeker, breast, exam_of, instance, write_weights
+
+from dibmg.predictor import DibmgPredictor, open_predictor
+from dibmg.weights import load_weights
+from dibmg_node.domain.exam import Exam
+from dibmg_node.domain.image import Mammogram, WindowRule
+from dibmg_node.domain.study import STANDARD_VIEWS, Laterality, ViewKey
+from dibmg_node.errors import StudyExcludedError, WeightsError
+
+RIGHT_CC, LEFT_CC, RIGHT_MLO, LEFT_MLO = STANDARD_VIEWS
+PLACES = {RIGHT_CC: (420, 300), RIGHT_MLO: (400, 340)}
+
+
+@pytest.fixture
+def predictor(tmp_path: Path) -> DibmgPredictor:
+    weights = load_weights(write_weights(tmp_path / "set"))
+    return DibmgPredictor(weights, SquareSeeker(), weights.operating_point("default"))
+
+
+def sick_right_breast() -> dict[ViewKey, Mammogram]:
+    return {
+        key: breast(key.laterality, squares={PLACES[key]: 4095} if key in PLACES else None)
+        for key in STANDARD_VIEWS
+    }
+
+
+def test_the_breast_with_the_lesion_scores_high_and_is_marked_at_its_place(predictor: DibmgPredictor) -> None:
+    mammograms = sick_right_breast()
+
+    result = predictor.predict(exam_of(mammograms), mammograms)
+
+    assert result.scores.breasts[Laterality.RIGHT] > 0.9 > 0.1 > result.scores.breasts[Laterality.LEFT]
+    assert result.scores.exam == result.scores.breasts[Laterality.RIGHT]
+    assert {finding.view for finding in result.findings} == {RIGHT_CC, RIGHT_MLO}
+    for finding in result.findings:
+        assert finding.center == pytest.approx(PLACES[finding.view], abs=32)
+        assert finding.sop_uid == instance(finding.view).sop_uid
+        assert finding.score == pytest.approx(result.heatmaps[finding.view].max(), abs=0.02)
+    assert [finding.number for finding in result.findings] == [1, 2]
+
+
+def test_heatmaps_lie_on_the_stored_grids(predictor: DibmgPredictor) -> None:
+    mammograms = {RIGHT_CC: breast(Laterality.RIGHT, 640, 480), LEFT_CC: breast(Laterality.LEFT, 700, 500)}
+
+    result = predictor.predict(exam_of(mammograms), mammograms)
+
+    assert {key: heat.shape for key, heat in result.heatmaps.items()} == {
+        RIGHT_CC: (640, 480),
+        LEFT_CC: (700, 500),
+    }
+    assert all(heat.dtype == np.float32 for heat in result.heatmaps.values())
+
+
+def test_a_breast_below_the_operating_point_is_not_marked(tmp_path: Path) -> None:
+    weights = load_weights(write_weights(tmp_path / "set"))
+    strict = dataclasses.replace(weights.operating_point("default"), threshold=1.0)
+    mammograms = sick_right_breast()
+
+    result = DibmgPredictor(weights, SquareSeeker(), strict).predict(exam_of(mammograms), mammograms)
+
+    assert 0.9 < result.scores.exam < strict.threshold
+    assert result.findings == ()
+
+
+def test_the_same_exam_gives_the_same_result(predictor: DibmgPredictor) -> None:
+    mammograms = sick_right_breast()
+
+    first, second = (predictor.predict(exam_of(mammograms), mammograms) for _ in range(2))
+
+    assert first == second
+    assert all(np.array_equal(first.heatmaps[key], second.heatmaps[key]) for key in first.heatmaps)
+
+
+def test_an_image_stored_the_wrong_way_round_is_marked_where_it_is_stored(predictor: DibmgPredictor) -> None:
+    image = breast(Laterality.RIGHT, squares={(60, 200): 4095}, wall_on_left=True)
+    exam = Exam("1.2.3", {RIGHT_CC: instance(RIGHT_CC, ("A", "R"))})
+
+    result = predictor.predict(exam, {RIGHT_CC: image})
+
+    assert result.findings[0].center == pytest.approx((60, 200), abs=32)
+    assert any("left to right and top to bottom" in note for note in result.notes[RIGHT_CC])
+
+
+def test_notes_name_an_estimated_window_and_a_missing_orientation(predictor: DibmgPredictor) -> None:
+    image = dataclasses.replace(breast(Laterality.LEFT), rule=WindowRule.WINDOW_ESTIMATED)
+    exam = Exam("1.2.3", {LEFT_CC: instance(LEFT_CC, ())})
+
+    result = predictor.predict(exam, {LEFT_CC: image})
+
+    assert result.notes[LEFT_CC][0].startswith("WINDOW_ESTIMATED")
+    assert "no usable Patient Orientation" in result.notes[LEFT_CC][1]
+
+
+def test_ordinary_views_have_no_notes(predictor: DibmgPredictor) -> None:
+    mammograms = {LEFT_CC: breast(Laterality.LEFT)}
+
+    assert predictor.predict(exam_of(mammograms), mammograms).notes == {}
+
+
+def test_an_image_without_a_breast_excludes_the_study_and_is_named(predictor: DibmgPredictor) -> None:
+    blank = Mammogram(np.zeros((640, 480), np.uint16), 0.0, 4095.0, False, WindowRule.WINDOW)
+    mammograms = {LEFT_CC: breast(Laterality.LEFT), LEFT_MLO: blank}
+
+    with pytest.raises(StudyExcludedError, match="L-MLO: no breast found") as caught:
+        predictor.predict(exam_of(mammograms), mammograms)
+
+    assert [exclusion.sop_uid for exclusion in caught.value.exclusions] == [instance(LEFT_MLO).sop_uid]
+
+
+def test_mammograms_of_other_views_are_a_mistake_of_the_caller(predictor: DibmgPredictor) -> None:
+    mammograms = {LEFT_CC: breast(Laterality.LEFT)}
+
+    with pytest.raises(ValueError, match="mammograms of L-CC, expected one of each view of the exam: R-CC"):
+        predictor.predict(Exam("1.2.3", {RIGHT_CC: instance(RIGHT_CC)}), mammograms)
+
+
+def test_the_result_says_which_model_made_it(predictor: DibmgPredictor) -> None:
+    mammograms = {LEFT_CC: breast(Laterality.LEFT)}
+
+    result = predictor.predict(exam_of(mammograms), mammograms)
+
+    assert (result.model.name, result.model.runtime, result.model.precision) == ("test", "openvino", "f32")
+    assert result.operating_point.name == "default"
+    assert set(result.seconds) == {"preprocess", "network", "localize"}
+
+
+def test_an_unknown_operating_point_is_refused_before_the_network_is_loaded(tmp_path: Path) -> None:
+    folder = write_weights(tmp_path / "set")
+
+    with pytest.raises(WeightsError, match="'other'"):
+        open_predictor(str(folder), operating_point="other")
+
+
+def test_the_predictor_can_be_opened_in_another_process() -> None:
+    assert pickle.loads(pickle.dumps(open_predictor)) is open_predictor
+
+
+def test_a_node_that_serves_on_a_cpu_never_imports_tensorflow() -> None:
+    code = (
+        "import sys, dibmg.predictor, dibmg.runtime\n"
+        "dibmg.predictor.open_predictor('default', 'openvino')\n"
+        "loaded = {name.split('.')[0] for name in sys.modules}\n"
+        "sys.exit(str(loaded & {'tensorflow', 'keras'}) if loaded & {'tensorflow', 'keras'} else 0)"
+    )
+
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": ":".join(path for path in sys.path if path), "PATH": "/usr/bin:/bin"},
+    )
+
+    assert finished.returncode == 0, finished.stderr

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dibmg.scores import ExamPooling, cancer_probability, pool_view, score_exam
+from dibmg_node.domain.study import STANDARD_VIEWS, Laterality, View, ViewKey
+
+RIGHT_CC, LEFT_CC, RIGHT_MLO, LEFT_MLO = STANDARD_VIEWS
+
+
+def z(difference: float) -> np.ndarray:
+    return np.array([1.0, 1.0 + difference], np.float32)
+
+
+def logistic(value: float) -> float:
+    return float(1 / (1 + np.exp(-value)))
+
+
+def test_a_view_is_the_spatial_mean_of_its_map() -> None:
+    raw = np.arange(32, dtype=np.float32).reshape(4, 4, 2)
+
+    np.testing.assert_allclose(pool_view(raw), [15.0, 16.0])
+
+
+def test_a_breast_is_the_softmax_of_the_mean_of_its_views_and_the_exam_its_higher_breast() -> None:
+    views = {RIGHT_CC: z(1.0), LEFT_CC: z(-3.0), RIGHT_MLO: z(2.0), LEFT_MLO: z(-1.0)}
+
+    scores = score_exam(views, ExamPooling.MAXIMUM)
+
+    assert scores.breasts[Laterality.RIGHT] == pytest.approx(logistic(1.5))
+    assert scores.breasts[Laterality.LEFT] == pytest.approx(logistic(-2.0))
+    assert scores.exam == scores.breasts[Laterality.RIGHT]
+    assert scores.views[LEFT_CC] == pytest.approx(logistic(-3.0))
+
+
+def test_mean_pooling_is_the_softmax_of_the_mean_of_all_views() -> None:
+    views = {RIGHT_CC: z(1.0), LEFT_CC: z(-3.0), RIGHT_MLO: z(2.0), LEFT_MLO: z(-1.0)}
+
+    assert score_exam(views, ExamPooling.MEAN).exam == pytest.approx(logistic(-0.25))
+
+
+def test_one_view_is_enough() -> None:
+    scores = score_exam({ViewKey(Laterality.LEFT, View.MLO): z(0.4)}, ExamPooling.MAXIMUM)
+
+    assert scores.exam == pytest.approx(logistic(0.4))
+    assert list(scores.breasts) == [Laterality.LEFT]
+
+
+def test_probabilities_of_extreme_values_are_finite() -> None:
+    extreme = np.array([[0.0, 1e30], [1e30, 0.0]], np.float32)
+
+    np.testing.assert_allclose(cancer_probability(extreme), [1.0, 0.0], atol=1e-20)

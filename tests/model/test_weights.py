@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories_model import write_weights
+
+from dibmg.scores import ExamPooling
+from dibmg.weights import FILES, MANIFEST, RELEASED, list_weights, load_weights, resolve
+from dibmg_node.errors import WeightsError
+
+
+def test_a_set_that_matches_its_manifest_is_loaded(tmp_path: Path) -> None:
+    weights = load_weights(write_weights(tmp_path / "set"))
+
+    assert weights.name == "test"
+    assert weights.exam_pooling is ExamPooling.MAXIMUM
+    assert weights.architecture.stride == 16
+    assert weights.operating_point("default").threshold == 0.5
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_changed_byte_in_any_file_is_refused_with_both_digests(tmp_path: Path, name: str) -> None:
+    folder = write_weights(tmp_path / "set")
+    (folder / name).write_bytes(b"abd")
+
+    with pytest.raises(WeightsError, match=rf"SHA-256 of {name} is a52d.*, expected ba78"):
+        load_weights(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    folder = write_weights(tmp_path / "set")
+    (folder / name).unlink()
+
+    with pytest.raises(WeightsError, match=name):
+        load_weights(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"trained": False}, "untrained"),
+        ({"trained": "yes"}, "untrained"),
+        ({"preprocessing_version": "0"}, "preprocessing version is 0, expected"),
+        ({"padding": 0.0}, "padding is 0.0, expected -1.0"),
+        ({"map_stride": 64}, "map stride is 64, expected"),
+        ({"operating_points": []}, "no operating point 'default'"),
+        ({"exam_pooling": "median"}, "median"),
+        ({"files": {"weights.keras": "00"}}, "no SHA-256 for weights.xml"),
+        ({"input_size": "wide"}, "cannot be understood"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused(
+    tmp_path: Path, changes: dict[str, Any], complaint: str
+) -> None:
+    folder = write_weights(tmp_path / "set", **changes)
+
+    with pytest.raises(WeightsError, match=complaint):
+        load_weights(folder)
+
+
+def test_every_field_of_the_manifest_is_needed(tmp_path: Path) -> None:
+    folder = write_weights(tmp_path / "set")
+    whole = json.loads((folder / MANIFEST).read_text())
+
+    for name in whole:
+        (folder / MANIFEST).write_text(json.dumps({key: value for key, value in whole.items() if key != name}))
+        with pytest.raises(WeightsError, match=f"lacks the field '{name}'"):
+            load_weights(folder)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{"])
+def test_a_manifest_that_is_no_json_object_is_refused(tmp_path: Path, text: str) -> None:
+    folder = write_weights(tmp_path / "set")
+    (folder / MANIFEST).write_text(text)
+
+    with pytest.raises(WeightsError, match=MANIFEST):
+        load_weights(folder)
+
+
+def test_an_unknown_operating_point_is_refused_and_the_known_ones_are_listed(tmp_path: Path) -> None:
+    weights = load_weights(write_weights(tmp_path / "set"))
+
+    with pytest.raises(WeightsError, match="'sensitive', expected one of: default"):
+        weights.operating_point("sensitive")
+
+
+def test_an_unknown_name_is_refused_and_the_released_sets_are_listed(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="synthetic"):
+        load_weights(tmp_path / "nowhere")
+
+
+def test_default_is_a_released_set() -> None:
+    assert resolve("default").parent == RELEASED
+    assert load_weights("default").name in list_weights()
+
+
+@pytest.mark.parametrize("name", list_weights())
+def test_each_released_set_is_whole_small_and_says_what_it_is_not_for(name: str) -> None:
+    weights = load_weights(name)
+
+    card = (weights.folder / "MODEL_CARD.md").read_text().splitlines()
+    point = weights.operating_point("default")
+    assert weights.name == name
+    assert all(path.stat().st_size < 10 * 2**20 for path in weights.folder.iterdir())
+    assert card[0].startswith("**Not for")
+    assert point.sensitivity is not None
+    assert point.specificity is not None
+    assert weights.trained_on
+    assert weights.license
+    assert weights.how
