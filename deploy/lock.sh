@@ -1,11 +1,11 @@
 #!/bin/bash
-# Writes requirements/*.lock from pyproject.toml: exact versions with hashes, and no word of an index.
+# Writes requirements/*.lock: exact versions with hashes, and no word of an index.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 compile=("${1:-.venv/bin}/pip-compile" --quiet --generate-hashes --no-emit-index-url --no-emit-find-links
          --strip-extras --allow-unsafe --no-annotate)
 export CUSTOM_COMPILE_COMMAND="make lock"
 "${compile[@]}" --output-file requirements/node.lock pyproject.toml requirements/build.in
-"${compile[@]}" --output-file requirements/demo.lock --constraint requirements/node.lock --group demo
+"${compile[@]}" --output-file requirements/demo.lock --constraint requirements/node.lock requirements/demo.in
 "${compile[@]}" --output-file requirements/test.lock --constraint requirements/node.lock --extra train \
-  --group dev --group demo pyproject.toml requirements/build.in
+  pyproject.toml requirements/build.in requirements/demo.in requirements/test.in

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -51,7 +52,7 @@ Seconds = Annotated[float, Field(gt=0, le=86400)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class NodeSection(_Section):
@@ -304,7 +305,12 @@ def _complaint(error: Any) -> str:
 
 
 def _no_secret(url: str) -> str:
-    if re.match(r"[a-z+]+://[^/@]*:[^/@]+@", url):
+    try:
+        parts = urlsplit(url)
+        asked = {name.lower() for name, _ in parse_qsl(parts.query)}
+    except ValueError as error:
+        raise ValueError("is not a URL") from error
+    if parts.password or asked & {"password", "passwd", "sslpassword", "credentials"}:
         raise ValueError("holds a password: secrets come by environment, never in the file")
     return url
 
@@ -314,5 +320,5 @@ def _with_password(url: str, variable: str) -> str:
     if not password:
         return url
     scheme, rest = url.split("://", 1)
-    user, separator, host = rest.rpartition("@")
-    return f"{scheme}://{user}:{password}@{host}" if separator else f"{scheme}://:{password}@{host}"
+    user, _, host = rest.rpartition("@")
+    return f"{scheme}://{user}:{quote(password, safe='')}@{host}"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+_OWN: Final = frozenset({"dibmg_node", "dibmg"})
 
 
 class JsonFormatter(logging.Formatter):
@@ -20,15 +23,21 @@ class JsonFormatter(logging.Formatter):
         self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line: time, level, process, logger, phrase, facts."""
+        """One line: time, level, process, logger, phrase, facts.
+
+        Of a library that reports an exception only the phrase is kept: Celery puts the exception's text
+        into its message and its facts, and that may quote a data set.
+        """
+        quotable = not record.exc_info or record.name.partition(".")[0] in _OWN
         line: dict[str, object] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "process": self._process,
             "logger": record.name,
-            "event": record.getMessage(),
+            "event": record.getMessage() if quotable else str(record.msg),
         }
-        line.update({key: value for key, value in vars(record).items() if key not in _STANDARD})
+        if quotable:
+            line.update({key: value for key, value in vars(record).items() if key not in _STANDARD})
         if record.exc_info:
             line["exception"] = self._trace(record)
         return json.dumps(line, default=str)
@@ -54,8 +63,10 @@ def start_logging(process: str, folder: Path | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         target = logging.FileHandler(folder / f"{process}.log", encoding="ascii")
     target.setFormatter(JsonFormatter(process))
+    # pydicom warns of odd values and quotes them
+    warnings.filterwarnings("ignore", module="pydicom")
     root = logging.getLogger()
     root.handlers[:] = [target]
     root.setLevel(logging.INFO)
-    for noisy in ("alembic", "celery.worker.strategy", "pydicom", "pynetdicom", "kombu", "amqp", "PIL"):
+    for noisy in ("alembic", "celery", "pydicom", "pynetdicom", "kombu", "amqp", "PIL"):
         logging.getLogger(noisy).setLevel(logging.ERROR)

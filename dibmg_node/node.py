@@ -30,7 +30,15 @@ _TICK_SECONDS: Final = 0.2
 _START_SECONDS: Final = 60.0
 _LONGEST_PAUSE: Final = 30.0
 _STABLE_SECONDS: Final = 30.0
-_DRAIN_SECONDS: Final = {Role.INTAKE: 30.0, Role.SWEEP: 5.0, Role.ANALYSIS: 150.0, Role.DELIVERY: 60.0}
+_BROKER: Final = "broker"
+_DRAIN_SECONDS: Final[dict[str, float]] = {
+    Role.INTAKE.value: 30.0,
+    Role.SWEEP.value: 5.0,
+    Role.ANALYSIS.value: 150.0,
+    Role.DELIVERY.value: 60.0,
+    _BROKER: 10.0,
+}
+"""How long each may take to end, in the order in which they are asked."""
 
 Start = Callable[[], "subprocess.Popen[bytes]"]
 
@@ -62,17 +70,19 @@ class Child:
         self.process, self.restart_at = None, now + self.pause
         self.pause = min(2 * self.pause, _LONGEST_PAUSE)
 
-    def stop(self, seconds: float) -> None:
-        """Ask it to end, and end it after some seconds."""
+    def stop(self, seconds: float, hurried: threading.Event) -> None:
+        """Ask it to end; end it after some seconds, or at once when somebody is in a hurry."""
         if self.process is None or self.process.poll() is not None:
             return
         self.process.terminate()
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            _log.error("process did not drain in time; killed", extra={"name_": self.name})
-            self.process.kill()
-            self.process.wait()
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None:
+            if time.monotonic() >= deadline or hurried.is_set():
+                _log.error("process did not drain; killed", extra={"name_": self.name})
+                self.process.kill()
+                self.process.wait()
+                return
+            time.sleep(_TICK_SECONDS)
 
 
 class Node:
@@ -128,7 +138,7 @@ class Node:
         if settings.broker.url == "embedded":
             log = wiring.log_folder(settings) / "broker.log"
             folder = settings.data_dir / "broker"
-            children.append(Child("broker", partial(start_server, folder, settings.broker_socket, log)))
+            children.append(Child(_BROKER, partial(start_server, folder, settings.broker_socket, log)))
         roles = (Role.ANALYSIS, Role.DELIVERY, Role.SWEEP, Role.INTAKE)
         return children + [Child(role.value, partial(_start_role, role, settings)) for role in roles]
 
@@ -156,12 +166,10 @@ class Node:
 
     def _drain(self, children: list[Child]) -> None:
         """Stop intake first and the broker last; what is not done stays in the ledger."""
-        order = [Role.INTAKE.value, Role.SWEEP.value, Role.ANALYSIS.value, Role.DELIVERY.value, "broker"]
-        for name in order:
+        for name in _DRAIN_SECONDS:
             for child in children:
                 if child.name == name:
-                    seconds = _DRAIN_SECONDS.get(Role(name), 10.0) if name != "broker" else 10.0
-                    child.stop(0.5 if self._hurried.is_set() else seconds)
+                    child.stop(_DRAIN_SECONDS[name], self._hurried)
         _log.info("node ended")
 
 

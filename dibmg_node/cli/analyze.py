@@ -14,7 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dibmg_node import wiring
-from dibmg_node.cli.options import EXIT_FAILED, console, fail, print_json, with_config, with_json
+from dibmg_node.cli.options import EXIT_FAILED, console, fail, print_json, uid_column, with_config, with_json
 from dibmg_node.cli.studies import score
 from dibmg_node.config import RuntimeChoice, Settings
 from dibmg_node.dicom.header import read_header, read_instance
@@ -37,7 +37,10 @@ _KINDS = (ResultKind.CAD_SR, ResultKind.OVERLAY)
 )
 @click.option("--weights", default=None, help="A released set or a folder, instead of the configured one.")
 @click.option(
-    "--runtime", type=click.Choice(RuntimeChoice), default=None, help="Instead of the configured one."
+    "--runtime",
+    type=click.Choice([choice.value for choice in RuntimeChoice]),
+    default=None,
+    help="Instead of the configured one.",
 )
 @with_config
 @with_json
@@ -45,12 +48,12 @@ def analyze(
     paths: Sequence[Path],
     out: Path,
     weights: str | None,
-    runtime: RuntimeChoice | None,
+    runtime: str | None,
     settings: Settings,
     as_json: bool,
 ) -> None:
     """Analyze DICOM files or folders: one or several studies."""
-    changes = {"weights": weights, "runtime": runtime}
+    changes = {"weights": weights, "runtime": RuntimeChoice(runtime) if runtime else None}
     chosen = {key: value for key, value in changes.items() if value is not None}
     settings = settings.model_copy(update={"model": settings.model.model_copy(update=chosen)})
     studies, passed_over = _find_studies(paths)
@@ -131,7 +134,7 @@ def _newest(instances: Sequence[Instance]) -> datetime:
 
 
 def _print(told: Sequence[dict[str, object]], out: Path) -> None:
-    table = Table("study", "exam", "R", "L", "findings", "not read")
+    table = Table(uid_column("study"), "exam", "R", "L", "findings", "not read")
     for one in told:
         scores = one["scores"]
         values = [scores[name] for name in ("exam", "R", "L")] if isinstance(scores, dict) else [None] * 3

@@ -55,12 +55,12 @@ def up(settings: Settings) -> None:
 
 
 @cli.command(hidden=True)
-@click.argument("role", type=click.Choice(Role))
+@click.argument("role", type=click.Choice([role.value for role in Role]))
 @with_config
-def run(role: Role, settings: Settings) -> None:
+def run(role: str, settings: Settings) -> None:
     """Run one process of the node; `dibmg up` starts them all."""
-    start_logging(role.value, wiring.log_folder(settings))
-    play(role, settings)
+    start_logging(role, wiring.log_folder(settings))
+    play(Role(role), settings)
 
 
 @cli.group()

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 from rich.console import Console
+from rich.table import Column
 
 from dibmg_node import wiring
 from dibmg_node.config import Settings, load_settings
@@ -24,7 +25,7 @@ EXIT_UNKNOWN = 3
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 def with_config(command: Command) -> Command:
@@ -66,6 +67,11 @@ def open_existing_ledger(settings: Settings) -> Ledger:
             "the ledger has another schema than this program: restart the node to migrate it"
         )
     return ledger
+
+
+def uid_column(title: str) -> Column:
+    """A column of UIDs, never cut: people copy them."""
+    return Column(title, overflow="fold", min_width=32)
 
 
 def fail(message: str, code: int) -> NoReturn:

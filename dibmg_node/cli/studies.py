@@ -16,6 +16,7 @@ from dibmg_node.cli.options import (
     fail,
     open_existing_ledger,
     print_json,
+    uid_column,
     with_config,
     with_json,
 )
@@ -34,17 +35,19 @@ STATE_COLORS = {
 
 
 @click.command(epilog="Example: dibmg studies --state FAILED")
-@click.option("--state", type=click.Choice(StudyState), help="Only studies in this state.")
+@click.option(
+    "--state", type=click.Choice([state.value for state in StudyState]), help="Only studies in this state."
+)
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100000))
 @with_config
 @with_json
-def studies(state: StudyState | None, limit: int, settings: Settings, as_json: bool) -> None:
+def studies(state: str | None, limit: int, settings: Settings, as_json: bool) -> None:
     """List studies, the newest first."""
-    rows = open_existing_ledger(settings).views.studies(state.value if state else None, limit)
+    rows = open_existing_ledger(settings).views.studies(state, limit)
     if as_json:
         print_json(rows)
         return
-    table = Table("received", "state", "exam", "R", "L", "sender", "study", "reason")
+    table = Table("received", "state", "exam", "R", "L", "sender", uid_column("study"), "reason")
     for row in rows:
         scores = row["scores"]
         table.add_row(
@@ -99,7 +102,7 @@ def explain(study_uid: str, settings: Settings, as_json: bool) -> None:
         print_json({key: found[key] for key in keys})
         return
     _print_head(found)
-    table = Table("image", "view", "used", "code", "why")
+    table = Table(uid_column("image"), "view", "used", "code", "why")
     for instance in found["instances"]:
         view = "-".join(part for part in (instance["laterality"], instance["view"]) if part)
         used = {True: "[green]yes[/]", False: "[magenta]no[/]", None: "?"}[instance["used"]]

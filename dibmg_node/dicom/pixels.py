@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final
 
 import imagecodecs
@@ -12,11 +14,15 @@ from pydicom.encaps import generate_frames
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.breast import breast_mask
+from dibmg_node.dicom.codestream import is_whole, jpeg_2000_size, jpeg_size
 from dibmg_node.domain.image import Mammogram, WindowRule
 from dibmg_node.errors import RejectedError
 
 MAXIMUM_SIDE: Final = 16384
 """Pixels: no mammogram has more rows or columns, a damaged or hostile header may."""
+
+_NARROWEST: Final = 1e-3
+"""Least width of a window, in pixel values."""
 
 _JPEG: Final = (facts.JPEG_BASELINE, facts.JPEG_LOSSLESS_P14, facts.JPEG_LOSSLESS_SV1)
 _JPEG_LS: Final = (facts.JPEG_LS_LOSSLESS, facts.JPEG_LS_NEAR_LOSSLESS)
@@ -36,6 +42,10 @@ class PixelsUnreadableError(RejectedError):
     """The pixels of one image cannot be decoded, or contradict their header."""
 
 
+class SyntaxNotDecodedError(PixelsUnreadableError):
+    """The transfer syntax is one that this node has no decoder for."""
+
+
 def read_mammogram(instance: Dataset) -> Mammogram:
     """Decode one single-frame mammogram and choose its window.
 
@@ -46,13 +56,13 @@ def read_mammogram(instance: Dataset) -> Mammogram:
         Stored values (after the VOI LUT where that is the rule) with their window.
 
     Raises:
-        PixelsUnreadableError: The transfer syntax cannot be decoded, the pixels are damaged or
-            contradict the header; the message says what was found and what was expected.
+        PixelsUnreadableError: The transfer syntax cannot be decoded (SyntaxNotDecodedError), the pixels
+            are damaged or contradict the header; the message says what was found and what was expected.
     """
     pixels = decode(instance)
     inverted = (
-        instance.get("PhotometricInterpretation", "") == "MONOCHROME1"
-        or instance.get("PresentationLUTShape", "") == "INVERSE"
+        _text(instance, "PhotometricInterpretation") == "MONOCHROME1"
+        or _text(instance, "PresentationLUTShape") == "INVERSE"
     )
     window = _window(instance)
     if window is not None:
@@ -61,7 +71,7 @@ def read_mammogram(instance: Dataset) -> Mammogram:
     table = _voi_lut(instance)
     if table is not None:
         first, values = table
-        index = np.clip(pixels.astype(np.int32) - first, 0, len(values) - 1)
+        index = np.clip(_after_modality_lut(instance, pixels) - first, 0, len(values) - 1)
         top = float(2 ** _lut_bits(instance, values) - 1)
         return Mammogram(values[index], 0.0, top, inverted, WindowRule.VOI_LUT)
     low, high = _estimated_window(pixels, inverted)
@@ -77,29 +87,42 @@ def decode(instance: Dataset) -> NDArray[Any]:
     Raises:
         PixelsUnreadableError: As for `read_mammogram`.
     """
-    syntax = str(instance.file_meta.TransferSyntaxUID)
-    rows, columns, stored, allocated, signed = _shape(instance)
-    raw = instance.get("PixelData")
-    if not raw:
-        raise PixelsUnreadableError("no pixel data in the instance")
+    meta = getattr(instance, "file_meta", None)
+    syntax = str(meta.get("TransferSyntaxUID", "")) if meta is not None else ""
     if syntax not in DECODED_SYNTAXES:
-        raise PixelsUnreadableError(f"transfer syntax {syntax} is not decoded by this node")
+        raise SyntaxNotDecodedError(f"transfer syntax {syntax or 'missing'} is not decoded by this node")
+    shape = _shape(instance)
     try:
-        pixels = _decode_frame(raw, syntax, rows, columns, allocated)
+        raw = instance.get("PixelData")
+        if not raw:
+            raise PixelsUnreadableError("no pixel data in the instance")
+        pixels = _decode_frame(raw, syntax, shape)
+        return _stored_values(pixels, shape, syntax)
     except PixelsUnreadableError:
         raise
     # each codec has its own exceptions and raises bare ValueError, IndexError, RuntimeError too
     except Exception as error:
         raise PixelsUnreadableError(f"pixel data cannot be decoded ({type(error).__name__})") from error
-    if pixels.shape != (rows, columns):
-        raise PixelsUnreadableError(
-            f"pixel data has shape {pixels.shape}, the header says {rows} rows x {columns} columns"
-        )
-    return _stored_values(pixels, stored, allocated, int(instance.get("HighBit", stored - 1)), signed)
 
 
-def _shape(instance: Dataset) -> tuple[int, int, int, int, bool]:
-    """Rows, columns, bits stored, bits allocated and signedness, checked before anything is decoded."""
+@dataclass(frozen=True)
+class _Shape:
+    """What the header says of the pixels: grid, bits and their place in a word."""
+
+    rows: int
+    columns: int
+    stored: int
+    allocated: int
+    high_bit: int
+    signed: bool
+
+    @property
+    def word(self) -> np.dtype[Any]:
+        return np.dtype(np.uint8 if self.allocated == 8 else "<u2")
+
+
+def _shape(instance: Dataset) -> _Shape:
+    """Shape of the pixels, checked before anything is decoded."""
     try:
         rows, columns = int(instance.Rows), int(instance.Columns)
         allocated = int(instance.BitsAllocated)
@@ -107,33 +130,39 @@ def _shape(instance: Dataset) -> tuple[int, int, int, int, bool]:
         samples = int(instance.get("SamplesPerPixel", 1))
         frames = int(instance.get("NumberOfFrames", 1) or 1)
         signed = int(instance.get("PixelRepresentation", 0)) == 1
+        high_bit = int(instance.get("HighBit", stored - 1))
     except (AttributeError, TypeError, ValueError) as error:
         raise PixelsUnreadableError("Rows, Columns or Bits Allocated is missing or not a number") from error
     if not (0 < rows <= MAXIMUM_SIDE and 0 < columns <= MAXIMUM_SIDE):
-        raise PixelsUnreadableError(
-            f"{rows} rows x {columns} columns: expected 1 to {MAXIMUM_SIDE} of each"
-        )
+        raise PixelsUnreadableError(f"{rows} rows x {columns} columns: expected 1 to {MAXIMUM_SIDE} of each")
     if samples != 1 or frames != 1:
-        raise PixelsUnreadableError(
-            f"{samples} samples a pixel and {frames} frames: expected one gray frame"
-        )
+        raise PixelsUnreadableError(f"{samples} samples a pixel and {frames} frames: expected one gray frame")
     if allocated not in (8, 16) or not 1 <= stored <= allocated:
         raise PixelsUnreadableError(
             f"{stored} of {allocated} bits: expected at most 16 stored in 8 or 16 allocated"
         )
-    return rows, columns, stored, allocated, signed
+    return _Shape(rows, columns, stored, allocated, high_bit, signed)
 
 
-def _decode_frame(raw: bytes, syntax: str, rows: int, columns: int, allocated: int) -> NDArray[Any]:
-    unsigned = np.dtype(np.uint8 if allocated == 8 else "<u2")
+def _decode_frame(raw: bytes, syntax: str, shape: _Shape) -> NDArray[Any]:
     if syntax in _PLAIN:
-        expected = rows * columns * unsigned.itemsize
-        if len(raw) < expected:
-            raise PixelsUnreadableError(f"pixel data has {len(raw)} bytes, expected {expected}")
-        return np.frombuffer(raw, dtype=unsigned, count=rows * columns).reshape(rows, columns)
+        return _words(raw, "pixel data", shape)
     frame = next(generate_frames(raw, number_of_frames=1))
     if syntax == facts.RLE_LOSSLESS:
-        return _decode_rle(frame, rows, columns, unsigned)
+        # RLE segments are byte planes, most significant first (PS3.5 Annex G)
+        return _words(bytes(imagecodecs.dicomrle_decode(frame, shape.word)), "RLE frame", shape)
+    if not is_whole(frame):
+        raise PixelsUnreadableError("compressed frame is cut off: it has no end marker")
+    size = (jpeg_2000_size if syntax in _JPEG_2000 else jpeg_size)(frame)
+    if (size.rows, size.columns, size.components) != (shape.rows, shape.columns, 1):
+        raise PixelsUnreadableError(
+            f"compressed frame has {size.rows} rows x {size.columns} columns of {size.components} samples, "
+            f"the header says {shape.rows} x {shape.columns} of 1"
+        )
+    if size.bits > shape.allocated:
+        raise PixelsUnreadableError(
+            f"compressed frame has {size.bits} bits a sample, the header allocates {shape.allocated}"
+        )
     if syntax in _JPEG:
         return np.asarray(imagecodecs.jpeg8_decode(frame))
     if syntax in _JPEG_LS:
@@ -141,30 +170,30 @@ def _decode_frame(raw: bytes, syntax: str, rows: int, columns: int, allocated: i
     return np.asarray(imagecodecs.jpeg2k_decode(frame))
 
 
-def _decode_rle(frame: bytes, rows: int, columns: int, unsigned: np.dtype[Any]) -> NDArray[Any]:
-    """RLE segments are byte planes, most significant first (PS3.5 Annex G)."""
-    planes = imagecodecs.dicomrle_decode(frame, unsigned)
-    expected = rows * columns * unsigned.itemsize
-    if len(planes) < expected:
-        raise PixelsUnreadableError(f"RLE frame has {len(planes)} bytes, expected {expected}")
-    return np.frombuffer(planes, dtype=unsigned, count=rows * columns).reshape(rows, columns)
+def _words(raw: bytes, what: str, shape: _Shape) -> NDArray[Any]:
+    expected = shape.rows * shape.columns * shape.word.itemsize
+    if len(raw) < expected:
+        raise PixelsUnreadableError(f"{what} has {len(raw)} bytes, expected {expected}")
+    words = np.frombuffer(raw, dtype=shape.word, count=shape.rows * shape.columns)
+    return words.reshape(shape.rows, shape.columns)
 
 
-def _stored_values(
-    pixels: NDArray[Any], stored: int, allocated: int, high_bit: int, signed: bool
-) -> NDArray[Any]:
-    """Cut the stored bits out of the allocated ones and give them their sign (PS3.5 8.1.1)."""
-    bits = pixels.dtype.itemsize * 8
-    if high_bit != stored - 1 and stored - 1 < high_bit < bits:
-        pixels = pixels.astype(np.uint16) >> (high_bit + 1 - stored)
-    if not signed:
-        if stored == bits:
-            return pixels
-        return np.asarray(pixels & pixels.dtype.type((1 << stored) - 1))
+def _stored_values(pixels: NDArray[Any], shape: _Shape, syntax: str) -> NDArray[Any]:
+    """Cut the stored bits out of the allocated ones and give them their sign (PS3.5 8.1.1).
+
+    Codecs may answer with a narrower word than the header allocates. JPEG 2000 alone carries a sign of
+    its own, and the one in the codestream counts: the header's is what was wrong where they differ.
+    """
     if pixels.dtype.kind == "i":
-        return pixels
-    shift = bits - stored
-    return np.asarray((pixels << shift).astype(f"i{pixels.dtype.itemsize}") >> shift)
+        return pixels.astype(f"i{shape.allocated // 8}")
+    words = pixels.astype(shape.word, copy=False)
+    raised = shape.high_bit + 1 - shape.stored
+    if raised > 0 and shape.high_bit < shape.allocated and syntax in (*_PLAIN, facts.RLE_LOSSLESS):
+        words = words >> raised
+    unused = shape.allocated - shape.stored
+    if not shape.signed or syntax in _JPEG_2000:
+        return np.asarray(words & words.dtype.type((1 << shape.stored) - 1)) if unused else words
+    return np.asarray((words << unused).view(f"<i{shape.allocated // 8}") >> unused)
 
 
 def _window(instance: Dataset) -> tuple[float, float] | None:
@@ -176,32 +205,48 @@ def _window(instance: Dataset) -> tuple[float, float] | None:
     Source: PS3.3 C.11.2.1.2.
     """
     center, width = _first(instance, "WindowCenter"), _first(instance, "WindowWidth")
-    if center is None or width is None or width < 1:
+    linear = (_text(instance, "VOILUTFunction") or "LINEAR") == "LINEAR"
+    if center is None or width is None or width < (1 if linear else _NARROWEST):
         return None
-    function = str(instance.get("VOILUTFunction", "LINEAR") or "LINEAR")
-    if function == "LINEAR" and width > 1:
+    if linear and width > 1:
         low, high = center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
     else:
         low, high = center - width / 2, center + width / 2
-    slope, intercept = _first(instance, "RescaleSlope"), _first(instance, "RescaleIntercept")
-    slope, intercept = slope or 1.0, intercept or 0.0
+    slope, intercept = _rescale(instance)
     if slope < 0:
         return None
-    return (low - intercept) / slope, (high - intercept) / slope
+    low, high = (low - intercept) / slope, (high - intercept) / slope
+    return low, max(high, low + _NARROWEST)
+
+
+def _rescale(instance: Dataset) -> tuple[float, float]:
+    """Slope and intercept of the modality LUT; 1 and 0 for mammograms by the letter."""
+    return _first(instance, "RescaleSlope") or 1.0, _first(instance, "RescaleIntercept") or 0.0
+
+
+def _after_modality_lut(instance: Dataset, pixels: NDArray[Any]) -> NDArray[np.int32]:
+    slope, intercept = _rescale(instance)
+    if (slope, intercept) == (1.0, 0.0):
+        return pixels.astype(np.int32)
+    return np.rint(np.clip(pixels * slope + intercept, -(2**30), 2**30)).astype(np.int32)
 
 
 def _voi_lut(instance: Dataset) -> tuple[int, NDArray[np.uint16]] | None:
     """First stored value and table of the first VOI LUT. Source: PS3.3 C.11.2.1.1."""
-    sequence = instance.get("VOILUTSequence")
-    if not sequence:
-        return None
     try:
+        sequence = instance.get("VOILUTSequence")
+        if not sequence:
+            return None
         entries, first, _ = (int(value) for value in sequence[0].LUTDescriptor)
         raw = sequence[0]["LUTData"].value
-        values = np.frombuffer(raw, "<u2") if isinstance(raw, bytes) else np.asarray(raw, dtype=np.uint16)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(raw, bytes):
+            values = np.frombuffer(raw, "<u2")
+        else:
+            values = (np.atleast_1d(np.asarray(raw, dtype=np.int64)) & 0xFFFF).astype(np.uint16)
+    # pydicom tells a damaged element by many exceptions
+    except Exception as error:
         raise PixelsUnreadableError(f"VOI LUT Sequence cannot be read ({type(error).__name__})") from error
-    entries = entries or 65536
+    entries = entries % 65536 or 65536  # an entry count of SS representation comes out negative
     if instance.get("PixelRepresentation", 0) == 1 and first >= 32768:
         first -= 65536
     if len(values) < entries:
@@ -223,11 +268,18 @@ def _estimated_window(pixels: NDArray[Any], inverted: bool) -> tuple[float, floa
     return low, max(high, low + 1.0)
 
 
-def _first(instance: Dataset, name: str) -> float | None:
-    value = instance.get(name)
-    if value is None or value == "":
-        return None
+def _text(instance: Dataset, name: str) -> str:
     try:
-        return float(value[0] if not isinstance(value, str) and hasattr(value, "__len__") else value)
-    except (TypeError, ValueError, IndexError):
+        return str(instance.get(name) or "").strip().upper()
+    except Exception:  # noqa: BLE001 - a damaged optional attribute is an absent one
+        return ""
+
+
+def _first(instance: Dataset, name: str) -> float | None:
+    """First value of a number that may have several; None where it is absent or no finite number."""
+    try:
+        value = instance.get(name)
+        number = float(value[0] if not isinstance(value, str) and hasattr(value, "__len__") else value)
+    except Exception:  # noqa: BLE001 - the same
         return None
+    return number if isfinite(number) else None

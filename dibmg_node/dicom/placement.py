@@ -18,6 +18,8 @@ _GUARD: Final = 0.012
 _MARKER: Final = 0.25
 """Brightness in the air from which something (a lead marker, a label) is worth not covering."""
 _POSITIONS: Final = 160
+_PRECIOUS: Final = 20
+"""How much worse it is to cover a finding, or other words, than as much of the breast."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Place:
     """Where a box fits best.
 
     Attributes:
-        covered: Pixels of the breast, or of an earlier box, that it covers.
+        covered: Pixels of the breast that it covers; those of findings and other words count more.
     """
 
     box: Box
@@ -88,10 +90,10 @@ class FreeSpace:
         return Place(Box(int(lefts[left]), int(tops[top]), width, height), int(covered[top, left]))
 
     def take(self, box: Box) -> None:
-        """Mark a box as taken, with a margin."""
+        """Mark a box as taken, with a margin: a finding, or words that stand there already."""
         gap = self._margin
         rows = slice(max(0, box.top - gap), box.top + box.height + gap)
-        self._taken[rows, max(0, box.left - gap) : box.left + box.width + gap] = 1
+        self._taken[rows, max(0, box.left - gap) : box.left + box.width + gap] = _PRECIOUS
 
 
 def _steps(first: int, last: int) -> NDArray[np.intp]:

@@ -34,6 +34,8 @@ _TEXT_SHARE: Final = 72
 """The longer side has room for so many lines of text."""
 _CAPTION_WIDTHS: Final = (0.42, 0.34, 0.28, 0.23, 0.18, 0.55, 0.75, 1.0)
 """Shares of the image's width that a caption may take, best first."""
+_TOLERABLE: Final = 0.1
+"""Share of the image that words may cover of the breast where there is no air for them."""
 _BAR_HEIGHTS: Final = (0.22, 0.16, 0.12)
 _SHIFT: Final = 6
 """OpenCV draws at 1/64 of a pixel."""
@@ -91,6 +93,8 @@ def render_overlay(
     scale = (shape[1] / columns, shape[0] / rows)
     size = max(SMALLEST_TEXT, round(max(shape) / _TEXT_SHARE))
     space = FreeSpace(gray, view.laterality)
+    for finding in findings:
+        space.take(_bounds(finding, scale))
     _draw_outlines(canvas, findings, scale)
     canvas = _number(canvas, findings, scale, size, space.air_is_left)
     _lay_caption(canvas, space, result, view, size)
@@ -126,6 +130,14 @@ def _draw_outlines(
             cv2.polylines(canvas, [fixed], True, color, width, cv2.LINE_AA, _SHIFT)
 
 
+def _bounds(finding: Finding, scale: tuple[float, float]) -> Box:
+    """The box around a finding, in output pixels."""
+    outline = np.array(finding.outline) * scale
+    left, top = (max(0, int(low)) for low in outline.min(axis=0))
+    right, bottom = (int(np.ceil(high)) for high in outline.max(axis=0))
+    return Box(left, top, right - left, bottom - top)
+
+
 def _number(
     canvas: NDArray[np.uint8],
     findings: Sequence[Finding],
@@ -138,12 +150,11 @@ def _number(
     draw = ImageDraw.Draw(picture)
     rows, columns = canvas.shape[:2]
     for finding in findings:
-        outline = np.array(finding.outline) * scale
-        (left, top), (right, bottom) = outline.min(axis=0), outline.max(axis=0)
-        column = left - size if air_is_left else right + size
+        box = _bounds(finding, scale)
+        column = box.left - size if air_is_left else box.left + box.width + size
         if not size <= column <= columns - size:
-            column = right + size if air_is_left else left - size
-        row = min(max((top + bottom) / 2, size), rows - size)
+            column = box.left + box.width + size if air_is_left else box.left - size
+        row = min(max(box.top + box.height / 2, size), rows - size)
         draw_number(draw, finding.number, (column, row), size)
     return np.array(picture)
 
@@ -151,9 +162,15 @@ def _number(
 def _lay_caption(
     canvas: NDArray[np.uint8], space: FreeSpace, result: ExamResult, view: ViewKey, size: int
 ) -> None:
-    """Lay the words where they cover nothing of the breast, in the largest letters that allow it."""
+    """Lay the words where they cover nothing of the breast, in the largest letters that allow it.
+
+    Where there is no such place, they cover some of the breast; in an image so small that this would be
+    much of it, there are fewer of them.
+    """
+    tolerable = _TOLERABLE * canvas.shape[0] * canvas.shape[1]
+    least: tuple[int, Panel, Box] | None = None
     for lines in _shortened(caption_lines(result, view)):
-        least: tuple[int, Panel, Box] | None = None
+        least = None
         for letters, share in product(_sizes(size), _CAPTION_WIDTHS):
             panel = caption_panel(lines, letters, int(share * canvas.shape[1]))
             place = None if panel is None else space.best(panel.shape[1], panel.shape[0], at_top=True)
@@ -161,9 +178,10 @@ def _lay_caption(
                 least = (place.covered, panel, place.box)
             if least is not None and least[0] == 0:
                 break
-        if least is not None:
-            _lay(canvas, space, least[1], least[2])
-            return
+        if least is not None and least[0] <= tolerable:
+            break
+    if least is not None:
+        _lay(canvas, space, least[1], least[2])
 
 
 def _shortened(lines: list[Line]) -> Iterator[list[Line]]:
@@ -184,7 +202,7 @@ def _lay_color_bar(canvas: NDArray[np.uint8], space: FreeSpace, threshold: float
 
 def _sizes(size: int) -> list[int]:
     """Heights of the font to try, largest first."""
-    heights = {max(SMALLEST_TEXT, round(share * size)) for share in (1.0, 0.85, 0.7, 0.0)}
+    heights = {max(SMALLEST_TEXT, round(share * size)) for share in (1.0, 0.85, 0.7)}
     return sorted(heights, reverse=True)
 
 

@@ -182,7 +182,7 @@ def _rules(i: Instance, policy: ExamPolicy) -> list[tuple[ExclusionCode, bool, s
         (code.MULTI_FRAME, i.frames != 1, f"{i.frames} frames, expected one"),
         (
             code.SYNTHESIZED_2D,
-            any("GENERATED_2D" in t for t in types) or "TOMO" in types,
+            any("GENERATED_2D" in t or t.startswith("TOMO") for t in types),
             "2D image synthesized from tomosynthesis: expected an acquired mammogram",
         ),
         (
@@ -243,11 +243,13 @@ def _newest_of_each_view(
     for key, several in by_view.items():
         several.sort(key=lambda i: (_displaced(i, policy), i.acquired_at, i.instance_number, i.sop_uid))
         chosen[key] = several[-1]
-        for older in several[:-1]:
-            found[older.sop_uid] = Exclusion(
+        for other in several[:-1]:
+            displaced = _displaced(chosen[key], policy) and not _displaced(other, policy)
+            why = "the implant displaced view counts" if displaced else "the newest acquisition counts"
+            found[other.sop_uid] = Exclusion(
                 ExclusionCode.RETAKEN,
-                f"another image of {key} is read instead: the newest acquisition counts",
-                older.sop_uid,
+                f"another image of {key} is read instead: {why}",
+                other.sop_uid,
                 key.laterality,
             )
     return chosen

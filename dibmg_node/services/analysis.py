@@ -103,32 +103,42 @@ class Analyst:
                 Order(self._files(claim), self.policy, self._writing(claim)),
                 lambda: self.claims.renew(claim, self.now(), LEASE),
             )
+            outcome = Outcome.ANALYZED if report.scores else Outcome.EXCLUDED
+            return self._commit(claim, outcome, report.selection.reason, report)
         except LedgerConflictError:
             raise
         except (RejectedError, PermanentError) as error:
             return self._give_up(claim, str(error))
         except (RetryableError, OSError) as error:
-            reason = str(error)
+            reason = _reason(error)
             extra = {"study_uid": claim.study.study_uid, "attempt": claim.attempt, "reason": reason}
             _log.warning("attempt failed", extra=extra)
             if claim.attempt >= MAXIMUM_ATTEMPTS:
                 return self._give_up(claim, reason)
             self.claims.give_back(claim, reason, self.now())
             return ()
-        outcome = Outcome.ANALYZED if report.scores else Outcome.EXCLUDED
-        return self._commit(claim, outcome, report.selection.reason, report)
 
     def _give_up(self, claim: Claim, failure: str) -> Sequence[str]:
-        """The study is FAILED; its report says so, made from headers alone, without the sandbox."""
+        """The study is FAILED; its report says so, made from the headers that can be read."""
         selection = select_exam(claim.study.study_uid, claim.study.instances, self.policy)
         headers = read_headers(self._files(claim))
         reading = Reading(claim.study.study_uid, selection, headers, {}, None, {})
-        reason = f"analysis failed after {min(claim.attempt, MAXIMUM_ATTEMPTS)} attempts: {failure}"
-        written = [_without_picture(one) for one in write_results(reading, self._writing(claim), reason)]
+        attempts = min(claim.attempt, MAXIMUM_ATTEMPTS)
+        reason = f"analysis failed after {attempts} attempt{'s' * (attempts > 1)}: {failure}"
+        written = self._report_failure(claim, reading, reason)
         unread = Selection(None, tuple(_unread(v, reason) for v in selection.verdicts), selection.exclusions)
         report = Report(unread, None, reading_json(reading), written, {})
         _log.error("study failed", extra={"study_uid": claim.study.study_uid, "reason": failure})
         return self._commit(claim, Outcome.FAILED, reason, report)
+
+    def _report_failure(self, claim: Claim, reading: Reading, reason: str) -> Sequence[Written]:
+        try:
+            return [_without_picture(one) for one in write_results(reading, self._writing(claim), reason)]
+        # the header that broke the analysis may break its report too: the study is FAILED without one
+        except Exception as error:  # noqa: BLE001
+            extra = {"study_uid": claim.study.study_uid, "error": type(error).__name__}
+            _log.error("no report of the failure could be written", exc_info=error, extra=extra)
+            return []
 
     def _commit(self, claim: Claim, outcome: Outcome, reason: str, report: Report) -> Sequence[str]:
         results = []
@@ -176,6 +186,11 @@ class Analyst:
             wishes = {Wish(ResultKind.CAD_SR, FindingCode.DENSITY), Wish(ResultKind.OVERLAY)}
         predecessors = [Predecessor(p.sop_class_uid, p.sop_uid, p.series_uid) for p in claim.predecessors]
         return Writing(frozenset(wishes), claim.first_claimed_at, self.max_side, predecessors)
+
+
+def _reason(error: Exception) -> str:
+    """An error in words; one of the system without its path."""
+    return f"disk: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 def _without_picture(written: Written) -> Written:

@@ -159,11 +159,18 @@ def _store(association: Association, parcel: Parcel) -> Settlement:
     if not accepted:
         comment = "no presentation context accepted for this kind of object"
         return Settlement(parcel.sop_uid, DeliveryState.REFUSED, "", comment)
-    dataset = _in_syntax(parcel, accepted)
+    try:
+        dataset = _in_syntax(parcel, accepted)
+    except OSError as error:
+        comment = f"the result's file cannot be read: {error.strerror}"
+        return Settlement(parcel.sop_uid, DeliveryState.OWED, "", comment)
     try:
         answer = association.send_c_store(dataset)
     except RuntimeError:
         return Settlement(parcel.sop_uid, DeliveryState.OWED, "", "the association broke")
+    except ValueError:  # pynetdicom found no context for this syntax
+        comment = "no presentation context accepted for this form of the object"
+        return Settlement(parcel.sop_uid, DeliveryState.REFUSED, "", comment)
     if "Status" not in answer:
         return Settlement(parcel.sop_uid, DeliveryState.OWED, "", "no answer (time-out or abort)")
     status = int(answer.Status)

@@ -15,13 +15,14 @@ from typing import Protocol
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
 
+from dibmg_node.dicom.header import read_header
 from dibmg_node.dicom.part10 import data_set_offset
-from dibmg_node.dicom.pixels import PixelsUnreadableError, read_mammogram
+from dibmg_node.dicom.pixels import PixelsUnreadableError, SyntaxNotDecodedError, read_mammogram
 from dibmg_node.domain.exam import Exam, ExamPolicy, Selection, select_exam
 from dibmg_node.domain.image import Mammogram
 from dibmg_node.domain.result import ExamResult
 from dibmg_node.domain.study import Exclusion, ExclusionCode, Instance, Study, ViewKey
-from dibmg_node.errors import RetryableError, StudyExcludedError
+from dibmg_node.errors import InstanceRejectedError, RetryableError, StudyExcludedError
 
 _DECODERS = 4
 
@@ -102,18 +103,22 @@ def read_study(files: StudyFiles, policy: ExamPolicy, predictor: Predictor) -> R
         try:
             result = predictor.predict(selection.exam, by_view)
         except StudyExcludedError as error:
-            excluded.update(_by_instance(error.exclusions))
+            excluded.update(_by_instance(error, selection.exam))
             continue
         result = replace(result, seconds={**clock.seconds, **result.seconds})
         return Reading(files.study.study_uid, selection, headers, by_view, result, digests)
 
 
 def read_headers(files: StudyFiles) -> dict[str, FileDataset]:
-    """Headers of a study's files, without checks and without pixels."""
-    return {
-        instance.sop_uid: dcmread(files.paths[instance.sop_uid], stop_before_pixels=True)
-        for instance in files.study.instances
-    }
+    """Headers of a study's files, without checks and without pixels; damaged files are left out."""
+    headers = {}
+    for instance in files.study.instances:
+        try:
+            with files.paths[instance.sop_uid].open("rb") as file:
+                headers[instance.sop_uid] = read_header(file)
+        except (InstanceRejectedError, OSError):
+            continue  # what is wrong with it is the failure that the headers are read for
+    return headers
 
 
 def _checked(files: StudyFiles, sop_uid: str) -> bytes:
@@ -133,13 +138,16 @@ def _checked(files: StudyFiles, sop_uid: str) -> bytes:
 def _strangers(headers: Mapping[str, FileDataset], instances: Sequence[Instance]) -> dict[str, Exclusion]:
     """Exclusions of every image of a study whose images name different patients.
 
-    Results would go to one of them; which one, nobody can tell. The sentence names no patient.
+    Results would go to one of them; which one, nobody can tell. The sentence names no patient. An
+    image that leaves out who issued the identifier contradicts none that says so.
     """
-    patients = {
-        (str(headers[i.sop_uid].get("PatientID", "")), str(headers[i.sop_uid].get("IssuerOfPatientID", "")))
-        for i in instances
-        if i.modality == "MG"
-    }
+    issuers: dict[str, set[str]] = {}
+    for i in instances:
+        if i.modality == "MG":
+            header = headers[i.sop_uid]
+            issuer = str(header.get("IssuerOfPatientID") or "").strip()
+            issuers.setdefault(str(header.get("PatientID") or "").strip(), set()).add(issuer)
+    patients = [(one, issuer) for one, several in issuers.items() for issuer in (several - {""} or {""})]
     if len(patients) < 2:
         return {}
     sentence = f"the images of this study name {len(patients)} different patients, expected one"
@@ -169,17 +177,34 @@ def _decode_missing(
 
 def _decode(path: Path, instance: Instance) -> Mammogram | Exclusion:
     try:
-        return read_mammogram(dcmread(path))
+        return read_mammogram(_read(path))
+    except SyntaxNotDecodedError as error:
+        return Exclusion(ExclusionCode.SYNTAX_NOT_DECODED, str(error), instance.sop_uid, instance.laterality)
     except PixelsUnreadableError as error:
         return Exclusion(ExclusionCode.PIXELS_UNREADABLE, str(error), instance.sop_uid, instance.laterality)
 
 
-def _by_instance(exclusions: Sequence[Exclusion]) -> dict[str, Exclusion]:
-    """Exclusions of images by their UID; the model must name the image, or selecting anew never ends."""
-    by_instance = {e.sop_uid: e for e in exclusions if e.sop_uid is not None}
-    if not by_instance:
-        raise StudyExcludedError(exclusions)
-    return by_instance
+def _read(path: Path) -> FileDataset:
+    try:
+        return dcmread(path)
+    except OSError:
+        raise
+    # the header was readable, or there would be no instance: what is damaged are the pixels behind it
+    except Exception as error:
+        raise PixelsUnreadableError(f"pixel data cannot be read ({type(error).__name__})") from error
+
+
+def _by_instance(error: StudyExcludedError, exam: Exam) -> dict[str, Exclusion]:
+    """Exclusions of images of the exam by their UID.
+
+    Where the model names none of them it means all: at least one must go, or selecting anew never ends.
+    """
+    read = {instance.sop_uid: instance for instance in exam.views.values()}
+    named = {e.sop_uid: e for e in error.exclusions if e.sop_uid is not None and e.sop_uid in read}
+    if named:
+        return named
+    code = error.exclusions[0].code if error.exclusions else ExclusionCode.NO_BREAST
+    return {uid: Exclusion(code, str(error), uid, one.laterality) for uid, one in read.items()}
 
 
 class _Clock:

@@ -65,8 +65,11 @@ class Sandbox(Generic[Order, Answer]):
         self._child: BaseProcess | None = None
         self._pipe: Connection[Any, Any] | None = None
 
-    def start(self) -> None:
+    def start(self, tick: Callable[[], None] = lambda: None) -> None:
         """Start the child and wait until its model is loaded.
+
+        Args:
+            tick: As for `run`.
 
         Raises:
             DibmgError: What building raised in the child.
@@ -79,7 +82,11 @@ class Sandbox(Generic[Order, Answer]):
         )
         self._child.start()
         theirs.close()
-        self._await(_START_SECONDS, lambda: None)
+        try:
+            self._await(_START_SECONDS, tick)
+        except BaseException:
+            self.stop()
+            raise
 
     def run(self, order: Order, tick: Callable[[], None]) -> Answer:
         """Have one order carried out.
@@ -94,7 +101,7 @@ class Sandbox(Generic[Order, Answer]):
             Exception: What the work raised in the child, or `tick` here.
         """
         if self._child is None or not self._child.is_alive():
-            self.start()
+            self.start(tick)
         assert self._pipe is not None
         try:
             self._pipe.send(order)
@@ -138,7 +145,7 @@ class Sandbox(Generic[Order, Answer]):
 
 
 def _ending(code: int | None) -> str:
-    if code is not None and code < 0:
+    if code is not None and -code in signal.valid_signals():
         return signal.Signals(-code).name
     return f"exit code {code}"
 

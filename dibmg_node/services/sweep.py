@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from dibmg_node.storage.ledger import Ledger
@@ -14,6 +14,8 @@ _log = logging.getLogger(__name__)
 
 REPUBLISH_AFTER: Final = timedelta(seconds=15)
 """What was published and not claimed for this long is published again, once the queue is empty."""
+
+_NEVER: Final = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 class Publisher(Protocol):
@@ -29,13 +31,14 @@ class Publisher(Protocol):
         """Messages not yet taken by a worker: of analyses, of deliveries."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sweep:
     """One look at the ledger for what is due; cheap enough for twice a second."""
 
     ledger: Ledger
     publisher: Publisher
     now: Callable[[], datetime]
+    _repaired_at: datetime | None = None
 
     def run(self) -> None:
         """Complete studies, end dead workers' claims, publish what nobody was told of."""
@@ -44,13 +47,20 @@ class Sweep:
         expired = self.ledger.claims.end_expired(now)
         if completed or expired:
             _log.info("studies ready", extra={"completed": completed, "expired": expired})
-        analyses, deliveries = self.publisher.waiting()
-        # with messages still queued, nothing of them is lost: publishing again would only pile up copies
-        long_ago = now - REPUBLISH_AFTER
-        never = datetime.min.replace(tzinfo=now.tzinfo) + timedelta(days=1)
-        for study_uid, revision in self.ledger.claims.unpublished(now, never if analyses else long_ago):
+        analyses_before, deliveries_before = self._lost_before(now)
+        for study_uid, revision in self.ledger.claims.unpublished(now, analyses_before):
             self.publisher.analyze(study_uid, revision)
-        for study_uid, revision, destination in self.ledger.outbox.due(
-            now, never if deliveries else long_ago
-        ):
+        for study_uid, revision, destination in self.ledger.outbox.due(now, deliveries_before):
             self.publisher.deliver(study_uid, revision, destination)
+
+    def _lost_before(self, now: datetime) -> tuple[datetime, datetime]:
+        """Messages published before these moments, and not yet acted on, are lost: analyses, deliveries.
+
+        While messages are still queued none of them is: publishing again would only pile up copies.
+        """
+        if self._repaired_at is not None and now - self._repaired_at < REPUBLISH_AFTER:
+            return _NEVER, _NEVER
+        analyses, deliveries = self.publisher.waiting()
+        self._repaired_at = now
+        long_ago = now - REPUBLISH_AFTER
+        return _NEVER if analyses else long_ago, _NEVER if deliveries else long_ago

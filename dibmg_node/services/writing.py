@@ -74,11 +74,12 @@ def write_results(reading: Reading, writing: Writing, failure: str = "") -> Iter
     for kind in dict.fromkeys(wish.kind for wish in sorted(writing.wishes, key=lambda w: w.kind)):
         if kind is ResultKind.OVERLAY:
             yield from _overlays(reading, writing)
+    mammograms = {uid: header for uid, header in reading.headers.items() if _is_mammogram(header)}
     for wish in sorted(writing.wishes, key=lambda w: w.finding_code):
-        if wish.kind is ResultKind.CAD_SR and _has_mammogram(reading):
+        if wish.kind is ResultKind.CAD_SR and mammograms:
             report = cad_report(
-                {uid: header for uid, header in reading.headers.items() if _is_mammogram(header)},
-                [v for v in reading.selection.verdicts if _is_mammogram(reading.headers[v.sop_uid])],
+                mammograms,
+                [v for v in reading.selection.verdicts if v.sop_uid in mammograms],
                 writing.now,
                 result=reading.result,
                 exclusions=reading.selection.exclusions,
@@ -183,7 +184,3 @@ def _written(
 
 def _is_mammogram(header: Dataset) -> bool:
     return str(header.get("SOPClassUID", "")) in facts.MAMMOGRAM_CLASSES
-
-
-def _has_mammogram(reading: Reading) -> bool:
-    return any(_is_mammogram(header) for header in reading.headers.values())

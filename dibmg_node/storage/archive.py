@@ -30,7 +30,11 @@ class SpoolFile:
         self.crc32 = 0
         self._prefix_size = len(prefix)
         self._file = path.open("xb", buffering=0)
-        self._write(prefix)
+        try:
+            self._write(prefix)
+        except BaseException:
+            self.discard()
+            raise
 
     def write(self, chunk: bytes | memoryview) -> None:
         """Append to the data set.
@@ -133,8 +137,11 @@ class Archive:
         return path
 
     def quarantine(self, spooled: SpoolFile, sop_uid: str) -> Path:
-        """Put bytes that contradict what is archived under the same UID aside."""
-        name = f"{_name(sop_uid)}-{spooled.crc32:08x}-{spooled.path.name[:8]}.dcm"
+        """Put bytes that contradict what is archived under the same UID aside.
+
+        A sender that is refused sends the same bytes again and again: they are kept once.
+        """
+        name = f"{_name(sop_uid)}-{spooled.size:x}-{spooled.crc32:08x}.dcm"
         path = self.root / "quarantine" / name
         _publish(spooled.path, path)
         return path

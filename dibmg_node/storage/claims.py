@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Connection, Engine, RowMapping, and_, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    and_,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS, DeliveryState, StudyEvent, StudyState
 from dibmg_node.domain.result import Result, ResultKind, Scores
@@ -16,8 +27,8 @@ from dibmg_node.domain.study import Laterality, Study, Verdict
 from dibmg_node.errors import LedgerConflictError, PermanentError
 from dibmg_node.storage.facts_json import load_facts
 from dibmg_node.storage.outbox import close_if_delivered
-from dibmg_node.storage.schema import analyses, deliveries, instances, results, studies, verdicts
-from dibmg_node.storage.study_row import apply_event, lock_study, note
+from dibmg_node.storage.schema import analyses, deliveries, instances, results, studies
+from dibmg_node.storage.study_row import apply_event, lock_study, note, replace_verdicts
 
 
 class Outcome(StrEnum):
@@ -154,7 +165,7 @@ class Claims:
         study_uid = claim.study.study_uid
         with self._engine.begin() as connection:
             row = _still_held(connection, claim)
-            _replace_verdicts(connection, study_uid, analysis.verdicts)
+            replace_verdicts(connection, study_uid, analysis.verdicts)
             for sop_uid, digest in analysis.sha256.items():
                 connection.execute(
                     update(instances).where(instances.c.sop_uid == sop_uid).values(sha256=digest)
@@ -230,7 +241,10 @@ class Claims:
             return [(row.study_uid, row.revision) for row in rows]
 
     def retry(self, study_uid: str, now: datetime) -> str:
-        """A person asks for another try: the refused deliveries, else the whole analysis.
+        """A person asks for another try.
+
+        Of the whole analysis, where that failed or every result is delivered; else of what the
+        destinations refused or have not taken yet.
 
         Returns:
             What is tried again: `delivery` or `analysis`.
@@ -241,23 +255,10 @@ class Claims:
         with self._engine.begin() as connection:
             try:
                 row = lock_study(connection, study_uid)
-                refused = connection.execute(
-                    update(deliveries)
-                    .where(
-                        deliveries.c.study_uid == study_uid,
-                        deliveries.c.state.in_([DeliveryState.REFUSED.value, DeliveryState.OWED.value]),
-                    )
-                    .values(
-                        state=DeliveryState.OWED.value,
-                        attempts=0,
-                        owed_since=now,
-                        next_at=now,
-                        lease_until=None,
-                        published_at=None,
-                    )
-                ).rowcount
-                if refused:
-                    if row["state"] == StudyState.FAILED.value and row["score_exam"] is not None:
+                failed = row["state"] == StudyState.FAILED.value
+                analysis_failed = failed and row["score_exam"] is None
+                if not analysis_failed and _owe_again(connection, study_uid, now):
+                    if failed:
                         apply_event(connection, row, StudyEvent.REDELIVERY_ASKED, now, reason="")
                     else:
                         note(connection, study_uid, StudyEvent.REDELIVERY_ASKED.value, now)
@@ -269,11 +270,13 @@ class Claims:
             except LedgerConflictError as error:
                 raise PermanentError(str(error)) from error
 
-    def _end(self, now: datetime, condition: object, reason: str) -> int:
+    def _end(self, now: datetime, condition: ColumnElement[bool], reason: str) -> int:
         with self._engine.begin() as connection:
             rows = (
                 connection.execute(
-                    select(studies).where(studies.c.state == StudyState.ANALYZING.value, condition)  # type: ignore[arg-type]
+                    select(studies)
+                    .where(studies.c.state == StudyState.ANALYZING.value, condition)
+                    .with_for_update(skip_locked=True)
                 )
                 .mappings()
                 .all()
@@ -306,20 +309,6 @@ def _still_held(connection: Connection, claim: Claim) -> RowMapping:
     return row
 
 
-def _replace_verdicts(connection: Connection, study_uid: str, new: Sequence[Verdict]) -> None:
-    connection.execute(delete(verdicts).where(verdicts.c.study_uid == study_uid))
-    for verdict in new:
-        connection.execute(
-            insert(verdicts).values(
-                study_uid=study_uid,
-                sop_uid=verdict.sop_uid,
-                used=int(verdict.used),
-                code=verdict.code,
-                sentence=verdict.sentence,
-            )
-        )
-
-
 def _predecessors(connection: Connection, study_uid: str) -> tuple[Predecessor, ...]:
     """The newest CAD report of the study that some destination holds, if any."""
     row = connection.execute(
@@ -347,6 +336,32 @@ def _supersede(connection: Connection, study_uid: str, current: Sequence[str], n
         )
         .values(state=DeliveryState.SUPERSEDED.value, next_at=None, settled_at=now)
     )
+
+
+def _owe_again(connection: Connection, study_uid: str, now: datetime) -> bool:
+    """Make what a study owes due at once, the refused included; whether there is any.
+
+    What a worker is sending just now stays in its hands.
+    """
+    undelivered = and_(
+        deliveries.c.study_uid == study_uid,
+        deliveries.c.state.in_([DeliveryState.REFUSED.value, DeliveryState.OWED.value]),
+    )
+    found = connection.execute(select(deliveries.c.result_uid).where(undelivered).limit(1)).first()
+    connection.execute(
+        update(deliveries)
+        .where(undelivered, or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now))
+        .values(
+            state=DeliveryState.OWED.value,
+            attempts=0,
+            owed_since=now,
+            next_at=now,
+            lease_until=None,
+            published_at=None,
+            settled_at=None,
+        )
+    )
+    return found is not None
 
 
 def _enter_result(connection: Connection, claim: Claim, result: Result, series_uid: str) -> None:

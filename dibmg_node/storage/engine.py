@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from dibmg_node.errors import LedgerUnavailableError
 
@@ -24,8 +24,11 @@ def open_engine(url: str) -> Engine:
     transaction that starts to write while another writes fails at once with "database is locked".
     """
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, pool_pre_ping=True)
+        event.listen(engine, "handle_error", _translate)
+        return engine
     engine = create_engine(url, pool_size=8, max_overflow=128, connect_args={"timeout": 30})
+    event.listen(engine, "handle_error", _translate)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _: object) -> None:
@@ -46,11 +49,14 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
-def _translate(context: ExceptionContext) -> None:
-    """A database that does not answer, is locked or full is a reason to come back later."""
-    if isinstance(context.sqlalchemy_exception, OperationalError):
+def _translate(context: ExceptionContext) -> Exception | None:
+    """A database that does not answer, is locked, full or damaged is a reason to come back later."""
+    error = context.sqlalchemy_exception
+    # SQLite tells a damaged file by the bare class
+    if isinstance(error, OperationalError) or type(error) is DatabaseError:
         cause = type(context.original_exception).__name__
-        context.chained_exception = LedgerUnavailableError(f"the ledger cannot be written or read ({cause})")
+        return LedgerUnavailableError(f"the ledger cannot be written or read ({cause})")
+    return None
 
 
 def reading(engine: Engine) -> Engine:

@@ -166,16 +166,16 @@ def close_if_delivered(connection: Connection, study_uid: str, now: datetime) ->
     if row["state"] != StudyState.ANALYZED.value:
         return
     states = connection.execute(
-        select(deliveries.c.state, deliveries.c.destination, deliveries.c.status)
+        select(deliveries.c.state, deliveries.c.destination, deliveries.c.status, deliveries.c.comment)
         .where(deliveries.c.study_uid == study_uid, deliveries.c.state != DeliveryState.SUPERSEDED.value)
         .distinct()
     ).all()
-    if not states or any(state == DeliveryState.OWED.value for state, _, _ in states):
+    if not states or any(state == DeliveryState.OWED.value for state, *_ in states):
         return
     refused = sorted(
         {
-            f"{name} refused ({status})"
-            for state, name, status in states
+            f"{name} refused ({status or comment})"
+            for state, name, status, comment in states
             if state == DeliveryState.REFUSED.value
         }
     )

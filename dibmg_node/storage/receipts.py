@@ -10,12 +10,13 @@ from enum import Enum
 from sqlalchemy import Connection, Engine, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from dibmg_node.domain.exam import ExamPolicy, has_standard_views
+from dibmg_node.domain.exam import ExamPolicy, has_standard_views, select_exam
 from dibmg_node.domain.lifecycle import StudyEvent, StudyState
 from dibmg_node.domain.study import ImageKind, Instance
+from dibmg_node.storage.engine import reading
 from dibmg_node.storage.facts_json import dump_facts, load_facts
 from dibmg_node.storage.schema import instances, studies
-from dibmg_node.storage.study_row import apply_event, note
+from dibmg_node.storage.study_row import apply_event, note, replace_verdicts
 
 _SETTLED_AFTER = timedelta(seconds=2)
 """With the four standard views in, a study waits this long for further instances (PS3 knows no
@@ -62,11 +63,12 @@ class Receipts:
 
     def __init__(self, engine: Engine, policy: ExamPolicy) -> None:
         self._engine = engine
+        self._reading = reading(engine)
         self._policy = policy
 
     def known(self, sop_uid: str, size: int, crc32: int) -> Receipt:
         """Whether an instance is in the ledger already, with the same bytes or others."""
-        with self._engine.begin() as connection:
+        with self._reading.connect() as connection:
             return _compare(connection, sop_uid, size, crc32)
 
     def store(self, received: Received, patience: Patience, now: datetime) -> Receipt:
@@ -79,8 +81,10 @@ class Receipts:
             with self._engine.begin() as connection:
                 return self._store(connection, received, patience, now)
         except IntegrityError:
-            # two associations sent the same instance at once; the other was faster
-            return self.known(received.instance.sop_uid, received.size, received.crc32)
+            # another association entered the same instance, or another one of the same new study, at
+            # once and was faster (PostgreSQL; SQLite has one writer): now its row is there to be seen
+            with self._engine.begin() as connection:
+                return self._store(connection, received, patience, now)
 
     def sender_done(self, study_uids: Iterable[str], now: datetime) -> None:
         """The association that brought these studies is closed: complete ones need not wait longer."""
@@ -149,6 +153,9 @@ class Receipts:
         if waiting or instance.kind in _MAMMOGRAMS:
             self._receive(connection, received, patience, now, row)
         else:
+            # nobody will read the study again for its sake, so its verdict is entered here
+            alone = select_exam(instance.study_uid, [instance], self._policy)
+            replace_verdicts(connection, instance.study_uid, alone.verdicts)
             note(connection, instance.study_uid, "other object stored", now, instance.sop_uid)
         return Receipt.NEW
 

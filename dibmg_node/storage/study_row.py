@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from dibmg_node.domain.lifecycle import StudyEvent, StudyState, next_state
+from dibmg_node.domain.study import Verdict
 from dibmg_node.errors import LedgerConflictError
-from dibmg_node.storage.schema import history, studies
+from dibmg_node.storage.schema import history, studies, verdicts
 
 
 def lock_study(connection: Connection, study_uid: str) -> RowMapping:
@@ -52,3 +54,20 @@ def apply_event(
 def note(connection: Connection, study_uid: str, event: str, now: datetime, detail: str = "") -> None:
     """Enter something that happened in the history."""
     connection.execute(insert(history).values(study_uid=study_uid, at=now, event=event, detail=detail))
+
+
+def replace_verdicts(connection: Connection, study_uid: str, new: Sequence[Verdict]) -> None:
+    """Enter verdicts; those of other instances of the study stay."""
+    for verdict in new:
+        connection.execute(
+            delete(verdicts).where(verdicts.c.study_uid == study_uid, verdicts.c.sop_uid == verdict.sop_uid)
+        )
+        connection.execute(
+            insert(verdicts).values(
+                study_uid=study_uid,
+                sop_uid=verdict.sop_uid,
+                used=int(verdict.used),
+                code=verdict.code,
+                sentence=verdict.sentence,
+            )
+        )

@@ -57,8 +57,8 @@ def enlarge(cells: NDArray[np.float32], placement: Placement) -> Heatmap:
         float32 (source rows, source columns).
     """
     rows, columns = placement.source_rows, placement.source_columns
-    down = placement.to_network_rows(np.arange(rows) + 0.5)
-    across = placement.to_network_columns(np.arange(columns) + 0.5)
+    down = placement.to_network_rows(np.arange(rows, dtype=np.float64) + 0.5)
+    across = placement.to_network_columns(np.arange(columns, dtype=np.float64) + 0.5)
     vertical = _interpolation(down, cells.shape[0], placement.size)
     horizontal = _interpolation(across, cells.shape[1], placement.size)
     return np.asarray(vertical @ cells @ horizontal.T, dtype=np.float32)
@@ -79,7 +79,8 @@ def find_regions(
         By falling strength; empty where nothing inside the breast reaches the threshold.
     """
     cells = dib_map(raw_map)
-    heat = cv2.resize(cells, (placement.size, placement.size), interpolation=cv2.INTER_LINEAR)
+    square = (placement.size, placement.size)
+    heat = np.asarray(cv2.resize(cells, square, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
     reached = ((heat >= threshold) & breast).astype(np.uint8)
     count, labels = cv2.connectedComponents(reached, connectivity=8)
     regions = [_region(labels == number, heat, raw_map, placement) for number in range(1, count)]
@@ -113,7 +114,7 @@ def hottest_cell(raw_map: NDArray[np.float32], area: NDArray[np.bool_]) -> Point
 
 
 def _interpolation(places: NDArray[np.float64], cells: int, size: int) -> NDArray[np.float32]:
-    """(places, cells) weights of linear interpolation between cell centers, constant beyond the outer ones."""
+    """(places, cells) weights: linear between cell centers, constant beyond the outer ones."""
     position = np.clip(places * cells / size - 0.5, 0.0, cells - 1.0)
     below = np.minimum(position.astype(np.int64), max(cells - 2, 0))
     share = position - below
@@ -135,7 +136,7 @@ def _region(
         place = (float(columns[column]), float(rows[row]))
         score, strength = float(dib_map(raw_map)[row, column]), _strength(raw_map)[row, column]
     else:  # the breast's border cut the region off from the center of its cell
-        row, column = np.unravel_index(int(np.argmax(np.where(inside, heat, -1.0))), heat.shape)
+        row, column = divmod(int(np.argmax(np.where(inside, heat, -1.0))), heat.shape[1])
         place = (float(column) + 0.5, float(row) + 0.5)
         score = float(heat[row, column])
         strength = np.log(max(score, 1e-9) / max(1.0 - score, 1e-9))
@@ -173,5 +174,5 @@ def _strength(raw_map: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _hottest(raw_map: NDArray[np.float32], among: NDArray[np.bool_]) -> tuple[int, int]:
     """Row and column of the hottest cell; the raw difference decides, since probabilities saturate."""
-    row, column = np.unravel_index(int(np.argmax(np.where(among, _strength(raw_map), -np.inf))), among.shape)
-    return int(row), int(column)
+    hottest = int(np.argmax(np.where(among, _strength(raw_map), -np.inf)))
+    return hottest // among.shape[1], hottest % among.shape[1]

@@ -57,7 +57,7 @@ class Measurement:
     brightness_auc: float
 
     def as_json(self) -> dict[str, object]:
-        """For the record of the recipe."""
+        """For `figures.json` of the recipe."""
         return asdict(self)
 
 

@@ -66,11 +66,11 @@ SYNTHETIC: Final = Recipe(
         ),
         (
             SyntheticSettings(seed=11, first=1000, count=800, input_size=512, cancer_share=0.75),
-            TrainingPlan(steps=1800, wall_columns=256, validate_every=200),
+            TrainingPlan(steps=1000, learning_rate=0.012, wall_columns=256, validate_every=200),
         ),
         (
             SyntheticSettings(seed=11, first=1000, count=800, input_size=512, cancer_share=0.75),
-            TrainingPlan(steps=200, learning_rate=0.004, validate_every=100),
+            TrainingPlan(steps=100, learning_rate=0.004, validate_every=100),
         ),
     ),
     validation=SyntheticSettings(seed=12, first=0, count=60, input_size=512),
@@ -132,8 +132,8 @@ def release(recipe: Recipe, network: keras.Model, work: Path, out: Path, process
     )
     card = synthetic_card(words, figures, untrained, threshold, network.count_params())
     export_weights(network, folder, operating_points=[point], model_card=card, **settings)
-    record = {"trained": figures.as_json(), "untrained": untrained.as_json(), "threshold": threshold}
-    (work / "figures.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    reached = {"trained": figures.as_json(), "untrained": untrained.as_json(), "threshold": threshold}
+    (work / "figures.json").write_text(json.dumps(reached, indent=2) + "\n", encoding="utf-8")
     log.info("weights written", extra={"folder": str(folder)})
     return figures
 

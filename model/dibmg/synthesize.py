@@ -143,7 +143,7 @@ def _breast(
     visibility: float,
     streams: list[np.random.Generator],
 ) -> tuple[dict[ViewKey, Mammogram], dict[ViewKey, Lesion]]:
-    """CC and MLO of one breast; the lesion has its own random stream, so the tissue is the same without it."""
+    """CC and MLO of one breast; the lesion draws from its own random stream."""
     random, lesion_random = streams
     shape = (rows, int(rows * detector.columns_share))
     pixel_mm = float(random.uniform(*detector.extent_mm)) / rows

@@ -10,8 +10,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from dibmg.synthetic_texture import (
+    clustered_lumps,
+    enlarge_field,
+    muscle_fibres,
+    power_law_noise,
+    strands_towards,
+)
 from dibmg_node.domain.image import Image
 
 FIBROGLANDULAR_FRACTION = {"A": (0.04, 0.15), "B": (0.18, 0.38), "C": (0.42, 0.62), "D": (0.68, 0.88)}
@@ -85,61 +91,6 @@ def other_breast(anatomy: Anatomy, random: np.random.Generator) -> Anatomy:
     )
 
 
-def power_law_noise(random: np.random.Generator, shape: tuple[int, int], exponent: float) -> Image:
-    """Isotropic noise whose power falls as 1 / frequency ** exponent; mean 0, standard deviation 1.
-
-    Source: mammographic backgrounds follow an exponent of about 3 (Burgess 2001).
-    """
-    rows, columns = shape
-    spectrum = np.fft.rfft2(random.standard_normal(shape, dtype=np.float32))
-    vertical = np.fft.fftfreq(rows)[:, None] * rows / max(rows, columns)
-    horizontal = np.fft.rfftfreq(columns)[None, :] * columns / max(rows, columns)
-    radius = np.sqrt(vertical**2 + horizontal**2)
-    radius[0, 0] = np.inf
-    noise = np.fft.irfft2(spectrum * radius ** (-exponent / 2.0), s=shape).astype(np.float32)
-    return np.asarray(noise / noise.std(), dtype=np.float32)
-
-
-def clustered_lumps(
-    random: np.random.Generator, shape: tuple[int, int], pixel_mm: float, angles: int = 8
-) -> Image:
-    """Clustered lumpy background; mean 0, standard deviation 1.
-
-    Clusters of elongated blobs, one angle a cluster; blob exp(-2.1 r^0.5 / L(angle)), L from 1.5 to
-    0.6 mm. Drawn as impulses and one convolution for each of `angles` directions.
-
-    Source: Bochud, Abbey, Eckstein, Optics Express 4 (1999) 33-43; K, N, L, sigma of two independent
-    implementations at 0.3 mm a pixel.
-    """
-    rows, columns = shape
-    area_mm2 = rows * columns * pixel_mm**2
-    count = int(random.poisson(150.0 * area_mm2 / (128 * 0.3) ** 2 / 2.0))
-    blobs = random.poisson(20.0, count)
-    owner = np.repeat(np.arange(count), blobs)
-    place = random.uniform((0.0, 0.0), (rows, columns), (count, 2))[owner]
-    place = place + random.normal(0.0, 12 * 0.3 / pixel_mm, place.shape)
-    direction = random.integers(0, angles, count)[owner]
-    row, column = np.floor(place).astype(np.int64).T
-    ok = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-    flat = (direction * rows + row) * columns + column
-    impulses = (
-        np.bincount(flat[ok], minlength=angles * rows * columns)
-        .astype(np.float32)
-        .reshape(angles, rows, columns)
-    )
-    reach = max(3, round(7.0 / pixel_mm))
-    v, u = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32) * np.float32(pixel_mm / 0.3)
-    total = np.zeros(shape, np.float32)
-    for number in range(angles):
-        turn = np.pi * number / angles
-        along, across = u * np.cos(turn) + v * np.sin(turn), -u * np.sin(turn) + v * np.cos(turn)
-        radius = np.hypot(along, across) + 1e-3
-        length = radius / (np.hypot(along / 5.0, across / 2.0) + 1e-3)
-        kernel = np.exp(-2.1 * np.sqrt(radius) / np.sqrt(length)).astype(np.float32)
-        total += cv2.filter2D(impulses[number], cv2.CV_32F, kernel, borderType=cv2.BORDER_REFLECT)
-    return np.asarray((total - total.mean()) / total.std(), dtype=np.float32)
-
-
 def draw_tissue(
     anatomy: Anatomy, oblique: bool, shape: tuple[int, int], pixel_mm: float, random: np.random.Generator
 ) -> Tissue:
@@ -165,11 +116,9 @@ def draw_tissue(
     thickness = np.sqrt(1.0 - (1.0 - rim) ** 2)
 
     coarse = (max(16, rows // 2), max(16, columns // 2))
-    lumps = cv2.resize(
-        clustered_lumps(random, coarse, pixel_mm * 2), (columns, rows), interpolation=cv2.INTER_CUBIC
-    )
+    lumps = enlarge_field(clustered_lumps(random, coarse, pixel_mm * 2), shape)
     cloud = power_law_noise(random, shape, float(random.uniform(3.0, 3.6)))
-    strands = _strands(random, shape, pixel_mm, (anatomy.depth_mm, nipple_y))
+    strands = strands_towards(random, shape, pixel_mm, (anatomy.depth_mm, nipple_y))
     gland = _parenchyma(anatomy, x, y, inside, nipple_y, top, bottom, cloud, lumps, strands)
     mix = anatomy.strandiness
     texture = 0.7 * cloud + (0.15 + 0.3 * (1 - mix)) * lumps + (0.5 + 0.9 * mix) * strands
@@ -178,7 +127,7 @@ def draw_tissue(
     body = fat + gland * np.maximum(dense - fat, 0.05)
     skin = np.exp(-(((inside - 1.2) / 0.9) ** 2)) * (inside > 0) * float(random.uniform(0.05, 0.12))
     muscle = _muscle(anatomy, x, y, extent, random, oblique, pixel_mm)
-    fibres = 0.60 + 0.02 * cloud + 0.012 * _stripes(x, y, random)
+    fibres = 0.60 + 0.02 * cloud + 0.012 * muscle_fibres(x, y, random)
     signal = thickness * (body * (1 - muscle) + np.maximum(fibres, body) * muscle) + skin
     signal *= breast
     return Tissue(
@@ -255,26 +204,6 @@ def _parenchyma(
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(field - cut, -8.0, 8.0) * 3.2)), dtype=np.float32)
 
 
-def _strands(
-    random: np.random.Generator, shape: tuple[int, int], pixel_mm: float, nipple: tuple[float, float]
-) -> Image:
-    """Cooper's ligaments, ducts and vessels: ridges of stretched noise that run towards the nipple."""
-    rows, columns = shape
-    v = (np.arange(rows, dtype=np.float32)[:, None] + 0.5) * pixel_mm - nipple[1]
-    u = nipple[0] * 1.15 - (np.arange(columns, dtype=np.float32)[None, :] + 0.5) * pixel_mm
-    angle, distance = np.arctan2(v, u), np.hypot(u, v)
-    sway = cv2.resize(power_law_noise(random, (64, 64), 3.0), (columns, rows), interpolation=cv2.INTER_CUBIC)
-    strands = np.full(shape, -1.0, np.float32)
-    for spokes, length in ((40.0, 0.40), (80.0, 0.8)):
-        noise = cv2.GaussianBlur(random.standard_normal((256, 256), dtype=np.float32), (0, 0), 3.5)
-        noise /= noise.std()
-        map_u = ((distance * length + 8.0 * sway) % 255).astype(np.float32)
-        map_v = (((angle + np.pi) * spokes + 14.0 * sway) % 255).astype(np.float32)
-        ridge = 1.0 - 3.6 * np.abs(cv2.remap(noise, map_u, map_v, cv2.INTER_LINEAR))
-        strands = np.maximum(strands, ridge)
-    return np.asarray(np.clip(strands, -0.5, 1.0), dtype=np.float32)
-
-
 def _muscle(
     anatomy: Anatomy,
     x: Image,
@@ -295,9 +224,3 @@ def _muscle(
         return np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
     line = np.asarray(line, dtype=np.float32)
     return np.asarray(np.clip((line - x) / 3.0 + 0.5, 0.0, 1.0) * (line > 0.5), dtype=np.float32)
-
-
-def _stripes(x: Image, y: Image, random: np.random.Generator) -> NDArray[np.float32]:
-    """Fibres of the pectoral muscle."""
-    turn, phase = random.uniform(0.9, 1.3), random.uniform(0, 6)
-    return np.asarray(np.sin((x * np.sin(turn) + y * np.cos(turn)) / 1.7 + phase), dtype=np.float32)

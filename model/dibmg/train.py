@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -63,15 +65,16 @@ def train(
     Returns:
         Path of the weights with the lowest validation loss.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(plan.seed)
     schedule = keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.steps, warmup_target=None)
     optimizer = keras.optimizers.SGD(schedule, momentum=plan.momentum, global_clipnorm=5.0)
     optimizer.build(network.trainable_variables)
     step_done, best_loss = tf.Variable(0, dtype=tf.int64), tf.Variable(np.inf, dtype=tf.float32)
     checkpoint = tf.train.Checkpoint(network=network, optimizer=optimizer, step=step_done, best=best_loss)
-    manager = tf.train.CheckpointManager(checkpoint, str(folder / "state"), max_to_keep=1)
-    if manager.latest_checkpoint:
-        checkpoint.restore(manager.latest_checkpoint)
+    states = tf.train.CheckpointManager(checkpoint, str(folder / "state"), max_to_keep=1)
+    if states.latest_checkpoint:
+        checkpoint.restore(states.latest_checkpoint)
         log.info("training resumed", extra={"step": int(step_done)})
     balance = _class_weights(training)
     learn = _training_step(network, optimizer, plan, balance)
@@ -92,7 +95,7 @@ def train(
             best_loss.assign(loss)
             network.save_weights(best)
         step_done.assign(step)
-        manager.save()
+        states.save()
         facts = {
             "step": step,
             "loss": float(np.mean(losses)),
@@ -112,7 +115,7 @@ def _minibatches(training: ExamSet, plan: TrainingPlan, done: int) -> tf.data.Da
     columns = plan.wall_columns or size
     per_epoch = count // plan.batch_exams
 
-    def draw():  # type: ignore[no-untyped-def]
+    def draw() -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         for step in range(done, plan.steps):
             order = np.random.default_rng([plan.seed, step // per_epoch]).permutation(count)
             first = (step % per_epoch) * plan.batch_exams
@@ -132,13 +135,18 @@ def _next_to_wall(views: NDArray[np.float32], columns: int) -> NDArray[np.float3
     return np.stack(sides, axis=1)
 
 
-def _training_step(network, optimizer, plan, balance):  # type: ignore[no-untyped-def]
+def _training_step(
+    network: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    plan: TrainingPlan,
+    balance: tuple[tuple[float, float], tuple[float, float]],
+) -> Any:
     """A compiled step: augment, predict, both losses, one update."""
     breast_of_view = tf.constant(BREAST_OF_VIEW)
     exam_balance, breast_balance = (tf.constant(weights, tf.float32) for weights in balance)
 
-    @tf.function(jit_compile=False)
-    def learn(views, cancers, seed):  # type: ignore[no-untyped-def]
+    @tf.function(jit_compile=False)  # type: ignore[untyped-decorator]
+    def learn(views: tf.Tensor, cancers: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         views = _augment(views, plan.perturbation, seed)
         kept = tf.random.stateless_uniform(tf.shape(views)[:2], seed + [0, 7]) >= plan.view_dropout
         kept = tf.cast(kept, tf.float32)
@@ -161,7 +169,7 @@ def _training_step(network, optimizer, plan, balance):  # type: ignore[no-untype
     return learn
 
 
-def _augment(views, perturbation, seed):  # type: ignore[no-untyped-def]
+def _augment(views: tf.Tensor, perturbation: float, seed: tf.Tensor) -> tf.Tensor:
     """Contrast and brightness within the breast (the paper's ±10 %), and turning exams upside down."""
     count = tf.shape(views)[0]
     shape = (count, 4, 1, 1, 1)
@@ -174,12 +182,14 @@ def _augment(views, perturbation, seed):  # type: ignore[no-untyped-def]
     return tf.where(turned, shown[:, :, ::-1], shown) * 2.0 - 1.0
 
 
-def _mean(z, kept):  # type: ignore[no-untyped-def]
+def _mean(z: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
     """Mean of z (b, v, 2) over the kept views (b, groups, v): (b, groups, 2)."""
     return tf.matmul(kept, z) / tf.maximum(tf.reduce_sum(kept, axis=2, keepdims=True), 1.0)
 
 
-def _weighted_loss(z, labels, balance, present=None):  # type: ignore[no-untyped-def]
+def _weighted_loss(
+    z: tf.Tensor, labels: tf.Tensor, balance: tf.Tensor, present: tf.Tensor | None = None
+) -> tf.Tensor:
     """Cross-entropy of softmax(z), the classes weighted to equal shares."""
     loss = tf.nn.softplus((z[..., 1] - z[..., 0]) * (1.0 - 2.0 * labels))
     weights = tf.where(labels > 0, balance[1], balance[0])
@@ -190,7 +200,7 @@ def _weighted_loss(z, labels, balance, present=None):  # type: ignore[no-untyped
 def _class_weights(training: ExamSet) -> tuple[tuple[float, float], tuple[float, float]]:
     """(normal, cancer) weights of exams and of breasts that give both classes the same share."""
     pairs = []
-    for labels in (training.cancers.any(axis=1), training.cancers):
+    for labels in (sick_exams(training), training.cancers):
         share = float(np.clip(labels.mean(), 0.05, 0.95))
         pairs.append((0.5 / (1.0 - share), 0.5 / share))
     return pairs[0], pairs[1]

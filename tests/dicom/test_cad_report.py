@@ -368,6 +368,15 @@ def test_the_summaries_of_a_state(state, findings, summary, read, failed):
             assert rows(one) == [f"CONTAINS | CODE | {performed} | {meaning}"]
 
 
+def test_a_detection_names_its_algorithm_and_then_its_images():
+    report = cad_report(**states()["findings"])
+
+    assert rows(every(report, "Detection Performed")[0]) == [
+        *HAS_PROPERTIES,
+        *(f"HAS PROPERTIES -> 1.2.{position}" for position in ALL),
+    ]
+
+
 @pytest.mark.parametrize("state", ["no finding", "failed view", "excluded", "failed", "failed without model"])
 def test_without_findings_there_is_no_individual_impression(state):
     assert every(cad_report(**states()[state]), "Individual Impression/Recommendation") == []

@@ -77,11 +77,14 @@ class SquareSeeker:
     name = "openvino"
     precision = Precision.F32
 
+    def __init__(self, hot: float = 1500.0) -> None:
+        self._hot = hot
+
     def maps(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         count, size = inputs.shape[0], inputs.shape[1]
         cells = inputs.reshape(count, size // 16, 16, size // 16, 16).max(axis=(2, 4))
         raw = np.zeros((*cells.shape, 2), np.float32)
-        raw[..., 1] = np.where(cells > 0.5, 1500.0, -6.0)
+        raw[..., 1] = np.where(cells > 0.5, self._hot, -6.0)
         return raw
 
 

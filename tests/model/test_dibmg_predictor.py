@@ -39,13 +39,14 @@ def test_the_breast_with_the_lesion_scores_high_and_is_marked_at_its_place(predi
 
     result = predictor.predict(exam_of(mammograms), mammograms)
 
-    assert result.scores.breasts[Laterality.RIGHT] > 0.9 > 0.1 > result.scores.breasts[Laterality.LEFT]
+    assert result.scores.breasts[Laterality.RIGHT] > 0.9
+    assert result.scores.breasts[Laterality.LEFT] < 0.1
     assert result.scores.exam == result.scores.breasts[Laterality.RIGHT]
     assert {finding.view for finding in result.findings} == {RIGHT_CC, RIGHT_MLO}
     for finding in result.findings:
         assert finding.center == pytest.approx(PLACES[finding.view], abs=32)
         assert finding.sop_uid == instance(finding.view).sop_uid
-        assert finding.score == pytest.approx(result.heatmaps[finding.view].max(), abs=0.02)
+        assert finding.score == pytest.approx(result.heatmaps[finding.view].max(), abs=0.05)
     assert [finding.number for finding in result.findings] == [1, 2]
 
 
@@ -61,14 +62,16 @@ def test_heatmaps_lie_on_the_stored_grids(predictor: DibmgPredictor) -> None:
     assert all(heat.dtype == np.float32 for heat in result.heatmaps.values())
 
 
-def test_a_breast_below_the_operating_point_is_not_marked(tmp_path: Path) -> None:
+def test_a_breast_below_the_operating_point_is_not_marked_although_cells_of_it_reach_it(
+    tmp_path: Path,
+) -> None:
     weights = load_weights(write_weights(tmp_path / "set"))
-    strict = dataclasses.replace(weights.operating_point("default"), threshold=1.0)
+    point = weights.operating_point("default")
     mammograms = sick_right_breast()
 
-    result = DibmgPredictor(weights, SquareSeeker(), strict).predict(exam_of(mammograms), mammograms)
+    result = DibmgPredictor(weights, SquareSeeker(hot=200.0), point).predict(exam_of(mammograms), mammograms)
 
-    assert 0.9 < result.scores.exam < strict.threshold
+    assert result.scores.exam < point.threshold < max(heat.max() for heat in result.heatmaps.values())
     assert result.findings == ()
 
 

@@ -72,7 +72,11 @@ def test_an_outline_encloses_the_pixels_that_reach_the_threshold() -> None:
     (region,) = find_regions(raw, EVERYWHERE, WHOLE, 0.5)
 
     pixels = (enlarge(dib_map(raw), WHOLE) >= 0.5).sum()
+    rows, columns = np.nonzero(enlarge(dib_map(raw), WHOLE) >= 0.5)
+    x, y = np.array(region.outline).T
     assert area_of(region.outline) == pytest.approx(pixels, rel=0.08)
+    assert (x.min(), x.max()) == pytest.approx((columns.min(), columns.max() + 1), abs=0.4)
+    assert (y.min(), y.max()) == pytest.approx((rows.min(), rows.max() + 1), abs=0.4)
 
 
 def test_regions_are_apart_where_the_heat_between_them_is_low_and_come_by_falling_strength() -> None:

@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+from factories_model import exam_of
+
 from dibmg.architecture import PRESETS, Architecture
 from dibmg.network import build_network, count_convolutions
 from dibmg.predictor import DibmgPredictor
@@ -17,7 +19,6 @@ from dibmg.synthesize import synthesize_exam
 from dibmg.synthetic_set import ExamSet
 from dibmg.train import TrainingPlan, train
 from dibmg.weights import load_weights
-from factories_model import exam_of
 
 TINY = Architecture(initial_widths=(4, 4), block_widths=(4, 4, 4, 4))
 
@@ -74,7 +75,9 @@ def test_openvino_and_tensorflow_give_the_same_maps_scores_and_findings() -> Non
         np.testing.assert_allclose(results[0].heatmaps[key], results[1].heatmaps[key], atol=1e-3)
         assert results[0].scores.views[key] == pytest.approx(results[1].scores.views[key], abs=1e-4)
     assert results[0].scores.exam == pytest.approx(results[1].scores.exam, abs=1e-4)
-    assert [finding.view for finding in results[0].findings] == [finding.view for finding in results[1].findings]
+    assert [finding.view for finding in results[0].findings] == [
+        finding.view for finding in results[1].findings
+    ]
     for a, b in zip(results[0].findings, results[1].findings, strict=True):
         assert a.center == pytest.approx(b.center, abs=1e-6)
 
@@ -86,7 +89,9 @@ def test_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
     half = TrainingPlan(steps=4, batch_exams=2, validate_every=2)
 
     train(build_network(TINY, None), exams, exams, half, tmp_path / "run")
-    again = train(build_network(TINY, None), exams, exams, TrainingPlan(8, 2, validate_every=2), tmp_path / "run")
+    again = train(
+        build_network(TINY, None), exams, exams, TrainingPlan(8, 2, validate_every=2), tmp_path / "run"
+    )
 
     steps = [line.split(",")[0] for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     assert steps == [f'{{"step": {step}' for step in (2, 4, 6, 8)]

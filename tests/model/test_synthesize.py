@@ -23,7 +23,8 @@ def test_another_index_gives_another_exam() -> None:
     first, second = synthesize_exam(5, 3, ROWS), synthesize_exam(5, 4, ROWS)
 
     assert not np.array_equal(
-        first.mammograms[STANDARD_VIEWS[0]].pixels[:, :150], second.mammograms[STANDARD_VIEWS[0]].pixels[:, :150]
+        first.mammograms[STANDARD_VIEWS[0]].pixels[:, :150],
+        second.mammograms[STANDARD_VIEWS[0]].pixels[:, :150],
     )
 
 
@@ -56,7 +57,9 @@ def test_lesions_lie_inside_the_breast_and_the_chest_wall_where_the_orientation_
 def test_about_half_of_the_exams_have_a_cancer_on_either_side() -> None:
     exams = [synthesize_exam(9, index, 64) for index in range(40)]
 
-    cancers = np.array([[exam.cancers[side] for side in (Laterality.RIGHT, Laterality.LEFT)] for exam in exams])
+    cancers = np.array(
+        [[exam.cancers[side] for side in (Laterality.RIGHT, Laterality.LEFT)] for exam in exams]
+    )
     assert 10 <= cancers.any(axis=1).sum() <= 30
     assert cancers.any(axis=0).all()
     assert not cancers.all(axis=1).any()

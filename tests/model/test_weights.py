@@ -67,7 +67,9 @@ def test_every_field_of_the_manifest_is_needed(tmp_path: Path) -> None:
     whole = json.loads((folder / MANIFEST).read_text())
 
     for name in whole:
-        (folder / MANIFEST).write_text(json.dumps({key: value for key, value in whole.items() if key != name}))
+        (folder / MANIFEST).write_text(
+            json.dumps({key: value for key, value in whole.items() if key != name})
+        )
         with pytest.raises(WeightsError, match=f"lacks the field '{name}'"):
             load_weights(folder)
 

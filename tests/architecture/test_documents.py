@@ -1,0 +1,77 @@
+"""Documents that cannot lie: every command and every key stands in README and config.toml."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import click
+from pydantic import BaseModel
+
+from dibmg_node.cli.main import cli
+from dibmg_node.config import Settings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+CONFIG = (ROOT / "config.toml").read_text()
+
+
+def _commands(group: click.Group, prefix: str) -> list[str]:
+    names = []
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            names += _commands(command, f"{prefix} {name}")
+        elif not command.hidden:
+            names.append(f"{prefix} {name}")
+    return names
+
+
+def _keys() -> list[tuple[str, str]]:
+    keys = []
+    for section, field in Settings.model_fields.items():
+        kind = field.annotation
+        if hasattr(kind, "__args__"):
+            kind = kind.__args__[0]
+        assert isinstance(kind, type)
+        assert issubclass(kind, BaseModel)
+        keys += [(section, name) for name in kind.model_fields]
+    return keys
+
+
+def test_every_command_is_in_the_readme_and_has_an_example() -> None:
+    missing = [name for name in _commands(cli, "dibmg") if f"`{name}" not in README]
+
+    assert missing == []
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    def epilogs(group: click.Group) -> list[tuple[str, str]]:
+        told = []
+        for name, command in group.commands.items():
+            if isinstance(command, click.Group):
+                told += epilogs(command)
+            elif not command.hidden:
+                told.append((name, command.epilog or ""))
+        return told
+
+    assert [name for name, epilog in epilogs(cli) if "Example: dibmg" not in epilog] == []
+
+
+def test_every_key_is_in_the_readme() -> None:
+    assert [f"{section}.{name}" for section, name in _keys() if f"`{section}.{name}`" not in README] == []
+
+
+def test_every_key_is_in_the_shipped_configuration() -> None:
+    missing = []
+    for section, name in _keys():
+        part = re.split(rf"^#? ?\[+{section}\]+", CONFIG, maxsplit=1, flags=re.MULTILINE)[-1]
+        part = re.split(r"^#? ?\[", part, maxsplit=1, flags=re.MULTILINE)[0]
+        if not re.search(rf"^#? ?{name} = ", part, re.MULTILINE):
+            missing.append(f"{section}.{name}")
+
+    assert missing == []
+
+
+def test_the_shipped_configuration_is_the_default() -> None:
+    assert Settings.model_validate(tomllib.loads(CONFIG)) == Settings()

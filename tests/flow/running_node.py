@@ -1,0 +1,146 @@
+"""A whole node as a user runs it: `dibmg up` in a folder of its own, and the peers around it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from pacs import free_port
+
+from dibmg_node import wiring
+from dibmg_node.config import load_settings
+from dibmg_node.processes import process_name
+from dibmg_node.storage.views import Views
+
+PATIENCE_SECONDS = 120
+DIBMG = (sys.executable, "-m", "dibmg_node")
+
+_CONFIGURATION = """\
+[intake]
+port = {port}
+quiet_seconds = {quiet_seconds}
+reserve_gb = 0.05
+[model]
+runtime = "{runtime}"
+"""
+_DESTINATION = """\
+[[destination]]
+name = "{name}"
+kind = "cstore"
+address = "127.0.0.1"
+port = {port}
+ae_title = "ANY"
+"""
+
+
+class RunningNode:
+    """`dibmg up`, its configuration, and what one can ask of it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        destinations: dict[str, int],
+        *,
+        quiet_seconds: float = 2,
+        runtime: str = "openvino",
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.port = free_port()
+        self.config = folder / "config.toml"
+        text = _CONFIGURATION.format(port=self.port, quiet_seconds=quiet_seconds, runtime=runtime)
+        for name, port in destinations.items():
+            text += _DESTINATION.format(name=name, port=port)
+        self.config.write_text(text)
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> RunningNode:
+        """Start, and wait for `ready`."""
+        self.process = subprocess.Popen(
+            [*DIBMG, "up", "--config", str(self.config)], stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stderr is not None
+        line = self.process.stderr.readline()
+        if line != "ready\n":
+            raise AssertionError(f"the node said {line!r}, expected 'ready'; {self.logs()}")
+        return self
+
+    def stop(self) -> int:
+        """SIGTERM, and wait; returns the exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return self._ended()
+
+    def kill(self) -> None:
+        """SIGKILL to the supervisor."""
+        assert self.process is not None
+        self.process.kill()
+        self._ended()
+
+    @property
+    def views(self) -> Views:
+        """The ledger, to look into."""
+        return wiring.open_node_ledger(load_settings(self.config)).views
+
+    def pid_of(self, role: str) -> int:
+        """Process of a role, by its sign of life."""
+        beats = {beat.process: beat.pid for beat in self.views.beats()}
+        return beats[process_name(role)]
+
+    def kill_role(self, role: str) -> None:
+        """SIGKILL to one process of the node."""
+        os.kill(self.pid_of(role), signal.SIGKILL)
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One command, as a user types it."""
+        command = [*DIBMG, *arguments, "--config", str(self.config)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+
+    def cli_json(self, *arguments: str) -> Any:
+        """One command with `--json`."""
+        return json.loads(self.cli(*arguments, "--json").stdout)
+
+    def send(self, paths: Iterable[Path], *options: str) -> None:
+        """DCMTK's storescu, over one association."""
+        command = ["storescu", "-R", *options, "-aet", "MG1", "-aec", "DIBMG", "127.0.0.1", str(self.port)]
+        subprocess.run(
+            [*command, *map(str, paths)], check=True, capture_output=True, timeout=PATIENCE_SECONDS
+        )
+
+    def wait(self, study_uid: str, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The study as soon as something holds of it."""
+        views = self.views
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        study = None
+        while time.monotonic() < deadline:
+            study = views.study(study_uid)
+            if study is not None and until(study):
+                return study
+            time.sleep(0.05)
+        told = study and {
+            key: study[key] for key in ("state", "revision", "reason", "deliveries", "timeline")
+        }
+        raise AssertionError(f"it did not come to hold; the study is {told}; {self.logs()}")
+
+    def wait_for_state(self, study_uid: str, state: str) -> dict[str, Any]:
+        """The study once it is in a state."""
+        return self.wait(study_uid, lambda study: study["state"] == state)
+
+    def logs(self) -> str:
+        """Every log of the node, for the message of a failure."""
+        files = sorted((self.folder / "var" / "logs").glob("*.log"))
+        return "\n".join(f"--- {path.name}\n{path.read_text()[-3000:]}" for path in files)
+
+    def _ended(self) -> int:
+        assert self.process is not None
+        code = self.process.wait(PATIENCE_SECONDS)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code

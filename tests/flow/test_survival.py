@@ -1,0 +1,127 @@
+"""What a node survives: killed workers, a PACS that is down, its own restart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pacs import Orthanc
+from tests.factories import write_exam
+
+from dibmg_node.dicom import facts
+from tests.flow.conftest import orthanc_program
+from tests.flow.running_node import RunningNode
+
+MakeNode = Callable[..., RunningNode]
+
+
+def test_a_worker_killed_in_mid_analysis_leaves_exactly_one_set_of_results(
+    make_node: MakeNode, orthanc: Orthanc, tmp_path: Path
+) -> None:
+    node = make_node({"pacs": orthanc.port}).start()
+    node.send(write_exam(tmp_path / "exam", study_uid="1.2.4.1", rows=3328, columns=2560))
+    node.wait_for_state("1.2.4.1", "ANALYZING")
+
+    node.kill_role("analysis")
+
+    study = node.wait_for_state("1.2.4.1", "DELIVERED")
+    events = [entry["event"] for entry in study["timeline"]]
+    assert events.count("claimed") == 2
+    assert events.count("reported") == 1
+    classes = sorted(str(i.SOPClassUID) for i in orthanc.instances("1.2.4.1"))
+    assert classes == sorted([facts.MAMMOGRAPHY_CAD_SR, *[facts.SECONDARY_CAPTURE] * 4])
+
+
+@pytest.mark.parametrize("role", ["intake", "sweep", "delivery"])
+def test_a_process_that_is_killed_is_started_again_and_the_next_exam_goes_through(
+    make_node: MakeNode, orthanc: Orthanc, tmp_path: Path, role: str
+) -> None:
+    node = make_node({"pacs": orthanc.port}).start()
+    before = node.pid_of(role)
+
+    node.kill_role(role)
+
+    _until(lambda: node.pid_of(role) != before)
+    node.send(write_exam(tmp_path / "exam", study_uid=f"1.2.4.2.{len(role)}"))
+    node.wait_for_state(f"1.2.4.2.{len(role)}", "DELIVERED")
+
+
+def test_results_wait_for_a_pacs_that_is_down_and_arrive_once_it_is_back(
+    make_node: MakeNode, tmp_path: Path
+) -> None:
+    pacs = Orthanc(tmp_path / "orthanc", orthanc_program())
+    node = make_node({"pacs": pacs.port}).start()
+    node.send(write_exam(tmp_path / "exam", study_uid="1.2.4.3"))
+    node.wait("1.2.4.3", lambda s: any(d["attempts"] >= 1 for d in s["deliveries"]))
+    status = node.cli("status")
+
+    with pacs:
+        study = node.wait_for_state("1.2.4.3", "DELIVERED")
+
+        assert len(pacs.instances("1.2.4.3")) == 5
+    assert status.returncode == 1
+    assert "could not be sent yet" in status.stdout
+    assert {d["state"] for d in study["deliveries"]} == {"STORED"}
+
+
+def test_a_node_that_is_killed_whole_finishes_after_its_restart(
+    make_node: MakeNode, orthanc: Orthanc, tmp_path: Path
+) -> None:
+    node = make_node({"pacs": orthanc.port}).start()
+    node.send(write_exam(tmp_path / "exam", study_uid="1.2.4.4", rows=3328, columns=2560))
+    node.wait_for_state("1.2.4.4", "ANALYZING")
+
+    node.kill()
+    node.start()
+
+    node.wait_for_state("1.2.4.4", "DELIVERED")
+    assert len(orthanc.instances("1.2.4.4")) == 5
+
+
+def test_sigterm_drains_and_ends_with_exit_code_0(make_node: MakeNode) -> None:
+    node = make_node({}).start()
+
+    code = node.stop()
+
+    assert code == 0
+    assert node.cli("status").returncode == 2
+
+
+def test_two_nodes_cannot_share_a_data_folder(make_node: MakeNode) -> None:
+    node = make_node({}).start()
+
+    second = node.cli("up")
+
+    assert second.returncode == 2
+    assert "another node uses" in second.stderr
+
+
+def test_a_worker_on_tensorflow_gives_the_scores_of_one_on_openvino(
+    make_node: MakeNode, orthanc: Orthanc, tmp_path: Path
+) -> None:
+    paths = write_exam(tmp_path / "exam", study_uid="1.2.4.5")
+    scores = {}
+
+    for runtime in ("openvino", "tensorflow"):
+        node = make_node({"pacs": orthanc.port}, runtime=runtime).start()
+        node.send(paths)
+        study = node.wait_for_state("1.2.4.5", "DELIVERED")
+        assert study["reading"]["model"]["runtime"] == runtime
+        scores[runtime] = study["scores"]
+
+    assert scores["tensorflow"] == pytest.approx(scores["openvino"], abs=1e-3)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    import time
+
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if holds():
+                return
+        except (KeyError, OSError):
+            pass
+        time.sleep(0.05)
+    raise AssertionError("it did not come to hold")

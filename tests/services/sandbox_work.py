@@ -1,0 +1,71 @@
+"""What the sandbox's child does in the tests; imports little, for every child imports it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from dibmg_node.domain.study import Exclusion, ExclusionCode
+from dibmg_node.errors import (
+    ConfigError,
+    InstanceRejectedError,
+    LedgerConflictError,
+    PeerUnavailableError,
+    StorageFullError,
+    StudyExcludedError,
+    WeightsError,
+)
+
+CANARY = "Kanarienvogel^Erika"
+
+ERRORS: dict[str, Exception] = {
+    "weights": WeightsError("sha256 differs"),
+    "excluded": StudyExcludedError([Exclusion(ExclusionCode.NO_BREAST, "no breast")]),
+    "rejected": InstanceRejectedError(0xC000, "what", 0x00080018),
+    "config": ConfigError(["a: b", "c: d"]),
+    "conflict": LedgerConflictError("moved on"),
+    "full": StorageFullError("no room"),
+    "peer": PeerUnavailableError("gone"),
+    "disk": OSError(5, "Input/output error", f"/{CANARY}"),
+    "unexpected": ValueError(f"cannot parse {CANARY}"),
+    "memory": MemoryError(),
+    "recursion": RecursionError("too deep"),
+}
+
+
+def prepare() -> None:
+    """Nothing to prepare."""
+
+
+def build() -> Callable[[str], object]:
+    return work
+
+
+def work(order: str) -> object:
+    if order == "pid":
+        return os.getpid()
+    if order == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if order == "exit":
+        os._exit(7)
+    if order == "hang":
+        time.sleep(600)
+    if order == "unpicklable":
+        return lambda: None
+    if order in ERRORS:
+        raise ERRORS[order]
+    return order.upper()
+
+
+def build_nothing() -> Callable[[str], object]:
+    raise WeightsError("no weights")
+
+
+def build_death() -> Callable[[str], object]:
+    os._exit(3)
+
+
+def slow_prepare() -> None:
+    time.sleep(1.2)

@@ -1,0 +1,441 @@
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
+from sqlalchemy import text
+
+from dibmg_node.dicom import facts
+from dibmg_node.dicom.facts import StoreStatus
+from dibmg_node.dicom.part10 import data_set_offset
+from dibmg_node.errors import StorageFullError
+from dibmg_node.services.intake import AllowedSender, Intake, IntakePolicy
+from dibmg_node.services.wire import (
+    CALLED_AE_NOT_RECOGNIZED,
+    CALLING_AE_NOT_RECOGNIZED,
+    AssociationEnd,
+    AssociationRequest,
+    EndReason,
+    Rejection,
+    StoreAnswer,
+    StoreRequest,
+)
+from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.ledger import Ledger
+from tests.factories import (
+    CANARY,
+    R_CC,
+    STANDARD_VIEWS,
+    STUDY_UID,
+    Clock,
+    data_set_bytes,
+    mammogram,
+    sop_uid,
+)
+
+POLICY = IntakePolicy(
+    ae_title="DIBMG",
+    senders=(),
+    reserve_bytes=0,
+    keep_first=False,
+    quiet_time=lambda aet: timedelta(seconds=60),
+    longest_wait=timedelta(seconds=300),
+)
+MG1 = AllowedSender("MG1", ipaddress.ip_network("10.0.0.0/24"))
+V6 = AllowedSender("MG6", ipaddress.ip_network("2001:db8::/32"))
+
+
+@pytest.fixture
+def intake(archive: Archive, ledger: Ledger, clock: Clock) -> Intake:
+    return Intake(archive, ledger.receipts, POLICY, clock)
+
+
+def request_for(dataset: FileDataset, **changes: str) -> StoreRequest:
+    request = StoreRequest(
+        association_id="a1",
+        message_id=1,
+        sop_class_uid=str(dataset.get("SOPClassUID", facts.MG_FOR_PRESENTATION)),
+        sop_instance_uid=str(dataset.get("SOPInstanceUID", "1.2.3")),
+        transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
+        calling_aet="MG1",
+        called_aet="DIBMG",
+        peer_address="127.0.0.1",
+    )
+    return replace(request, **changes)  # type: ignore[arg-type]
+
+
+def send(intake: Intake, dataset: FileDataset, content: bytes | None = None, **changes: str) -> StoreAnswer:
+    """Hand a data set to intake as the acceptor does, in fragments."""
+    content = data_set_bytes(dataset) if content is None else content
+    reception = intake.open_instance(request_for(dataset, **changes))
+    for at in range(0, len(content), 1000):
+        reception.write(memoryview(content)[at : at + 1000])
+    return reception.commit()
+
+
+def ended(association_id: str = "a1") -> AssociationEnd:
+    return AssociationEnd(association_id, "MG1", "127.0.0.1", EndReason.RELEASED, "", 1, 0)
+
+
+def files_under(archive: Archive, folder: str) -> list[Path]:
+    return [path for path in (archive.root / folder).rglob("*") if path.is_file()]
+
+
+def state_of(ledger: Ledger) -> str | None:
+    study = ledger.views.study(STUDY_UID)
+    return None if study is None else str(study["state"])
+
+
+def test_an_instance_is_archived_byte_for_byte_and_in_the_ledger(
+    intake: Intake, archive: Archive, ledger: Ledger
+) -> None:
+    dataset = mammogram(transfer_syntax_uid=facts.JPEG_LS_LOSSLESS)
+
+    answer = send(intake, dataset)
+
+    content = archive.instance_path(sop_uid(R_CC)).read_bytes()
+    assert answer == StoreAnswer(StoreStatus.SUCCESS)
+    assert content[data_set_offset(content) :] == data_set_bytes(dataset)
+    assert (state_of(ledger), files_under(archive, "spool")) == ("RECEIVING", [])
+
+
+def test_an_archived_instance_is_a_part_10_file_in_the_syntax_it_came_in(
+    intake: Intake, archive: Archive
+) -> None:
+    send(intake, mammogram(transfer_syntax_uid=facts.RLE_LOSSLESS))
+
+    meta = dcmread(archive.instance_path(sop_uid(R_CC))).file_meta
+
+    assert meta.TransferSyntaxUID == facts.RLE_LOSSLESS
+    assert (meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID) == (
+        facts.MG_FOR_PRESENTATION,
+        sop_uid(R_CC),
+    )
+    assert meta.ImplementationClassUID == facts.IMPLEMENTATION_CLASS_UID
+
+
+def test_the_same_instance_again_is_a_success_and_one_file(
+    intake: Intake, archive: Archive, ledger: Ledger
+) -> None:
+    answers = [send(intake, mammogram()).status for _ in range(3)]
+
+    assert answers == [StoreStatus.SUCCESS] * 3
+    assert len(files_under(archive, "instances")) == 1
+    assert files_under(archive, "quarantine") == []
+
+
+@pytest.mark.parametrize(
+    ("keep_first", "status"), [(False, StoreStatus.CANNOT_UNDERSTAND), (True, StoreStatus.SUCCESS)]
+)
+def test_other_bytes_under_a_known_uid_are_quarantined_and_the_first_stay(
+    archive: Archive, ledger: Ledger, clock: Clock, keep_first: bool, status: StoreStatus
+) -> None:
+    intake = Intake(archive, ledger.receipts, replace(POLICY, keep_first=keep_first), clock)
+    send(intake, mammogram())
+
+    answers = [send(intake, mammogram(PatientAge="067Y")).status for _ in range(3)]
+
+    kept = dcmread(archive.instance_path(sop_uid(R_CC)))
+    assert (answers, kept.PatientAge) == ([status] * 3, "066Y")
+    (quarantined,) = files_under(archive, "quarantine")
+    assert dcmread(quarantined).PatientAge == "067Y"
+
+
+@pytest.mark.parametrize(
+    ("changes", "tag", "comment"),
+    [
+        ({"StudyInstanceUID": None}, 0x0020000D, "StudyInstanceUID is missing"),
+        ({"StudyInstanceUID": "1.2.x"}, 0x0020000D, "StudyInstanceUID is not a UID"),
+        ({"SOPInstanceUID": "1.2.4"}, 0x00080018, "SOP Instance UID of data set and command differ"),
+        ({"SOPClassUID": facts.TOMOSYNTHESIS}, 0x00080016, "SOP Class UID of data set and command differ"),
+    ],
+)
+def test_a_data_set_that_is_not_what_the_command_says_is_a_mismatch(
+    intake: Intake,
+    archive: Archive,
+    ledger: Ledger,
+    changes: dict[str, str | None],
+    tag: int,
+    comment: str,
+) -> None:
+    dataset = mammogram(**changes)
+
+    answer = send(intake, dataset, sop_class_uid=facts.MG_FOR_PRESENTATION, sop_instance_uid=sop_uid(R_CC))
+
+    assert answer == StoreAnswer(StoreStatus.DATA_SET_MISMATCH, comment, tag)
+    assert files_under(archive, "spool") + files_under(archive, "instances") == []
+    assert state_of(ledger) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\x08\x00"], ids=["nothing", "a torn tag"])
+def test_a_data_set_that_cannot_be_parsed_is_not_understood(
+    intake: Intake, archive: Archive, content: bytes
+) -> None:
+    answer = send(intake, mammogram(), content)
+
+    assert answer.status == StoreStatus.CANNOT_UNDERSTAND
+    assert files_under(archive, "spool") + files_under(archive, "instances") == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ViewCodeSequence": None, "ViewPosition": None, "ImageLaterality": None},
+        {"PixelData": b"\0\0"},
+        {"Rows": None, "Columns": None},
+        {"Modality": None, "SeriesInstanceUID": None},
+    ],
+)
+def test_what_a_mammogram_lacks_is_no_reason_to_refuse_it(intake: Intake, changes: dict[str, object]) -> None:
+    assert send(intake, mammogram(**changes)).status == StoreStatus.SUCCESS
+
+
+def test_less_free_than_the_reserve_is_a_full_storage(archive: Archive, ledger: Ledger, clock: Clock) -> None:
+    intake = Intake(archive, ledger.receipts, replace(POLICY, reserve_bytes=2**62), clock)
+
+    with pytest.raises(StorageFullError, match="the reserve is"):
+        intake.open_instance(request_for(mammogram()))
+
+    assert files_under(archive, "spool") == []
+
+
+def test_a_ledger_that_does_not_answer_is_out_of_resources_and_the_next_try_succeeds(
+    tmp_path: Path, intake: Intake, archive: Archive, ledger: Ledger
+) -> None:
+    with ledger.engine.connect() as connection:
+        connection.execute(text("PRAGMA busy_timeout=1"))
+        connection.rollback()
+    writer = sqlite3.connect(tmp_path / "ledger.sqlite")
+    writer.execute("BEGIN IMMEDIATE")
+    refused = send(intake, mammogram())
+    writer.close()
+
+    stored = send(intake, mammogram())
+
+    assert refused.status == StoreStatus.OUT_OF_RESOURCES
+    assert stored.status == StoreStatus.SUCCESS
+    assert files_under(archive, "spool") == []
+
+
+def test_a_failing_disk_is_out_of_resources_and_names_no_path(intake: Intake, archive: Archive) -> None:
+    shutil.rmtree(archive.root / "instances")
+    (archive.root / "instances").write_text("no folder")
+
+    answer = send(intake, mammogram())
+
+    assert answer.status == StoreStatus.OUT_OF_RESOURCES
+    assert str(archive.root) not in answer.comment
+
+
+def test_an_aborted_instance_leaves_nothing(intake: Intake, archive: Archive, ledger: Ledger) -> None:
+    reception = intake.open_instance(request_for(mammogram()))
+    reception.write(memoryview(b"half"))
+
+    reception.abort()
+
+    assert files_under(archive, "spool") == []
+    assert state_of(ledger) is None
+
+
+def test_the_end_of_an_association_ends_the_wait_for_its_studies(
+    intake: Intake, ledger: Ledger, clock: Clock
+) -> None:
+    for view in STANDARD_VIEWS:
+        send(intake, mammogram(view))
+    before = ledger.receipts.complete_due(clock())
+
+    intake.ended(ended())
+
+    assert (before, ledger.receipts.complete_due(clock())) == (0, 1)
+
+
+def test_the_end_of_another_association_ends_nothing(intake: Intake, ledger: Ledger, clock: Clock) -> None:
+    for view in STANDARD_VIEWS:
+        send(intake, mammogram(view))
+
+    intake.ended(ended("a2"))
+
+    assert ledger.receipts.complete_due(clock()) == 0
+
+
+def test_the_end_of_an_association_is_harmless_when_the_ledger_does_not_answer(
+    tmp_path: Path, intake: Intake, ledger: Ledger
+) -> None:
+    send(intake, mammogram())
+    with ledger.engine.connect() as connection:
+        connection.execute(text("PRAGMA busy_timeout=1"))
+        connection.rollback()
+    writer = sqlite3.connect(tmp_path / "ledger.sqlite")
+    writer.execute("BEGIN IMMEDIATE")
+
+    intake.ended(ended())
+
+    writer.close()
+    assert state_of(ledger) == "RECEIVING"
+
+
+def test_each_sender_has_its_own_quiet_time(archive: Archive, ledger: Ledger, clock: Clock) -> None:
+    quiet = {"SLOW": timedelta(seconds=120)}
+    policy = replace(POLICY, quiet_time=lambda aet: quiet.get(aet, timedelta(seconds=10)))
+    intake = Intake(archive, ledger.receipts, policy, clock)
+    send(intake, mammogram(), calling_aet="SLOW")
+
+    assert ledger.receipts.complete_due(clock.advance(119)) == 0
+    assert ledger.receipts.complete_due(clock.advance(1)) == 1
+
+
+def test_one_instance_over_many_associations_at_once_is_stored_once(
+    intake: Intake, archive: Archive, ledger: Ledger
+) -> None:
+    dataset = mammogram()
+    content = data_set_bytes(dataset)
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(
+            pool.map(lambda n: send(intake, dataset, content, association_id=f"a{n}").status, range(16))
+        )
+
+    assert answers == [StoreStatus.SUCCESS] * 16
+    assert len(files_under(archive, "instances")) == 1
+    study = ledger.views.study(STUDY_UID)
+    assert study is not None
+    assert study["revision"] == 1
+
+
+def test_a_patients_name_is_in_no_log_line(intake: Intake, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    send(intake, mammogram())
+    send(intake, mammogram(PatientAge="067Y"))
+    send(intake, mammogram(StudyInstanceUID=CANARY))
+
+    own = [vars(record) for record in caplog.records if record.name.startswith("dibmg_node")]
+    assert len(own) == 3
+    assert CANARY.split("^", maxsplit=1)[0] not in str(own)
+
+
+@pytest.mark.parametrize(
+    ("senders", "calling", "called", "address", "rejection"),
+    [
+        ((), "ANY", "DIBMG", "127.0.0.1", None),
+        ((), "ANY", "DIBMG", "127.9.9.9", None),
+        ((), "ANY", "DIBMG", "::1", None),
+        ((), "ANY", "DIBMG", "::ffff:127.0.0.1", None),
+        ((), "ANY", "OTHER", "127.0.0.1", CALLED_AE_NOT_RECOGNIZED),
+        ((), "ANY", "dibmg", "127.0.0.1", CALLED_AE_NOT_RECOGNIZED),
+        ((), "MG1", "DIBMG", "10.0.0.5", CALLING_AE_NOT_RECOGNIZED),
+        ((MG1,), "MG1", "DIBMG", "10.0.0.5", None),
+        ((MG1,), "MG1", "DIBMG", "::ffff:10.0.0.5", None),
+        ((MG1,), "MG1", "DIBMG", "10.0.1.5", CALLING_AE_NOT_RECOGNIZED),
+        ((MG1,), "MG2", "DIBMG", "10.0.0.5", CALLING_AE_NOT_RECOGNIZED),
+        ((MG1,), "MG1", "DIBMG", "127.0.0.1", CALLING_AE_NOT_RECOGNIZED),
+        ((MG1, V6), "MG6", "DIBMG", "2001:db8::1%eth0", None),
+        ((MG1, V6), "MG6", "DIBMG", "10.0.0.5", CALLING_AE_NOT_RECOGNIZED),
+    ],
+)
+def test_only_who_may_send_is_admitted(
+    archive: Archive,
+    ledger: Ledger,
+    clock: Clock,
+    senders: Sequence[AllowedSender],
+    calling: str,
+    called: str,
+    address: str,
+    rejection: Rejection | None,
+) -> None:
+    intake = Intake(archive, ledger.receipts, replace(POLICY, senders=tuple(senders)), clock)
+    request = AssociationRequest("a1", calling, called, address, 1, None, "1.2", "")
+
+    assert intake.admit(request) == rejection
+
+
+LEDGER = ["write ledger", "sync ledger"]
+TAKE = """
+import sys
+from pathlib import Path
+from dibmg_node.domain.exam import ExamPolicy
+from dibmg_node.services.intake import Intake
+from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.ledger import open_ledger
+from tests.factories import Clock, mammogram
+from tests.services.test_intake import POLICY, send
+folder = Path(sys.argv[1])
+ledger = open_ledger(f"sqlite:///{folder}/ledger.sqlite", ExamPolicy())
+intake = Intake(Archive(folder / "archive"), ledger.receipts, POLICY, Clock())
+answer = send(intake, mammogram())
+with open(folder / "answer", "w") as file:
+    file.write(hex(answer.status))
+"""
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_nothing_is_answered_before_bytes_name_and_ledger_are_on_the_disk(
+    tmp_path: Path, archive: Archive, ledger: Ledger
+) -> None:
+    calls = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2"
+    trace = tmp_path / "trace"
+
+    subprocess.run(
+        [
+            "strace",
+            "-f",
+            "-y",
+            "-s0",
+            "-e",
+            f"trace={calls}",
+            "-o",
+            trace,
+            sys.executable,
+            "-c",
+            TAKE,
+            tmp_path,
+        ],
+        check=True,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+    )
+
+    assert (tmp_path / "answer").read_text() == "0x0"
+    steps = _steps(trace.read_text(), tmp_path)
+    assert steps[:5] == [
+        "write spool",
+        "sync spool",
+        "sync instances",
+        "rename",
+        "sync folder of the instance",
+    ]
+    # SQLite may sync the head of its log before the first pages
+    assert steps[5 : steps.index("answer")] in (LEDGER, LEDGER * 2)
+
+
+def _steps(trace: str, folder: Path) -> list[str]:
+    """What strace saw on the way of one instance, each step once."""
+    patterns = {
+        "write spool": rf"write\(\d+<{folder}/archive/spool/",
+        "sync spool": rf"f(data)?sync\(\d+<{folder}/archive/spool/",
+        "sync instances": rf"fsync\(\d+<{folder}/archive/instances>",
+        "rename": rf"rename[a2t]*\(.*{folder}/archive/spool/.*{folder}/archive/instances/",
+        "sync folder of the instance": rf"fsync\(\d+<{folder}/archive/instances/[0-9a-f]{{2}}>",
+        "write ledger": rf"pwrite64\(\d+<{folder}/ledger.sqlite-wal>",
+        "sync ledger": rf"f(data)?sync\(\d+<{folder}/ledger.sqlite-wal>",
+        "answer": rf"write\(\d+<{folder}/answer>",
+    }
+    steps: list[str] = []
+    for line in trace.splitlines():
+        for step, pattern in patterns.items():
+            if re.search(pattern, line) and (not steps or steps[-1] != step):
+                steps.append(step)
+    return steps

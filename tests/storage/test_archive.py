@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import errno
+import resource
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from dibmg_node.errors import StorageFullError
+from dibmg_node.storage.archive import Archive
+
+
+def spool_files(archive: Archive) -> list[Path]:
+    return list((archive.root / "spool").iterdir())
+
+
+def test_a_kept_file_is_prefix_and_data_set(archive: Archive) -> None:
+    with archive.open_spool(b"prefix") as spooled:
+        spooled.write(b"one ")
+        spooled.write(memoryview(b"two"))
+        spooled.sync()
+        path = archive.keep(spooled, "1.2.3")
+
+    assert path.read_bytes() == b"prefixone two"
+    assert path == archive.instance_path("1.2.3")
+    assert (spooled.size, spooled.crc32) == (7, zlib.crc32(b"one two"))
+    assert spool_files(archive) == []
+
+
+def test_a_spool_file_that_is_not_kept_leaves_nothing(archive: Archive) -> None:
+    with archive.open_spool(b"prefix") as spooled:
+        spooled.write(b"bytes")
+
+    assert spool_files(archive) == []
+
+
+@pytest.mark.parametrize("uid", ["../../etc/passwd", "/etc/passwd", "1.2\0.3", "", "1" * 5000, "..", "ä"])
+def test_no_uid_is_a_path(archive: Archive, uid: str) -> None:
+    for path in (archive.instance_path(uid), archive.result_path(uid)):
+        assert path.parent.parent.parent == archive.root
+        assert path.name.removesuffix(".dcm").isalnum()
+
+
+def test_instances_and_results_of_one_uid_are_two_files(archive: Archive) -> None:
+    assert archive.instance_path("1.2") != archive.result_path("1.2")
+
+
+def test_a_file_left_by_a_killed_intake_is_replaced(archive: Archive) -> None:
+    for content in (b"half", b"whole"):
+        with archive.open_spool(b"") as spooled:
+            spooled.write(content)
+            spooled.sync()
+            path = archive.keep(spooled, "1.2.3")
+
+    assert path.read_bytes() == b"whole"
+
+
+def test_preparing_removes_what_a_killed_intake_left(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "deep" / "archive")
+    assert archive.prepare() == 0
+    archive.open_spool(b"prefix").sync()
+
+    assert archive.prepare() == 1
+    assert spool_files(archive) == []
+
+
+def test_quarantined_bytes_are_kept_once_however_often_they_come(archive: Archive) -> None:
+    for content in (b"other", b"other", b"third"):
+        with archive.open_spool(b"") as spooled:
+            spooled.write(content)
+            spooled.sync()
+            archive.quarantine(spooled, "1.2.3")
+
+    contents = sorted(path.read_bytes() for path in (archive.root / "quarantine").iterdir())
+    assert contents == [b"other", b"third"]
+    assert not archive.instance_path("1.2.3").exists()
+
+
+def test_a_result_is_written_once(archive: Archive) -> None:
+    first = archive.put_result("2.25.1", b"first")
+    second = archive.put_result("2.25.1", b"second")
+
+    assert first == second == sha256(b"first").hexdigest()
+    assert archive.result_path("2.25.1").read_bytes() == b"first"
+    assert spool_files(archive) == []
+
+
+def test_free_bytes_are_those_of_the_file_system(archive: Archive) -> None:
+    assert 0 < archive.free_bytes() < 2**60
+
+
+def _limit_to(size: int) -> Callable[[], None]:
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+FILL = """
+import signal, sys
+from pathlib import Path
+from dibmg_node.storage.archive import Archive
+from dibmg_node.errors import StorageFullError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+archive = Archive(Path(sys.argv[1]))
+try:
+    if sys.argv[2] == "prefix":
+        archive.open_spool(b"x" * 5000)
+    elif sys.argv[2] == "data":
+        with archive.open_spool(b"x") as spooled:
+            spooled.write(b"y" * 5000)
+    else:
+        archive.put_result("2.25.1", b"z" * 5000)
+except StorageFullError as error:
+    print(type(error.__cause__).__name__, len(list((archive.root / "spool").iterdir())))
+"""
+
+
+@pytest.mark.parametrize("where", ["prefix", "data", "result"])
+def test_a_full_disk_is_a_storage_full_error_and_leaves_no_file(archive: Archive, where: str) -> None:
+    """A limit on file size stands in for the full disk: the kernel says EFBIG for ENOSPC."""
+    done = subprocess.run(
+        [sys.executable, "-c", FILL, str(archive.root), where],
+        preexec_fn=_limit_to(4096),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.split() == ["OSError", "0"]
+    assert not archive.result_path("2.25.1").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_enospc_is_a_storage_full_error(archive: Archive) -> None:
+    path = archive.root / "spool" / "full"
+    path.symlink_to("/dev/full")
+    with path.open("wb", buffering=0) as full, pytest.raises(OSError) as caught:
+        full.write(b"x")
+    assert caught.value.errno == errno.ENOSPC
+
+    with archive.open_spool(b"") as spooled:
+        spooled._file.close()
+        spooled._file = path.open("wb", buffering=0)
+        with pytest.raises(StorageFullError, match="no room"):
+            spooled.write(b"x")
+
+
+def test_another_error_of_the_disk_is_itself(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Archive(tmp_path / "missing").open_spool(b"")

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
+from dibmg_node.errors import LedgerUnavailableError
+from dibmg_node.storage.engine import is_current, migrate, open_engine, reading
+from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.receipts import Receipt
+from dibmg_node.storage.schema import metadata
+from tests.factories import PATIENCE, Clock, instance, new_ledger, received
+
+
+def test_the_migrations_lead_to_the_schema(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    migrate(engine)
+
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+
+    assert differences == []
+    engine.dispose()
+
+
+def test_migrating_twice_changes_nothing_and_keeps_what_is_there(tmp_path: Path, clock: Clock) -> None:
+    ledger = new_ledger(tmp_path)
+    ledger.receipts.store(received(instance()), PATIENCE, clock())
+
+    migrate(ledger.engine)
+
+    assert is_current(ledger.engine)
+    assert ledger.receipts.known(instance().sop_uid, 100, 1) is Receipt.DUPLICATE
+    ledger.engine.dispose()
+
+
+def test_an_empty_database_is_not_current(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+
+    assert not is_current(engine)
+    engine.dispose()
+
+
+def test_every_connection_is_durable_and_checks_foreign_keys(ledger: Ledger) -> None:
+    with ledger.engine.connect() as connection:
+        found = [
+            connection.execute(text(f"PRAGMA {name}")).scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+
+    assert found == ["wal", 2, 1]
+
+
+def test_a_transaction_holds_the_right_to_write_from_its_start(ledger: Ledger) -> None:
+    path = ledger.engine.url.database
+    assert path is not None
+    with ledger.engine.begin():
+        other = sqlite3.connect(path, timeout=0)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        other.close()
+
+
+def test_a_reader_waits_for_no_writer(ledger: Ledger) -> None:
+    with ledger.engine.begin():
+        seen = threading.Event()
+
+        def look() -> None:
+            ledger.views.count_by_state()
+            ledger.receipts.known("1.2.3", 1, 1)
+            seen.set()
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        assert seen.wait(5)
+        thread.join()
+
+
+def test_a_ledger_that_stays_locked_is_unavailable(tmp_path: Path, clock: Clock) -> None:
+    ledger = new_ledger(tmp_path)
+    with ledger.engine.connect() as connection:
+        connection.execute(text("PRAGMA busy_timeout=1"))
+        connection.rollback()
+    writer = sqlite3.connect(tmp_path / "ledger.sqlite")
+    writer.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(LedgerUnavailableError, match="OperationalError"):
+        ledger.receipts.store(received(instance()), PATIENCE, clock())
+
+    writer.close()
+    ledger.engine.dispose()
+
+
+def test_a_ledger_whose_folder_is_gone_is_unavailable(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'missing' / 'ledger.sqlite'}")
+
+    with pytest.raises(LedgerUnavailableError):
+        reading(engine).connect()
+
+
+def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"no database at all" * 100)
+    engine = open_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+
+    with pytest.raises(LedgerUnavailableError):
+        engine.connect()
+
+
+FULL = """
+import resource, signal, sys
+from dibmg_node.errors import LedgerUnavailableError
+from dibmg_node.storage.ledger import open_ledger
+from dibmg_node.domain.exam import ExamPolicy
+from tests.factories import PATIENCE, START, instance, received
+ledger = open_ledger("sqlite:///" + sys.argv[1], ExamPolicy())
+ledger.views.count_by_state()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    ledger.receipts.store(received(instance()), PATIENCE, START)
+except LedgerUnavailableError as error:
+    print("unavailable")
+"""
+
+
+def test_a_ledger_without_room_is_unavailable(tmp_path: Path) -> None:
+    new_ledger(tmp_path).engine.dispose()
+
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "ledger.sqlite")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+
+    assert done.stdout == "unavailable\n", done.stderr

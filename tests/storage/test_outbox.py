@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from dibmg_node.domain.lifecycle import DeliveryState
+from dibmg_node.domain.result import ResultKind
+from dibmg_node.errors import LedgerConflictError
+from dibmg_node.storage.claims import Outcome
+from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.outbox import Outbox, Settlement
+from tests.factories import L_MLO, START, STUDY_UID, Clock, a_result, instance, screening
+from tests.storage.life import (
+    analysis,
+    analyze,
+    deliveries_of,
+    make_ready,
+    reason_of,
+    settle,
+    state_of,
+)
+
+LEASE = timedelta(minutes=5)
+TWO = [a_result(), a_result("2.25.2", ResultKind.OVERLAY)]
+
+
+@pytest.fixture
+def outbox(ledger: Ledger) -> Outbox:
+    """An outbox whose backoff has no chance in it."""
+    return Outbox(ledger.engine, lambda: 1.0)
+
+
+def test_what_is_owed_is_due_at_once_and_told_once(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(TWO, ["pacs", "archive"]))
+
+    first = ledger.outbox.due(clock(), START)
+    again = ledger.outbox.due(clock(), START)
+
+    assert sorted(first) == [(STUDY_UID, 4, "archive"), (STUDY_UID, 4, "pacs")]
+    assert again == []
+    assert len(ledger.outbox.due(clock.advance(15), clock())) == 2
+
+
+def test_results_are_handed_out_with_the_report_last(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(TWO))
+
+    owed = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+
+    assert [(one.sop_uid, one.kind, one.attempts) for one in owed] == [
+        ("2.25.2", "overlay", 0),
+        ("2.25.1", "cad-sr", 0),
+    ]
+
+
+def test_two_workers_cannot_hold_one_delivery(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+    ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+
+    with pytest.raises(LedgerConflictError, match="nothing"):
+        ledger.outbox.claim(STUDY_UID, "pacs", clock.advance(299), LEASE)
+
+
+def test_a_worker_that_does_not_come_back_loses_its_delivery(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+    ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+
+    assert len(ledger.outbox.claim(STUDY_UID, "pacs", clock.advance(300), LEASE)) == 1
+
+
+def test_one_destination_does_not_wait_for_another(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(destinations=["pacs", "archive"]))
+    settle(ledger, clock, DeliveryState.OWED)
+
+    assert len(ledger.outbox.claim(STUDY_UID, "archive", clock(), LEASE)) == 1
+
+
+def test_an_unknown_study_or_destination_is_a_conflict(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+
+    for study_uid, destination in (("1.2.3", "pacs"), (STUDY_UID, "elsewhere")):
+        with pytest.raises(LedgerConflictError):
+            ledger.outbox.claim(study_uid, destination, clock(), LEASE)
+
+
+def test_each_failure_waits_twice_as_long_up_to_a_quarter_of_an_hour(
+    ledger: Ledger, outbox: Outbox, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+    waits = []
+
+    for _ in range(13):
+        outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+        outbox.settle(
+            STUDY_UID, "pacs", [Settlement("2.25.1", DeliveryState.OWED, "", "no connection")], clock()
+        )
+        study = ledger.views.study(STUDY_UID)
+        assert study is not None
+        waits.append(_seconds_until(study["deliveries"][0]["next_at"], clock))
+        clock.advance(waits[-1] - 0.001)
+        assert outbox.due(clock(), START) == []
+        clock.advance(0.001)
+        assert outbox.due(clock(), START) == [(STUDY_UID, 4, "pacs")]
+
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]
+
+
+def _seconds_until(moment: str, clock: Clock) -> float:
+    from datetime import datetime
+
+    return (datetime.fromisoformat(moment) - clock()).total_seconds()
+
+
+def test_attempts_have_no_end_by_count(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+
+    for _ in range(30):
+        settle(ledger, clock, DeliveryState.OWED)
+        clock.advance(900)
+
+    assert deliveries_of(ledger) == [("2.25.1", "OWED")]
+    assert state_of(ledger) == "ANALYZED"
+
+
+def test_a_study_whose_results_are_all_stored_is_delivered(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(TWO, ["pacs", "archive"]))
+
+    settle(ledger, clock, DeliveryState.STORED)
+    half = state_of(ledger)
+    settle(ledger, clock, DeliveryState.STORED, destination="archive")
+
+    assert (half, state_of(ledger)) == ("ANALYZED", "DELIVERED")
+
+
+def test_a_study_of_which_a_result_was_refused_is_failed_and_says_by_whom(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(TWO, ["pacs", "archive"]))
+
+    settle(ledger, clock, DeliveryState.REFUSED, "0x0122")
+    waiting = state_of(ledger)
+    settle(ledger, clock, DeliveryState.STORED, destination="archive")
+
+    assert (waiting, state_of(ledger)) == ("ANALYZED", "FAILED")
+    assert reason_of(ledger) == "pacs refused (0x0122)"
+
+
+def test_a_refusal_without_a_status_reads_as_well(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+
+    settle(ledger, clock, DeliveryState.REFUSED)
+
+    assert reason_of(ledger) == "pacs refused (a comment)"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.EXCLUDED, Outcome.FAILED])
+def test_an_unread_study_stays_what_it_is_when_its_report_is_delivered(
+    ledger: Ledger, clock: Clock, outcome: Outcome
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(outcome=outcome, reason="why"))
+
+    settle(ledger, clock, DeliveryState.STORED)
+
+    assert (state_of(ledger), reason_of(ledger)) == (outcome.value.upper(), "why")
+    assert deliveries_of(ledger) == [("2.25.1", "STORED")]
+
+
+def test_a_result_that_was_superseded_while_it_was_sent_stays_superseded(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock, screening()[:3])
+    analyze(ledger, clock, revision=3)
+    ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+    make_ready(ledger, clock, [instance(L_MLO)])
+    analyze(ledger, clock, analysis([a_result("2.25.2")]))
+
+    ledger.outbox.settle(
+        STUDY_UID, "pacs", [Settlement("2.25.1", DeliveryState.STORED, "0x0000", "")], clock()
+    )
+
+    assert deliveries_of(ledger) == [("2.25.1", "SUPERSEDED"), ("2.25.2", "OWED")]
+    assert state_of(ledger) == "ANALYZED"
+
+
+def test_a_delivery_settled_while_its_study_was_reopened_closes_nothing(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock, screening()[:3])
+    analyze(ledger, clock, revision=3)
+    ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+    make_ready(ledger, clock, [instance(L_MLO)])
+
+    ledger.outbox.settle(
+        STUDY_UID, "pacs", [Settlement("2.25.1", DeliveryState.STORED, "0x0000", "")], clock()
+    )
+
+    assert state_of(ledger) == "READY"
+
+
+def test_a_worker_that_starts_frees_what_the_last_one_held(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+    ledger.outbox.due(clock(), START)
+    ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+
+    assert ledger.outbox.release_all(clock()) == 1
+    assert ledger.outbox.due(clock(), START) == [(STUDY_UID, 4, "pacs")]
+    assert len(ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)) == 1
