@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 compile=("${1:-.venv/bin}/pip-compile" --quiet --generate-hashes --no-emit-index-url --no-emit-find-links
          --strip-extras --allow-unsafe --no-annotate)
 export CUSTOM_COMPILE_COMMAND="make lock"
-"${compile[@]}" --output-file requirements/node.lock pyproject.toml requirements/build.in
+"${compile[@]}" --output-file requirements/node.lock pyproject.toml requirements/node.in
 "${compile[@]}" --output-file requirements/demo.lock --constraint requirements/node.lock requirements/demo.in
 "${compile[@]}" --output-file requirements/test.lock --constraint requirements/node.lock --extra train \
-  pyproject.toml requirements/build.in requirements/demo.in requirements/test.in
+  pyproject.toml requirements/node.in requirements/demo.in requirements/test.in
