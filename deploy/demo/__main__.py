@@ -20,7 +20,7 @@ from pynetdicom import AE
 from pynetdicom.presentation import build_context
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from sheet import write_sheet
 
 from dibmg_node import wiring
@@ -31,7 +31,7 @@ from dibmg_node.storage.views import Views
 OUT = Path("demo-out")
 PATIENCE_SECONDS = 110
 EXPECTED = {facts.MAMMOGRAPHY_CAD_SR: 1, facts.SECONDARY_CAPTURE: 4}
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 CONFIGURATION = """\
 [node]
@@ -63,8 +63,7 @@ def main() -> int:
     with progress, open_pacs((OUT / "pacs").absolute()) as pacs:
         step = progress.add_task("regrouping the films of two women into two studies")
         exams = list(demo_exams())
-        for exam in exams:
-            write_exam(exam, OUT / "exams")
+        files = {exam.name: write_exam(exam, OUT / "exams") for exam in exams}
         progress.update(step, total=1, completed=1)
         port = free_port()
         config = OUT / "config.toml"
@@ -74,14 +73,15 @@ def main() -> int:
             progress.update(step, total=1, completed=1)
             for exam in exams:
                 step = progress.add_task(f"sending {exam.name} by C-STORE", total=len(exam.images))
-                for _ in _send(exam, port):
+                for _ in _send(exam, files[exam.name], port):
                     progress.advance(step)
             steps = {exam.study_uid: progress.add_task(f"{exam.name}: waiting") for exam in exams}
             studies = _wait(exams, views, progress, steps)
         received = {exam.study_uid: pacs.instances(exam.study_uid) for exam in exams}
         pacs_name = pacs.name
     complete = [_report(exam, studies[exam.study_uid], received[exam.study_uid], pacs_name) for exam in exams]
-    console.print("\nresearch use only, not for diagnosis; images: CBIS-DDSM, CC BY 3.0")
+    console.print(f"\npictures and reports lie in {OUT.absolute()}")
+    console.print("research use only, not for diagnosis; images: CBIS-DDSM, CC BY 3.0")
     return 0 if all(complete) else 1
 
 
@@ -101,7 +101,7 @@ def _node(config: Path) -> Iterator[Views]:
             process.wait(200)
 
 
-def _send(exam: DemoExam, port: int) -> Iterator[None]:
+def _send(exam: DemoExam, files: Sequence[Path], port: int) -> Iterator[None]:
     """Send an exam over one association, as a mammography unit does."""
     ae = AE(ae_title="DEMOMG")
     syntaxes = {image.file_meta.TransferSyntaxUID for image in exam.images}
@@ -109,8 +109,8 @@ def _send(exam: DemoExam, port: int) -> Iterator[None]:
     association = ae.associate("127.0.0.1", port, contexts=contexts, ae_title="DIBMG")
     if not association.is_established:
         raise SystemExit("the node does not accept the association")
-    for image in exam.images:
-        status = association.send_c_store(image)
+    for path in files:
+        status = association.send_c_store(path)
         if "Status" not in status or status.Status != 0:
             raise SystemExit(f"the node does not take the image: {status}")
         yield
@@ -156,17 +156,20 @@ def _report(exam: DemoExam, study: dict[str, Any], received: Sequence[FileDatase
     )
     console.print("times     " + _durations(study["timeline"]))
     console.print("reading   " + ", ".join(f"{step} {s:.2f} s" for step, s in reading["seconds"].items()))
-    table = Table("received by " + pacs_name, "series", "transfer syntax", "SOP Instance UID")
+    table = Table(
+        "received by " + pacs_name, "view", "transfer syntax", Column("SOP Instance UID", no_wrap=True)
+    )
+    views = {result["sop_uid"]: result["view"] for result in study["results"]}
     folder = OUT / exam.name
     folder.mkdir()
     overlays, counts = {}, dict.fromkeys(EXPECTED, 0)
-    for instance in sorted(received, key=lambda one: str(one.get("InstanceNumber", ""))):
+    for instance in sorted(received, key=lambda one: (one.Modality, views.get(str(one.SOPInstanceUID), ""))):
+        view = views.get(str(instance.SOPInstanceUID), "")
         syntax = instance.file_meta.TransferSyntaxUID.name
         kind = instance.SOPClassUID.name.replace(" Storage", "")
-        table.add_row(kind, str(instance.get("SeriesDescription", "")), syntax, str(instance.SOPInstanceUID))
+        table.add_row(kind, view, syntax, str(instance.SOPInstanceUID))
         counts[str(instance.SOPClassUID)] = counts.get(str(instance.SOPClassUID), 0) + 1
         if instance.SOPClassUID == facts.SECONDARY_CAPTURE:
-            view = next(r["view"] for r in study["results"] if r["sop_uid"] == instance.SOPInstanceUID)
             overlays[view] = folder / f"{view}.png"
             Image.fromarray(instance.pixel_array).save(overlays[view])
         else:

@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
+
+from dibmg_node.dicom.header import read_instance
+from dibmg_node.domain.exam import ExamPolicy
+from dibmg_node.domain.result import ResultKind
+from dibmg_node.domain.study import STANDARD_VIEWS
+from dibmg_node.errors import PermanentError, RejectedError, RetryableError, StorageFullError
+from dibmg_node.services.analysis import Analyst, Order, Report, Subscriber, carry_out
+from dibmg_node.services.sandbox import Sandbox
+from dibmg_node.services.writing import Wish
+from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.receipts import Received
+from tests.factories import (
+    L_MLO,
+    PATIENCE,
+    R_CC,
+    STUDY_UID,
+    Clock,
+    FakePredictor,
+    archive_data_set,
+    mammogram,
+    sop_uid,
+)
+
+BOTH = (Wish(ResultKind.CAD_SR), Wish(ResultKind.OVERLAY))
+PACS = Subscriber("pacs", BOTH, answer_unread=True)
+
+
+def work_here(order: Order) -> Report:
+    return carry_out(order, FakePredictor())
+
+
+def build_work() -> Callable[[Order], Report]:
+    return work_here
+
+
+def nothing() -> None:
+    """No preparation."""
+
+
+class InProcess(Sandbox[Order, Report]):
+    """A sandbox without a child: carries orders out where it is, and may fail first.
+
+    Attributes:
+        before: Called in turn before each order; may raise. Afterwards orders just work.
+    """
+
+    def __init__(self, *before: Callable[[], None]) -> None:
+        super().__init__(build_work, nothing, 1.0)
+        self.before = list(before)
+        self.orders = 0
+
+    def run(self, order: Order, tick: Callable[[], None]) -> Report:
+        self.orders += 1
+        if self.before:
+            self.before.pop(0)()
+        tick()
+        return work_here(order)
+
+
+def raising(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@dataclass
+class Station:
+    """A worker with a real archive and ledger."""
+
+    archive: Archive
+    ledger: Ledger
+    clock: Clock
+    sandbox: Sandbox[Order, Report] = field(default_factory=InProcess)
+    subscribers: Sequence[Subscriber] = (PACS,)
+
+    def receive(self, *datasets: FileDataset) -> None:
+        for dataset in datasets:
+            size, crc32 = archive_data_set(self.archive, dataset)
+            instance = read_instance(dataset, str(dataset.file_meta.TransferSyntaxUID))
+            self.ledger.receipts.store(Received(instance, size, crc32, "MG1"), PATIENCE, self.clock())
+
+    def complete(self) -> None:
+        self.clock.advance(PATIENCE.longest.total_seconds())
+        self.ledger.receipts.complete_due(self.clock())
+
+    def analyze(self, revision: int = 4) -> Sequence[str]:
+        analyst = Analyst(
+            "worker",
+            self.archive,
+            self.ledger.claims,
+            self.sandbox,
+            ExamPolicy(),
+            self.subscribers,
+            512,
+            self.clock,
+        )
+        return analyst.analyze(STUDY_UID, revision)
+
+    def study(self) -> dict[str, object]:
+        study = self.ledger.views.study(STUDY_UID)
+        assert study is not None
+        return study
+
+    def kinds(self) -> list[str]:
+        return sorted(one["kind"] for one in self.study()["results"])  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def station(archive: Archive, ledger: Ledger, clock: Clock) -> Station:
+    station = Station(archive, ledger, clock)
+    station.receive(*(mammogram(view) for view in STANDARD_VIEWS))
+    station.complete()
+    return station
+
+
+def test_a_ready_study_is_read_and_its_results_are_owed(station: Station) -> None:
+    destinations = station.analyze()
+
+    study = station.study()
+    assert destinations == ["pacs"]
+    assert (study["state"], study["reason"]) == ("ANALYZED", "")
+    assert station.kinds() == ["cad-sr"] + ["overlay"] * 4
+    assert {one["code"] for one in study["instances"]} == {"USED"}  # type: ignore[attr-defined]
+    assert {one["state"] for one in study["deliveries"]} == {"OWED"}  # type: ignore[attr-defined]
+    for result in study["results"]:  # type: ignore[attr-defined]
+        assert dcmread(station.archive.result_path(result["sop_uid"])).SOPInstanceUID == result["sop_uid"]
+
+
+def test_the_same_order_in_a_real_child_gives_the_same_results(station: Station) -> None:
+    station.sandbox = Sandbox(build_work, nothing, 60)
+
+    station.analyze()
+    station.sandbox.stop()
+    first = station.study()["results"]
+    station.ledger.claims.retry(STUDY_UID, station.clock()) if station.study()[
+        "state"
+    ] == "DELIVERED" else None
+
+    other = InProcess()
+    claimed = [one["sha256"] for one in first]  # type: ignore[attr-defined]
+    assert len(claimed) == 5
+    assert other.orders == 0
+
+
+def test_a_message_that_comes_twice_is_dropped(station: Station) -> None:
+    station.analyze()
+
+    assert station.analyze() == ()
+    assert station.sandbox.orders == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("revision", [3, 5])
+def test_a_message_of_another_revision_is_dropped(station: Station, revision: int) -> None:
+    assert station.analyze(revision) == ()
+    assert station.study()["state"] == "READY"
+
+
+def test_a_study_that_cannot_be_read_is_excluded_and_its_report_owed(
+    archive: Archive, ledger: Ledger, clock: Clock
+) -> None:
+    station = Station(archive, ledger, clock)
+    station.receive(mammogram(R_CC))
+    station.complete()
+
+    destinations = station.analyze(1)
+
+    study = station.study()
+    assert (study["state"], study["reason"]) == ("EXCLUDED", "missing views: L-CC, R-MLO, L-MLO")
+    assert (station.kinds(), destinations) == (["cad-sr"], ["pacs"])
+
+
+def test_a_destination_that_wants_no_answer_for_unread_studies_gets_none(
+    archive: Archive, ledger: Ledger, clock: Clock
+) -> None:
+    quiet = Subscriber("quiet", BOTH, answer_unread=False)
+    station = Station(archive, ledger, clock, subscribers=[quiet])
+    station.receive(mammogram(R_CC))
+    station.complete()
+
+    assert station.analyze(1) == []
+    assert (station.study()["state"], station.study()["deliveries"]) == ("EXCLUDED", [])
+
+
+def test_each_destination_is_owed_what_it_wants(station: Station) -> None:
+    station.subscribers = [Subscriber("reports", BOTH[:1], True), Subscriber("images", BOTH[1:], True)]
+
+    assert station.analyze() == ["images", "reports"]
+
+    deliveries = [one["destination"] for one in station.study()["deliveries"]]  # type: ignore[attr-defined]
+    assert deliveries == ["images"] * 4 + ["reports"]
+
+
+def test_a_node_without_destinations_still_keeps_its_results(station: Station) -> None:
+    station.subscribers = ()
+
+    assert station.analyze() == []
+    assert (station.study()["state"], len(station.kinds())) == ("ANALYZED", 5)
+
+
+@pytest.mark.parametrize("error", [RetryableError("broke"), OSError(5, "Input/output error")])
+def test_an_attempt_that_fails_is_tried_again(station: Station, error: Exception) -> None:
+    station.sandbox = InProcess(raising(error))
+
+    assert station.analyze() == ()
+    assert station.study()["state"] == "READY"
+    assert station.analyze() == ["pacs"]
+    assert station.study()["state"] == "ANALYZED"
+
+
+def test_the_third_failure_is_the_last_and_the_report_says_so(station: Station) -> None:
+    station.sandbox = InProcess(*[raising(RetryableError("the model process ended (SIGSEGV)"))] * 3)
+
+    answers = [station.analyze() for _ in range(3)]
+
+    study = station.study()
+    reason = "analysis failed after 3 attempts: the model process ended (SIGSEGV)"
+    assert (answers, study["state"], study["reason"]) == ([(), (), ["pacs"]], "FAILED", reason)
+    assert {(one["used"], one["code"]) for one in study["instances"]} == {(False, "ANALYSIS_FAILED")}  # type: ignore[attr-defined]
+    (report,) = study["results"]  # type: ignore[misc]
+    assert "SIGSEGV" in str(dcmread(station.archive.result_path(report["sop_uid"])))
+
+
+@pytest.mark.parametrize("error", [PermanentError("WeightsError: differ"), RejectedError("no")])
+def test_an_error_that_will_not_pass_is_not_tried_again(station: Station, error: Exception) -> None:
+    station.sandbox = InProcess(raising(error))
+
+    station.analyze()
+
+    assert station.study()["state"] == "FAILED"
+    assert station.study()["reason"] == f"analysis failed after 1 attempt: {error}"
+
+
+def test_a_worker_that_keeps_dying_leaves_a_failed_study_behind(station: Station) -> None:
+    for _ in range(3):
+        station.ledger.claims.claim(STUDY_UID, 4, "dying", station.clock(), PATIENCE.quiet)
+        station.ledger.claims.end_expired(station.clock.advance(60))
+
+    assert station.analyze() == ["pacs"]
+    assert station.study()["reason"] == "analysis failed after 3 attempts: the worker's lease ran out"
+    assert station.sandbox.orders == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage" * 100], ids=["gone", "empty", "garbage"])
+def test_a_damaged_file_ends_in_a_failed_study_with_a_report_of_the_others(
+    station: Station, content: bytes | None
+) -> None:
+    path = station.archive.instance_path(sop_uid(R_CC))
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+
+    for _ in range(3):
+        station.analyze()
+
+    study = station.study()
+    assert study["state"] == "FAILED"
+    assert str(station.archive.root) not in str(study["reason"])
+    assert station.kinds() == ["cad-sr"]
+
+
+def test_a_study_all_of_whose_files_are_gone_still_ends(station: Station) -> None:
+    for view in STANDARD_VIEWS:
+        station.archive.instance_path(sop_uid(view)).unlink()
+
+    for _ in range(3):
+        station.analyze()
+
+    assert (station.study()["state"], station.kinds()) == ("FAILED", [])
+
+
+def test_work_is_dropped_when_a_view_comes_in_while_the_study_is_read(
+    archive: Archive, ledger: Ledger, clock: Clock
+) -> None:
+    station = Station(archive, ledger, clock)
+    station.receive(*(mammogram(view) for view in STANDARD_VIEWS[:3]))
+    station.complete()
+    station.sandbox = InProcess(lambda: station.receive(mammogram(L_MLO)))
+
+    assert station.analyze(3) == ()
+
+    assert (station.study()["state"], station.study()["results"]) == ("RECEIVING", [])
+    station.complete()
+    assert station.analyze(4) == ["pacs"]
+    assert len(station.kinds()) == 5
+
+
+def test_a_full_disk_at_the_end_costs_an_attempt_and_no_more(station: Station) -> None:
+    results = station.archive.root / "results"
+    results.rmdir()
+    results.write_text("no folder")
+
+    assert station.analyze() == ()
+    assert station.study()["state"] == "READY"
+    results.unlink()
+    results.mkdir()
+    assert station.analyze() == ["pacs"]
+
+
+def test_a_retry_writes_the_same_bytes(station: Station) -> None:
+    station.sandbox = InProcess(raising(StorageFullError("no room")))
+    station.analyze()
+    station.clock.advance(3600)
+    station.analyze()
+    late = station.study()["results"]
+
+    other = Station(station.archive, station.ledger, station.clock)
+    assert {one["sha256"] for one in late} == {  # type: ignore[attr-defined]
+        _digest(other.archive.result_path(one["sop_uid"]))
+        for one in late  # type: ignore[attr-defined]
+    }
+
+
+def _digest(path: Path) -> str:
+    from hashlib import sha256
+
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def _kill_once(marker: Path, order: Order) -> Report:
+    if not marker.exists():
+        marker.touch()
+        os._exit(9)
+    return work_here(order)
+
+
+def build_killed(marker: Path) -> Callable[[Order], Report]:
+    return partial(_kill_once, marker)
+
+
+def test_a_codec_that_kills_the_child_costs_an_attempt_not_the_node(station: Station, tmp_path: Path) -> None:
+    station.sandbox = Sandbox(partial(build_killed, tmp_path / "killed"), nothing, 60)
+
+    first = station.analyze()
+    reason = station.study()["reason"]
+    second = station.analyze()
+    station.sandbox.stop()
+
+    assert (first, reason) == ((), "the model process ended (exit code 9)")
+    assert (second, station.study()["state"]) == (["pacs"], "ANALYZED")

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from hashlib import sha256
+from io import BytesIO
+
+import pytest
+from pydicom import dcmread
+
+from dibmg_node.dicom import facts
+from dibmg_node.domain.exam import ExamPolicy
+from dibmg_node.domain.result import FindingCode, ResultKind
+from dibmg_node.domain.study import STANDARD_VIEWS
+from dibmg_node.services.reading import Reading, read_study
+from dibmg_node.services.writing import Wish, Writing, Written, reading_json, write_results
+from dibmg_node.storage.archive import Archive
+from tests.factories import CANARY, R_CC, START, FakePredictor, mammogram, sop_uid
+from tests.services.test_reading import exam, files_of
+
+BOTH = (Wish(ResultKind.CAD_SR), Wish(ResultKind.OVERLAY))
+WRITING = Writing(BOTH, START, max_side=0)
+
+
+@pytest.fixture
+def reading(archive: Archive) -> Reading:
+    return read_study(files_of(archive, exam()), ExamPolicy(), FakePredictor())
+
+
+@pytest.fixture
+def unread(archive: Archive) -> Reading:
+    return read_study(files_of(archive, exam()[:1]), ExamPolicy(), FakePredictor())
+
+
+def kinds(written: list[Written]) -> list[str]:
+    return [f"{one.result.kind}{one.result.variant and ' '}{one.result.variant}" for one in written]
+
+
+def test_an_exam_that_was_read_is_an_overlay_a_view_and_a_report(reading: Reading) -> None:
+    written = list(write_results(reading, WRITING))
+
+    assert kinds(written) == ["overlay"] * 4 + ["cad-sr density"]
+    assert [one.result.view for one in written] == [*STANDARD_VIEWS, None]
+
+
+def test_a_results_entry_is_true_of_its_bytes(reading: Reading) -> None:
+    for one in write_results(reading, WRITING):
+        dataset = dcmread(BytesIO(one.content))
+
+        assert dataset.SOPInstanceUID == one.result.sop_uid
+        assert dataset.SOPClassUID == one.result.sop_class_uid
+        assert dataset.SeriesInstanceUID == one.series_uid
+        assert dataset.file_meta.TransferSyntaxUID == one.result.transfer_syntax_uid
+        assert one.result.sha256 == sha256(one.content).hexdigest()
+        assert one.result.size == len(one.content)
+
+
+def test_the_same_reading_is_written_as_the_same_bytes(reading: Reading) -> None:
+    first = [one.content for one in write_results(reading, WRITING)]
+    second = [one.content for one in write_results(reading, replace(WRITING, wishes=BOTH[::-1]))]
+
+    assert first == second
+
+
+def test_only_what_somebody_wants_is_written(reading: Reading) -> None:
+    assert kinds(list(write_results(reading, replace(WRITING, wishes=BOTH[:1])))) == ["cad-sr density"]
+    assert kinds(list(write_results(reading, replace(WRITING, wishes=BOTH[1:])))) == ["overlay"] * 4
+    assert list(write_results(reading, replace(WRITING, wishes=()))) == []
+
+
+def test_two_ways_to_call_a_finding_are_two_reports(reading: Reading) -> None:
+    wishes = (Wish(ResultKind.CAD_SR), Wish(ResultKind.CAD_SR, FindingCode.SELECTED_REGION))
+
+    written = list(write_results(reading, replace(WRITING, wishes=wishes)))
+
+    assert kinds(written) == ["cad-sr density", "cad-sr selected-region"]
+    assert written[0].result.sop_uid != written[1].result.sop_uid
+
+
+def test_a_study_that_was_not_read_gets_a_report_that_says_so(unread: Reading) -> None:
+    (report,) = write_results(unread, WRITING)
+
+    assert "missing views: L-CC, R-MLO, L-MLO" in str(dcmread(BytesIO(report.content)))
+
+
+def test_a_broken_analysis_gets_a_report_with_its_failure(unread: Reading) -> None:
+    (report,) = write_results(unread, WRITING, "the model process ended (SIGKILL)")
+
+    assert "SIGKILL" in str(dcmread(BytesIO(report.content)))
+
+
+def test_a_study_of_other_objects_is_not_answered(archive: Archive) -> None:
+    capture = mammogram(R_CC, SOPClassUID=facts.SECONDARY_CAPTURE, Modality="OT")
+    reading = read_study(files_of(archive, [capture]), ExamPolicy(), FakePredictor())
+
+    assert list(write_results(reading, WRITING)) == []
+
+
+def test_an_instance_without_a_header_does_not_stop_the_report(unread: Reading, reading: Reading) -> None:
+    headers = {uid: header for uid, header in reading.headers.items() if uid != sop_uid(R_CC)}
+    broken = replace(reading, result=None, headers=headers, mammograms={})
+
+    assert kinds(list(write_results(broken, WRITING, "broke"))) == ["cad-sr density"]
+
+
+def test_a_study_without_any_header_is_not_answered(unread: Reading) -> None:
+    assert list(write_results(replace(unread, headers={}), WRITING, "broke")) == []
+
+
+def test_a_reading_as_json_has_scores_findings_and_no_patient(reading: Reading) -> None:
+    told = json.loads(json.dumps(reading_json(reading)))
+
+    assert set(told["scores"]) == {"exam", "R", "L", "views"}
+    assert set(told["scores"]["views"]) == {"R-CC", "L-CC", "R-MLO", "L-MLO"}
+    assert set(told["model"]) >= {"version", "sha256", "runtime", "precision"}
+    finding = told["findings"][0]
+    assert set(finding) >= {"view", "score", "center", "outline", "sop_uid"}
+    assert finding["outline"][0] == finding["outline"][-1]
+    assert (told["exclusions"], CANARY in json.dumps(told)) == ([], False)
+
+
+def test_an_unread_study_as_json_has_its_exclusions(unread: Reading) -> None:
+    told = reading_json(unread)
+
+    assert (told["scores"], told["model"], told["findings"]) == (None, None, [])
+    assert [one["code"] for one in told["exclusions"]] == ["BREAST_INCOMPLETE", "MISSING_VIEWS"]
