@@ -94,6 +94,11 @@ class SenderSection(_Section):
     address: ipaddress.IPv4Network | ipaddress.IPv6Network
     quiet_seconds: Seconds | None = None
 
+    @field_validator("address", mode="before")
+    @classmethod
+    def _is_network(cls, value: object) -> object:
+        return ipaddress.ip_network(value) if isinstance(value, str) else value
+
 
 class ExamSection(_Section):
     """`[exam]`."""

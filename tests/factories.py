@@ -221,8 +221,8 @@ def mammogram(
         else:
             setattr(dataset, name, value)
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID", facts.MG_FOR_PRESENTATION)
+    meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID", "1.2.3")
     meta.TransferSyntaxUID = UID(transfer_syntax_uid)
     return FileDataset("", dataset, preamble=b"\0" * 128, file_meta=meta)
 

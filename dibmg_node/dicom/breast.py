@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 _ANALYSIS_SIDE = 512
 """Longer side, pixels, of the reduced image that the mask is found on: 0.5 mm a pixel."""
 
+_FLAT = 1e-5
+"""Contrast, as a fraction of the highest value, that rounding alone brings about."""
+
 
 def breast_mask(pixels: NDArray[Any], *, inverted: bool = False) -> NDArray[np.bool_]:
     """Find the breast.
@@ -30,11 +33,12 @@ def breast_mask(pixels: NDArray[Any], *, inverted: bool = False) -> NDArray[np.b
     scale = _ANALYSIS_SIDE / max(rows, columns)
     size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
     small = cv2.resize(pixels.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    highest = float(np.abs(small).max())
     if inverted:
         small = small.max() - small
     small = small - small.min()
     top = float(np.percentile(small, 99.5))
-    if top <= 0:
+    if top <= _FLAT * highest:
         return np.zeros((rows, columns), dtype=bool)
     levels = np.log1p(np.clip(small / top, 0, 1) * 100.0)
     grey = np.asarray(levels * (255.0 / np.log1p(100.0)), dtype=np.uint8)

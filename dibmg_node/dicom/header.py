@@ -64,9 +64,10 @@ def read_instance(header: FileDataset, transfer_syntax_uid: str) -> Instance:
         (_SOP_CLASS_TAG, "SOPClassUID"),
         (_SOP_UID_TAG, "SOPInstanceUID"),
     ):
-        if not is_uid(_text(header, name)):
-            found = "is not a UID" if _text(header, name) else "is missing"
-            raise InstanceRejectedError(StoreStatus.DATA_SET_MISMATCH, f"{name} {found}", tag)
+        found = _texts(header, name)
+        if len(found) != 1 or not is_uid(found[0]):
+            problem = "is not a UID" if any(found) else "is missing"
+            raise InstanceRejectedError(StoreStatus.DATA_SET_MISMATCH, f"{name} {problem}", tag)
     sop_class_uid = _text(header, "SOPClassUID")
     kind = facts.IMAGE_KINDS.get(sop_class_uid, ImageKind.OTHER)
     return Instance(

@@ -23,6 +23,8 @@ MAXIMUM_SIDE: Final = 16384
 
 _NARROWEST: Final = 1e-3
 """Least width of a window, in pixel values."""
+_FARTHEST: Final = 2.0**24
+"""A window that ends farther out is no window of 16-bit pixels."""
 
 _JPEG: Final = (facts.JPEG_BASELINE, facts.JPEG_LOSSLESS_P14, facts.JPEG_LOSSLESS_SV1)
 _JPEG_LS: Final = (facts.JPEG_LS_LOSSLESS, facts.JPEG_LS_NEAR_LOSSLESS)
@@ -82,7 +84,8 @@ def decode(instance: Dataset) -> NDArray[Any]:
     """Stored values of a single-frame grayscale image, bit-exact.
 
     Returns:
-        Integer (rows, columns), uint8, uint16, int8 or int16 by Pixel Representation and Bits Allocated.
+        Integer (rows, columns), uint8, uint16, int8 or int16 by Bits Allocated and Pixel Representation
+        (in JPEG 2000: by the sign in the codestream).
 
     Raises:
         PixelsUnreadableError: As for `read_mammogram`.
@@ -216,6 +219,8 @@ def _window(instance: Dataset) -> tuple[float, float] | None:
     if slope < 0:
         return None
     low, high = (low - intercept) / slope, (high - intercept) / slope
+    if max(abs(low), abs(high)) > _FARTHEST:
+        return None
     return low, max(high, low + _NARROWEST)
 
 

@@ -79,11 +79,19 @@ class CStoreSender:
             PeerRefusedError: The association was rejected for good, or no context was accepted.
         """
         association = self._associate(parcels)
+        settlements: list[Settlement] = []
         try:
-            return [_store(association, parcel) for parcel in parcels]
+            for parcel in parcels:
+                settlements.append(_store(association, parcel))  # noqa: PERF401 - those before an error count
+        except PeerUnavailableError as error:
+            # pynetdicom may still call a broken association established: nothing more is tried on it
+            association.abort()
+            broken = parcels[len(settlements) :]
+            settlements += [Settlement(p.sop_uid, DeliveryState.OWED, "", str(error)) for p in broken]
         finally:
             if association.is_established:
                 association.release()
+        return settlements
 
     def echo(self) -> None:
         """Ask the peer for a sign of life.
@@ -131,7 +139,10 @@ class CStoreSender:
 
 def _established(ae: AE, peer: CStoreSender, contexts: Sequence[PresentationContext]) -> Association:
     who = peer.who
-    association = ae.associate(peer.address, peer.port, contexts=list(contexts), ae_title=peer.called_aet)
+    try:
+        association = ae.associate(peer.address, peer.port, contexts=list(contexts), ae_title=peer.called_aet)
+    except OSError as error:  # the name does not resolve
+        raise PeerUnavailableError(f"{who}: {error.strerror}") from error
     if association.is_established:
         return association
     answer = association.acceptor.primitive
@@ -148,14 +159,18 @@ def _established(ae: AE, peer: CStoreSender, contexts: Sequence[PresentationCont
 
 
 def _store(association: Association, parcel: Parcel) -> Settlement:
-    """Send one result; a peer that takes neither form of it refuses it."""
+    """Send one result; a peer that takes neither form of it refuses it.
+
+    Raises:
+        PeerUnavailableError: The association broke.
+    """
     accepted = {
         str(context.transfer_syntax[0])
         for context in association.accepted_contexts
         if context.abstract_syntax == parcel.sop_class_uid
     }
     if not association.is_established:
-        return Settlement(parcel.sop_uid, DeliveryState.OWED, "", "the association broke")
+        raise PeerUnavailableError("the association broke")
     if not accepted:
         comment = "no presentation context accepted for this kind of object"
         return Settlement(parcel.sop_uid, DeliveryState.REFUSED, "", comment)
@@ -166,13 +181,13 @@ def _store(association: Association, parcel: Parcel) -> Settlement:
         return Settlement(parcel.sop_uid, DeliveryState.OWED, "", comment)
     try:
         answer = association.send_c_store(dataset)
-    except RuntimeError:
-        return Settlement(parcel.sop_uid, DeliveryState.OWED, "", "the association broke")
+    except RuntimeError as error:
+        raise PeerUnavailableError("the association broke") from error
     except ValueError:  # pynetdicom found no context for this syntax
         comment = "no presentation context accepted for this form of the object"
         return Settlement(parcel.sop_uid, DeliveryState.REFUSED, "", comment)
     if "Status" not in answer:
-        return Settlement(parcel.sop_uid, DeliveryState.OWED, "", "no answer (time-out or abort)")
+        raise PeerUnavailableError("no answer (time-out or abort)")
     status = int(answer.Status)
     # the peer's own Error Comment is left out: it may quote the patient
     return Settlement(parcel.sop_uid, outcome_of(status), f"0x{status:04X}", _meaning(status))
@@ -182,10 +197,7 @@ def _in_syntax(parcel: Parcel, accepted: set[str]) -> Dataset:
     content = parcel.path.read_bytes()
     if parcel.transfer_syntax_uid not in accepted and parcel.transfer_syntax_uid != facts.EXPLICIT_LE:
         content = decompressed(content)
-    dataset = dcmread(BytesIO(content))
-    if facts.EXPLICIT_LE not in accepted and dataset.file_meta.TransferSyntaxUID == facts.EXPLICIT_LE:
-        dataset.file_meta.TransferSyntaxUID = UID(facts.IMPLICIT_LE)
-    return dataset
+    return dcmread(BytesIO(content))  # pynetdicom turns explicit into implicit where only that is accepted
 
 
 def _meaning(status: int) -> str:

@@ -70,6 +70,10 @@ SYNTHETIC: Final = Recipe(
         ),
         (
             SyntheticSettings(seed=11, first=1000, count=800, input_size=512, cancer_share=0.75),
+            TrainingPlan(steps=500, learning_rate=0.015, wall_columns=256, validate_every=250, seed=2),
+        ),
+        (
+            SyntheticSettings(seed=11, first=1000, count=800, input_size=512, cancer_share=0.75),
             TrainingPlan(steps=100, learning_rate=0.004, validate_every=100),
         ),
     ),

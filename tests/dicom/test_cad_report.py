@@ -6,7 +6,19 @@ from dataclasses import replace
 from io import BytesIO
 
 import pytest
-from factories_results import (
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.sr._concepts_dict import concepts
+
+from dibmg_node.dicom import codes, facts
+from dibmg_node.dicom.cad_findings import probability_of_cancer
+from dibmg_node.dicom.cad_report import Predecessor, cad_report
+from dibmg_node.dicom.encode import encode
+from dibmg_node.dicom.sr_content import code, container, content, image, place
+from dibmg_node.domain.result import Calibration, FindingCode
+from dibmg_node.domain.study import Exclusion, ExclusionCode
+from tests.dicom.factories_results import (
     CALIBRATED,
     L_CC,
     L_MLO,
@@ -26,18 +38,6 @@ from factories_results import (
     unread,
     verdicts,
 )
-from pydicom import dcmread
-from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
-from pydicom.sr._concepts_dict import concepts
-
-from dibmg_node.dicom import codes, facts
-from dibmg_node.dicom.cad_findings import probability_of_cancer
-from dibmg_node.dicom.cad_report import Predecessor, cad_report
-from dibmg_node.dicom.encode import encode
-from dibmg_node.dicom.sr_content import code, container, content, image, place
-from dibmg_node.domain.result import Calibration, FindingCode
-from dibmg_node.domain.study import Exclusion, ExclusionCode
 
 
 def walk(item, position=(1,)):

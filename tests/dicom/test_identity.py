@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from io import BytesIO
 
 import pytest
-from factories_results import MODEL, NOW, POINT, R_CC, STUDY_UID, finding, header, read_back
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -19,6 +18,7 @@ from dibmg_node.dicom.identity import Origin, result_uid, series_uid, tracking_u
 from dibmg_node.dicom.result_header import SERIES_DESCRIPTIONS, plain_text, result_header
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.study import STANDARD_VIEWS
+from tests.dicom.factories_results import MODEL, NOW, POINT, R_CC, STUDY_UID, finding, header, read_back
 
 NAME = 0x00100010
 ORIGIN = Origin(STUDY_UID, ("1.2", "1.3"), MODEL, POINT)

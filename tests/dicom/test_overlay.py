@@ -8,22 +8,6 @@ from io import BytesIO
 import cv2
 import numpy as np
 import pytest
-from factories_results import (
-    L_CC,
-    L_MLO,
-    MODEL,
-    NOW,
-    POINT,
-    R_CC,
-    STANDARD_VIEWS,
-    breast_image,
-    exam,
-    finding,
-    header,
-    heatmap,
-    sop_uid,
-    square,
-)
 from pydicom import dcmread
 
 from dibmg_node.dicom import colors, facts, rendering
@@ -42,6 +26,22 @@ from dibmg_node.dicom.overlay import overlay
 from dibmg_node.dicom.placement import FreeSpace
 from dibmg_node.dicom.rendering import output_shape, render_overlay
 from dibmg_node.domain.study import Laterality
+from tests.dicom.factories_results import (
+    L_CC,
+    L_MLO,
+    MODEL,
+    NOW,
+    POINT,
+    R_CC,
+    STANDARD_VIEWS,
+    breast_image,
+    exam,
+    finding,
+    header,
+    heatmap,
+    sop_uid,
+    square,
+)
 
 SOURCES = [sop_uid(view) for view in STANDARD_VIEWS]
 SIZES = [(512, 400), (4000, 3000)]

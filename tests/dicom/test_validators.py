@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from factories_results import (
+
+from dibmg_node.dicom import facts
+from dibmg_node.dicom.cad_report import cad_report
+from dibmg_node.dicom.encode import encode
+from dibmg_node.dicom.overlay import overlay
+from dibmg_node.dicom.rendering import render_overlay
+from dibmg_node.domain.result import FindingCode
+from tests.dicom.factories_results import (
     NOW,
     STANDARD_VIEWS,
     breast_image,
@@ -20,13 +25,7 @@ from factories_results import (
     sop_uid,
     states,
 )
-
-from dibmg_node.dicom import facts
-from dibmg_node.dicom.cad_report import cad_report
-from dibmg_node.dicom.encode import encode
-from dibmg_node.dicom.overlay import overlay
-from dibmg_node.dicom.rendering import render_overlay
-from dibmg_node.domain.result import FindingCode
+from tests.programs import find_program
 
 PIXELMED = Path("/usr/share/java/pixelmed.jar")
 LIMITS_OFF = [f"-Djdk.xml.xpath{name}Limit=0" for name in ("TotalOp", "ExprOp", "ExprGrp")]
@@ -36,13 +35,6 @@ LOSSY = {
     "LossyImageCompressionRatio": "12.5",
     "LossyImageCompressionMethod": "ISO_10918_1",
 }
-
-
-def tool(name):
-    """A validator's path; a missing validator is a failure, not a reason to skip."""
-    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
-    assert found, f"{name} is not installed"
-    return found
 
 
 def output(*command):
@@ -65,7 +57,7 @@ def report_file(folder, state, finding_code=FindingCode.DENSITY):
 def test_dciodvfy_has_nothing_against_a_cad_report(tmp_path, state, finding_code):
     path = report_file(tmp_path, state, finding_code)
 
-    words = output(tool("dciodvfy"), "-new", path)
+    words = output(find_program("dciodvfy"), "-new", path)
 
     assert "MammographyCADSR" in words
     assert complaints(words) == []
@@ -76,7 +68,7 @@ def test_dciodvfy_has_nothing_against_a_cad_report(tmp_path, state, finding_code
 def test_dsrdump_has_nothing_against_a_cad_report(tmp_path, state, finding_code):
     path = report_file(tmp_path, state, finding_code)
 
-    words = output(tool("dsrdump"), path)
+    words = output(find_program("dsrdump"), path)
 
     assert "Mammography CAD SR Document" in words
     assert complaints(words) == []
@@ -98,7 +90,7 @@ def test_dciodvfy_has_nothing_against_an_overlay(tmp_path, view, changes, syntax
     capture = overlay(source, pixels, view, result, [sop_uid(one) for one in STANDARD_VIEWS], NOW)
     path.write_bytes(encode(capture, syntax))
 
-    words = output(tool("dciodvfy"), "-new", path)
+    words = output(find_program("dciodvfy"), "-new", path)
 
     assert "SCImage" in words
     assert complaints(words) == []
@@ -126,7 +118,7 @@ def test_pixelmed_finds_every_row_of_tid_4000_right(tmp_path, state, finding_cod
     path = report_file(tmp_path, state, finding_code)
 
     words = output(
-        tool("java"),
+        find_program("java"),
         "-Xmx3g",
         "-Xss64m",
         *LIMITS_OFF,

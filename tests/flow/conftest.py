@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,19 +9,13 @@ import pytest
 from pacs import Orthanc
 
 from tests.flow.running_node import RunningNode
-
-
-def orthanc_program() -> str:
-    """Debian's Orthanc; `make test` installs it."""
-    program = shutil.which("Orthanc", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    assert program is not None, "Orthanc is not installed; `make test` installs it"
-    return program
+from tests.programs import find_program
 
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     """A real PACS."""
-    with Orthanc(tmp_path_factory.mktemp("orthanc"), orthanc_program()) as pacs:
+    with Orthanc(tmp_path_factory.mktemp("orthanc"), find_program("Orthanc")) as pacs:
         yield pacs
 
 

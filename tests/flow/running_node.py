@@ -90,9 +90,19 @@ class RunningNode:
         return wiring.open_node_ledger(load_settings(self.config)).views
 
     def pid_of(self, role: str) -> int:
-        """Process of a role, by its sign of life."""
-        beats = {beat.process: beat.pid for beat in self.views.beats()}
-        return beats[process_name(role)]
+        """Process of a role, by its sign of life; waits for the first."""
+        return self.wait_for_role(role, other_than=None)
+
+    def wait_for_role(self, role: str, other_than: int | None) -> int:
+        """Process of a role as soon as it is another one."""
+        views = self.views
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            for beat in views.beats():
+                if beat.process == process_name(role) and beat.pid != other_than:
+                    return beat.pid
+            time.sleep(0.05)
+        raise AssertionError(f"{role} was not started; {self.logs()}")
 
     def kill_role(self, role: str) -> None:
         """SIGKILL to one process of the node."""

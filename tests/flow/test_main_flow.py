@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from pacs import Orthanc
 from pydicom.dataset import FileDataset
-from tests.factories import write_exam
 
 from dibmg_node.dicom import facts
+from tests.factories import write_exam
 from tests.flow.running_node import RunningNode
+from tests.programs import find_program
 
 CANARY = "ZAPHODCANARY"
 
@@ -43,8 +43,7 @@ def test_no_result_in_the_pacs_has_an_error_by_dciodvfy(
 ) -> None:
     node.send(write_exam(tmp_path, study_uid="1.2.3.2"))
     node.wait_for_state("1.2.3.2", "DELIVERED")
-    checker = shutil.which("dciodvfy")
-    assert checker is not None, "dciodvfy is missing; `make test` installs it"
+    checker = find_program("dciodvfy")
 
     for instance in orthanc.instances("1.2.3.2"):
         path = tmp_path / "received.dcm"

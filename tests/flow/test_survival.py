@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from pacs import Orthanc
-from tests.factories import write_exam
 
 from dibmg_node.dicom import facts
-from tests.flow.conftest import orthanc_program
+from tests.factories import write_exam
 from tests.flow.running_node import RunningNode
+from tests.programs import find_program
 
 MakeNode = Callable[..., RunningNode]
 
@@ -33,24 +33,26 @@ def test_a_worker_killed_in_mid_analysis_leaves_exactly_one_set_of_results(
     assert classes == sorted([facts.MAMMOGRAPHY_CAD_SR, *[facts.SECONDARY_CAPTURE] * 4])
 
 
-@pytest.mark.parametrize("role", ["intake", "sweep", "delivery"])
-def test_a_process_that_is_killed_is_started_again_and_the_next_exam_goes_through(
-    make_node: MakeNode, orthanc: Orthanc, tmp_path: Path, role: str
+def test_processes_that_are_killed_are_started_again_and_the_next_exam_goes_through(
+    make_node: MakeNode, orthanc: Orthanc, tmp_path: Path
 ) -> None:
     node = make_node({"pacs": orthanc.port}).start()
-    before = node.pid_of(role)
+    roles = ("intake", "sweep", "delivery")
+    before = {role: node.pid_of(role) for role in roles}
 
-    node.kill_role(role)
+    for role in roles:
+        node.kill_role(role)
 
-    _until(lambda: node.pid_of(role) != before)
-    node.send(write_exam(tmp_path / "exam", study_uid=f"1.2.4.2.{len(role)}"))
-    node.wait_for_state(f"1.2.4.2.{len(role)}", "DELIVERED")
+    for role in roles:
+        node.wait_for_role(role, other_than=before[role])
+    node.send(write_exam(tmp_path / "exam", study_uid="1.2.4.2"))
+    node.wait_for_state("1.2.4.2", "DELIVERED")
 
 
 def test_results_wait_for_a_pacs_that_is_down_and_arrive_once_it_is_back(
     make_node: MakeNode, tmp_path: Path
 ) -> None:
-    pacs = Orthanc(tmp_path / "orthanc", orthanc_program())
+    pacs = Orthanc(tmp_path / "orthanc", find_program("Orthanc"))
     node = make_node({"pacs": pacs.port}).start()
     node.send(write_exam(tmp_path / "exam", study_uid="1.2.4.3"))
     node.wait("1.2.4.3", lambda s: any(d["attempts"] >= 1 for d in s["deliveries"]))
@@ -111,17 +113,3 @@ def test_a_worker_on_tensorflow_gives_the_scores_of_one_on_openvino(
         scores[runtime] = study["scores"]
 
     assert scores["tensorflow"] == pytest.approx(scores["openvino"], abs=1e-3)
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    import time
-
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            if holds():
-                return
-        except (KeyError, OSError):
-            pass
-        time.sleep(0.05)
-    raise AssertionError("it did not come to hold")

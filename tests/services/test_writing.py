@@ -80,13 +80,13 @@ def test_two_ways_to_call_a_finding_are_two_reports(reading: Reading) -> None:
 def test_a_study_that_was_not_read_gets_a_report_that_says_so(unread: Reading) -> None:
     (report,) = write_results(unread, WRITING)
 
-    assert "missing views: L-CC, R-MLO, L-MLO" in str(dcmread(BytesIO(report.content)))
+    assert b"missing views: L-CC, R-MLO, L-MLO" in report.content
 
 
 def test_a_broken_analysis_gets_a_report_with_its_failure(unread: Reading) -> None:
     (report,) = write_results(unread, WRITING, "the model process ended (SIGKILL)")
 
-    assert "SIGKILL" in str(dcmread(BytesIO(report.content)))
+    assert b"SIGKILL" in report.content
 
 
 def test_a_study_of_other_objects_is_not_answered(archive: Archive) -> None:

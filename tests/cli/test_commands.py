@@ -1,0 +1,75 @@
+"""Commands without a node: how they end, and what they say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def dibmg(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dibmg_node", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_status_without_a_node_is_down_with_exit_code_2(tmp_path: Path) -> None:
+    ended = dibmg(tmp_path, "status", "--json")
+
+    assert ended.returncode == 2
+    assert json.loads(ended.stdout)["health"] == "down"
+
+
+def test_a_bad_configuration_tells_every_complaint_and_ends_with_exit_code_2(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[intake]\nport = 0\nprot = 1\n[broker]\nurl = 'amqp://x'\n")
+
+    ended = dibmg(tmp_path, "config", "check")
+
+    assert ended.returncode == 2
+    told = ended.stderr.splitlines()
+    assert [line.partition(":")[0] for line in told] == ["intake.port", "intake.prot", "broker.url"]
+
+
+def test_up_refuses_weights_that_are_not_there_before_it_listens(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[model]\nweights = 'nowhere'\n")
+
+    ended = dibmg(tmp_path, "up")
+
+    assert ended.returncode == 2
+    assert "model.weights" in ended.stderr
+    assert "nowhere" in ended.stderr
+
+
+def test_up_tells_which_address_it_cannot_listen_on(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[intake]\naddress = '203.0.113.7'\n")
+
+    ended = dibmg(tmp_path, "up")
+
+    assert ended.returncode == 1
+    assert "203.0.113.7:11112" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [("study", "1.2.3"), ("studies",), ("explain", "1.2.3"), ("retry", "1.2.3")]
+)
+def test_commands_on_a_ledger_that_was_never_made_say_so(tmp_path: Path, command: tuple[str, ...]) -> None:
+    ended = dibmg(tmp_path, *command)
+
+    assert ended.returncode == 1
+    assert "this node was never up" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_echo_without_destinations_says_so(tmp_path: Path) -> None:
+    ended = dibmg(tmp_path, "echo")
+
+    assert (ended.returncode, ended.stdout.strip()) == (0, "no destination is configured")
+
+
+def test_echo_to_a_name_that_is_not_configured_ends_with_exit_code_3(tmp_path: Path) -> None:
+    ended = dibmg(tmp_path, "echo", "pacs")
+
+    assert ended.returncode == 3
+    assert "'pacs'" in ended.stderr

@@ -1,0 +1,16 @@
+"""Programs that tests need: where they are, or a failure that says who installs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+
+def find_program(name: str) -> str:
+    """A program of the machine or of the virtual environment that the tests run in."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]
+    found = shutil.which(name, path=os.pathsep.join(folders))
+    assert found is not None, f"{name} is missing; `make test` installs it"
+    return found

@@ -1,0 +1,387 @@
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+
+from dibmg_node.dicom import facts
+from dibmg_node.dicom.encode import encode
+from dibmg_node.domain.lifecycle import DeliveryState
+from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
+from dibmg_node.services.cstore import CStoreSender, outcome_of
+from dibmg_node.services.delivery import Parcel
+from tests.factories import CANARY
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""pynetdicom leaves the socket of a failed connection to the garbage collector."""
+
+SYNTAXES = [facts.RLE_LOSSLESS, facts.EXPLICIT_LE, facts.IMPLICIT_LE]
+PIXELS = (np.arange(20 * 30 * 3) % 251).astype(np.uint8)
+
+
+def capture(uid: str) -> Dataset:
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = facts.SECONDARY_CAPTURE, uid
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.3", "1.2.3.4"
+    dataset.PatientName, dataset.PatientID = CANARY, "P1"
+    dataset.Modality = "OT"
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
+    dataset.Rows, dataset.Columns = 20, 30
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.add_new("PixelData", "OB", PIXELS.tobytes())
+    return dataset
+
+
+def report(uid: str) -> Dataset:
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = facts.MAMMOGRAPHY_CAD_SR, uid
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.3", "1.2.3.5"
+    dataset.PatientName, dataset.Modality = CANARY, "SR"
+    return dataset
+
+
+@pytest.fixture
+def parcels(tmp_path: Path) -> list[Parcel]:
+    """An overlay in RLE and a report."""
+    made = []
+    for number, (dataset, syntax) in enumerate(
+        [(capture("2.25.10"), facts.RLE_LOSSLESS), (report("2.25.11"), facts.EXPLICIT_LE)]
+    ):
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(encode(dataset, syntax))
+        made.append(Parcel(str(dataset.SOPInstanceUID), str(dataset.SOPClassUID), syntax, path))
+    return made
+
+
+class Peer:
+    """A PACS on a free port.
+
+    Attributes:
+        kept: What it was sent: data set and transfer syntax, by SOP Instance UID.
+    """
+
+    def __init__(self, answer: Callable[[Event], int | Dataset] = lambda event: 0x0000) -> None:
+        self.kept: dict[str, tuple[Dataset, str]] = {}
+        self.order: list[str] = []
+        self._answer = answer
+        self.port = 0
+
+    def store(self, event: Event) -> int | Dataset:
+        answer = self._answer(event)
+        dataset = event.dataset
+        self.kept[str(dataset.SOPInstanceUID)] = (dataset, str(event.context.transfer_syntax))
+        self.order.append(str(dataset.SOPInstanceUID))
+        return answer
+
+    @contextmanager
+    def running(
+        self,
+        syntaxes: Sequence[str] = SYNTAXES,
+        classes: Sequence[str] = (facts.SECONDARY_CAPTURE, facts.MAMMOGRAPHY_CAD_SR, facts.VERIFICATION),
+        called: bool = False,
+        calling: Sequence[str] = (),
+        maximum: int = 10,
+    ) -> Iterator[Peer]:
+        ae = AE("PACS")
+        ae.maximum_associations = maximum
+        ae.require_called_aet, ae.require_calling_aet = called, list(calling)
+        for sop_class in classes:
+            ae.add_supported_context(sop_class, list(syntaxes))
+        server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self.store)])
+        assert server is not None
+        self.port = server.socket.getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.shutdown()
+
+
+def sender(port: int, called: str = "PACS") -> CStoreSender:
+    return CStoreSender("DIBMG", called, "127.0.0.1", port)
+
+
+def states(port: int, parcels: Sequence[Parcel]) -> list[tuple[str, str]]:
+    return [(one.state.value, one.status) for one in sender(port).send(parcels)]
+
+
+def test_results_are_stored_in_the_order_given_and_as_they_are(parcels: list[Parcel]) -> None:
+    with Peer().running() as peer:
+        found = states(peer.port, parcels)
+
+    assert found == [("STORED", "0x0000")] * 2
+    assert peer.order == ["2.25.10", "2.25.11"]
+    dataset, syntax = peer.kept["2.25.10"]
+    assert syntax == facts.RLE_LOSSLESS
+    sent = dcmread(parcels[0].path)
+    del sent[0x00020000:0x00030000]
+    assert dataset == sent
+
+
+@pytest.mark.parametrize("syntax", [facts.EXPLICIT_LE, facts.IMPLICIT_LE])
+def test_a_peer_that_takes_only_one_uncompressed_syntax_gets_the_same_pixels(
+    parcels: list[Parcel], syntax: str
+) -> None:
+    with Peer().running([syntax]) as peer:
+        found = states(peer.port, parcels)
+
+    assert found == [("STORED", "0x0000")] * 2
+    dataset, used = peer.kept["2.25.10"]
+    assert (used, dataset.PixelData) == (syntax, PIXELS.tobytes())
+    report_kept, used = peer.kept["2.25.11"]
+    assert (used, report_kept.PatientName) == (syntax, CANARY)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        (0xA700, "OWED"),
+        (0x0110, "OWED"),
+        (0xC123, "REFUSED"),
+        (0xA900, "REFUSED"),
+        (0xB006, "STORED"),
+        (0x0111, "STORED"),
+    ],
+)
+def test_a_status_settles_its_own_result(parcels: list[Parcel], status: int, state: str) -> None:
+    def answer(event: Event) -> int:
+        return status if event.request.AffectedSOPInstanceUID == "2.25.10" else 0x0000
+
+    with Peer(answer).running() as peer:
+        found = states(peer.port, parcels)
+
+    assert found == [(state, f"0x{status:04X}"), ("STORED", "0x0000")]
+
+
+def test_the_peers_comment_is_not_repeated(parcels: list[Parcel]) -> None:
+    def answer(event: Event) -> Dataset:
+        status = Dataset()
+        status.Status, status.ErrorComment = 0xC000, f"no such patient {CANARY}"
+        return status
+
+    with Peer(answer).running() as peer:
+        settlements = sender(peer.port).send(parcels)
+
+    assert {one.comment for one in settlements} == {"cannot understand"}
+
+
+def test_a_peer_that_accepts_no_context_refuses_and_is_no_abort(parcels: list[Parcel]) -> None:
+    with (
+        Peer().running(classes=[facts.VERIFICATION]) as peer,
+        pytest.raises(PeerRefusedError, match="none of the presentation contexts"),
+    ):
+        sender(peer.port).send(parcels)
+
+
+def test_a_kind_of_result_that_the_peer_does_not_take_is_refused_and_the_others_stored(
+    parcels: list[Parcel],
+) -> None:
+    with Peer().running(classes=[facts.SECONDARY_CAPTURE]) as peer:
+        settlements = sender(peer.port).send(parcels)
+
+    assert [one.state.value for one in settlements] == ["STORED", "REFUSED"]
+    assert "no presentation context" in settlements[1].comment
+
+
+def test_a_peer_that_takes_only_syntaxes_that_we_do_not_write_refuses(parcels: list[Parcel]) -> None:
+    with (
+        Peer().running([facts.JPEG_2000_LOSSLESS]) as peer,
+        pytest.raises(PeerRefusedError, match="none of the presentation contexts"),
+    ):
+        sender(peer.port).send(parcels)
+
+
+@pytest.mark.parametrize("option", [{"called": True}, {"calling": ["OTHER"]}])
+def test_a_peer_that_does_not_know_us_refuses(parcels: list[Parcel], option: dict[str, object]) -> None:
+    with (
+        Peer().running(**option) as peer,  # type: ignore[arg-type]
+        pytest.raises(PeerRefusedError, match=r"rejected 1/1/[37]"),
+    ):
+        sender(peer.port, "WRONG").send(parcels)
+
+
+def test_a_peer_that_is_busy_is_tried_later(parcels: list[Parcel]) -> None:
+    with Peer().running(maximum=1) as peer:
+        ae = AE("HOLDER")
+        ae.add_requested_context(facts.VERIFICATION)
+        holder = ae.associate("127.0.0.1", peer.port)
+        assert holder.is_established
+
+        with pytest.raises(PeerUnavailableError, match=r"rejected 2/3/2"):
+            sender(peer.port).send(parcels)
+
+        holder.release()
+
+
+def test_nobody_listening_is_tried_later(parcels: list[Parcel]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    with pytest.raises(PeerUnavailableError, match="no association"):
+        sender(port).send(parcels)
+
+
+def test_a_name_that_does_not_resolve_is_tried_later(parcels: list[Parcel]) -> None:
+    nowhere = CStoreSender("DIBMG", "PACS", "no-such-host.invalid", 104)
+
+    with pytest.raises(PeerUnavailableError):
+        nowhere.send(parcels)
+
+
+def test_something_that_speaks_no_dicom_is_tried_later(parcels: list[Parcel]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(PeerUnavailableError):
+            sender(server.getsockname()[1]).send(parcels)
+        thread.join()
+
+
+def test_an_abort_in_mid_send_keeps_the_results_owed(parcels: list[Parcel]) -> None:
+    def abort(event: Event) -> int:
+        event.assoc.abort()
+        return 0x0000
+
+    with Peer(abort).running() as peer:
+        settlements = sender(peer.port).send(parcels)
+
+    assert [one.state for one in settlements] == [DeliveryState.OWED] * 2
+    assert [one.status for one in settlements] == ["", ""]
+
+
+def test_a_result_whose_file_is_gone_stays_owed_and_the_others_are_stored(parcels: list[Parcel]) -> None:
+    parcels[0].path.unlink()
+
+    with Peer().running() as peer:
+        settlements = sender(peer.port).send(parcels)
+
+    assert [one.state.value for one in settlements] == ["OWED", "STORED"]
+    assert settlements[0].comment == "the result's file cannot be read: No such file or directory"
+
+
+def test_no_thread_is_left_behind_however_a_send_ends(parcels: list[Parcel]) -> None:
+    before = threading.active_count()
+    with Peer().running() as peer:
+        sender(peer.port).send(parcels)
+    with Peer().running(classes=[facts.VERIFICATION]) as peer, pytest.raises(PeerRefusedError):
+        sender(peer.port).send(parcels)
+    with Peer().running(called=True) as peer, pytest.raises(PeerRefusedError):
+        sender(peer.port, "WRONG").send(parcels)
+
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert threading.active_count() <= before
+
+
+def test_echo_is_answered_refused_or_nobody_there() -> None:
+    with Peer().running() as peer:
+        sender(peer.port).echo()
+    with Peer().running(classes=[facts.SECONDARY_CAPTURE]) as peer, pytest.raises(PeerRefusedError):
+        sender(peer.port).echo()
+    with pytest.raises(PeerUnavailableError):
+        sender(peer.port).echo()
+
+
+def test_every_status_has_one_outcome() -> None:
+    outcomes = {status: outcome_of(status) for status in range(0x10000)}
+
+    stored = {s for s, outcome in outcomes.items() if outcome is DeliveryState.STORED}
+    owed = {s for s, outcome in outcomes.items() if outcome is DeliveryState.OWED}
+    assert set(outcomes.values()) == {DeliveryState.STORED, DeliveryState.OWED, DeliveryState.REFUSED}
+    assert stored == {0x0000, 0x0107, 0x0111, *range(0xB000, 0xC000)}
+    assert owed == {0x0110, 0x0213, *range(0xA700, 0xA800)}
+
+
+@pytest.fixture
+def storescp(tmp_path: Path) -> Iterator[Callable[..., tuple[int, Path]]]:
+    """Starts DCMTK's storescp; gives its port and the folder that it fills."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*options: str) -> tuple[int, Path]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        folder = tmp_path / f"kept{len(started)}"
+        folder.mkdir()
+        command = ["storescp", "-od", str(folder), *options, str(port)]
+        started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return port, folder
+            threading.Event().wait(0.05)
+        raise AssertionError("storescp did not start")
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+needs_dcmtk = pytest.mark.skipif(shutil.which("storescp") is None, reason="needs DCMTK")
+
+
+@needs_dcmtk
+@pytest.mark.parametrize(
+    ("option", "syntax"),
+    [("+xa", facts.RLE_LOSSLESS), ("+x=", facts.EXPLICIT_LE), ("+xi", facts.IMPLICIT_LE)],
+)
+def test_dcmtk_keeps_what_we_send_in_the_syntax_that_it_takes(
+    parcels: list[Parcel], storescp: Callable[..., tuple[int, Path]], option: str, syntax: str
+) -> None:
+    port, folder = storescp(option)
+
+    found = [one.state.value for one in sender(port).send(parcels)]
+
+    kept = {str(one.SOPInstanceUID): one for one in map(dcmread, folder.iterdir())}
+    assert found == ["STORED", "STORED"]
+    assert kept["2.25.10"].file_meta.TransferSyntaxUID == syntax
+    if syntax != facts.RLE_LOSSLESS:
+        assert kept["2.25.10"].PixelData == PIXELS.tobytes()
+
+
+@needs_dcmtk
+def test_dcmtk_that_refuses_associations_refuses(
+    parcels: list[Parcel], storescp: Callable[..., tuple[int, Path]]
+) -> None:
+    port, _ = storescp("--refuse")
+
+    with pytest.raises((PeerRefusedError, PeerUnavailableError), match="rejected"):
+        sender(port).send(parcels)
+
+
+@needs_dcmtk
+def test_dcmtk_that_aborts_during_a_store_leaves_all_owed(
+    parcels: list[Parcel], storescp: Callable[..., tuple[int, Path]]
+) -> None:
+    port, _ = storescp("--abort-during", "+xa")
+
+    assert [one.state.value for one in sender(port).send(parcels)] == ["OWED", "OWED"]
+
+
+def test_a_parcel_is_sent_with_the_meta_information_of_its_own_file(parcels: list[Parcel]) -> None:
+    meta: FileMetaDataset = dcmread(parcels[0].path).file_meta
+
+    assert UID(parcels[0].transfer_syntax_uid) == meta.TransferSyntaxUID

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from dibmg_node.domain.lifecycle import DeliveryState
+from dibmg_node.domain.result import ResultKind
+from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
+from dibmg_node.services.delivery import LEASE, Courier, Parcel
+from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.outbox import Settlement
+from tests.factories import STUDY_UID, Clock, a_result
+from tests.storage.life import analysis, analyze, deliveries_of, make_ready, reason_of, state_of
+
+Answer = Callable[[Parcel], Settlement]
+
+
+def stored(parcel: Parcel) -> Settlement:
+    return Settlement(parcel.sop_uid, DeliveryState.STORED, "0x0000", "")
+
+
+def refused(parcel: Parcel) -> Settlement:
+    return Settlement(parcel.sop_uid, DeliveryState.REFUSED, "0xC000", "cannot understand")
+
+
+@dataclass
+class RecordingSender:
+    """Keeps what it is given, and answers as it is told."""
+
+    answer: Answer = stored
+    error: Exception | None = None
+    sent: list[list[Parcel]] = field(default_factory=list)
+
+    def send(self, parcels: Sequence[Parcel]) -> Sequence[Settlement]:
+        self.sent.append(list(parcels))
+        if self.error is not None:
+            raise self.error
+        return [self.answer(parcel) for parcel in parcels]
+
+
+@pytest.fixture
+def owed(ledger: Ledger, clock: Clock) -> Ledger:
+    """A ledger that owes a report and an overlay to `pacs`."""
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis([a_result(), a_result("2.25.2", ResultKind.OVERLAY)]))
+    return ledger
+
+
+def courier(archive: Archive, ledger: Ledger, clock: Clock, sender: RecordingSender) -> Courier:
+    return Courier(archive, ledger.outbox, {"pacs": sender}, clock)
+
+
+def test_everything_owed_goes_in_one_parcel_list_with_the_report_last(
+    archive: Archive, owed: Ledger, clock: Clock
+) -> None:
+    sender = RecordingSender()
+
+    courier(archive, owed, clock, sender).deliver(STUDY_UID, "pacs")
+
+    ((overlay, report),) = sender.sent
+    assert (overlay.sop_uid, report.sop_uid) == ("2.25.2", "2.25.1")
+    assert report.path == archive.result_path("2.25.1")
+    assert state_of(owed) == "DELIVERED"
+
+
+def test_a_message_that_comes_twice_sends_nothing_twice(archive: Archive, owed: Ledger, clock: Clock) -> None:
+    sender = RecordingSender()
+    one = courier(archive, owed, clock, sender)
+
+    one.deliver(STUDY_UID, "pacs")
+    one.deliver(STUDY_UID, "pacs")
+    one.deliver("1.2.3", "pacs")
+
+    assert len(sender.sent) == 1
+
+
+def test_a_peer_that_is_away_is_tried_again(archive: Archive, owed: Ledger, clock: Clock) -> None:
+    sender = RecordingSender(error=PeerUnavailableError("PACS at 1.2.3.4:104: no association"))
+    one = courier(archive, owed, clock, sender)
+
+    one.deliver(STUDY_UID, "pacs")
+
+    assert deliveries_of(owed) == [("2.25.1", "OWED"), ("2.25.2", "OWED")]
+    assert owed.views.destination("pacs").comment == "PACS at 1.2.3.4:104: no association"
+    sender.error = None
+    clock.advance(1)
+    one.deliver(STUDY_UID, "pacs")
+    assert state_of(owed) == "DELIVERED"
+
+
+def test_a_peer_that_refuses_everything_is_not_tried_again(
+    archive: Archive, owed: Ledger, clock: Clock
+) -> None:
+    sender = RecordingSender(error=PeerRefusedError("association rejected 1/1/3"))
+
+    courier(archive, owed, clock, sender).deliver(STUDY_UID, "pacs")
+
+    assert deliveries_of(owed) == [("2.25.1", "REFUSED"), ("2.25.2", "REFUSED")]
+    assert reason_of(owed) == "pacs refused (association rejected 1/1/3)"
+
+
+def test_each_result_is_settled_by_itself(archive: Archive, owed: Ledger, clock: Clock) -> None:
+    sender = RecordingSender(lambda p: refused(p) if p.sop_uid == "2.25.2" else stored(p))
+
+    courier(archive, owed, clock, sender).deliver(STUDY_UID, "pacs")
+
+    assert deliveries_of(owed) == [("2.25.1", "STORED"), ("2.25.2", "REFUSED")]
+    assert (state_of(owed), reason_of(owed)) == ("FAILED", "pacs refused (0xC000)")
+
+
+def test_a_destination_that_is_no_longer_configured_refuses(
+    archive: Archive, owed: Ledger, clock: Clock
+) -> None:
+    Courier(archive, owed.outbox, {}, clock).deliver(STUDY_UID, "pacs")
+
+    assert {state for _, state in deliveries_of(owed)} == {"REFUSED"}
+    assert "no destination of this name" in reason_of(owed)
+
+
+def test_a_lease_outlives_the_time_outs_of_one_association() -> None:
+    from dibmg_node.services import cstore
+
+    results_of_a_study = 6
+
+    assert LEASE.total_seconds() > results_of_a_study * cstore._TIMEOUT_SECONDS + 2 * cstore._TIMEOUT_SECONDS

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from dibmg_node.domain.lifecycle import DeliveryState
+from dibmg_node.errors import RetryableError
+from dibmg_node.services.sweep import Sweep
+from dibmg_node.storage.ledger import Ledger
+from tests.factories import STUDY_UID, Clock
+from tests.storage.life import analyze, claim, make_ready, settle, state_of, store
+
+
+@dataclass
+class MemoryPublisher:
+    """Keeps what it was told to publish."""
+
+    analyses: list[tuple[str, int]] = field(default_factory=list)
+    deliveries: list[tuple[str, int, str]] = field(default_factory=list)
+    queued: tuple[int, int] = (0, 0)
+    down: bool = False
+
+    def analyze(self, study_uid: str, revision: int) -> None:
+        self.analyses.append((study_uid, revision))
+
+    def deliver(self, study_uid: str, revision: int, destination: str) -> None:
+        self.deliveries.append((study_uid, revision, destination))
+
+    def waiting(self) -> tuple[int, int]:
+        if self.down:
+            raise RetryableError("the broker does not answer")
+        return self.queued
+
+
+@pytest.fixture
+def publisher() -> MemoryPublisher:
+    return MemoryPublisher()
+
+
+@pytest.fixture
+def sweep(ledger: Ledger, publisher: MemoryPublisher, clock: Clock) -> Sweep:
+    return Sweep(ledger, publisher, clock)
+
+
+def test_a_study_is_published_once_it_is_complete(
+    sweep: Sweep, ledger: Ledger, publisher: MemoryPublisher, clock: Clock
+) -> None:
+    store(ledger, clock)
+    sweep.run()
+    early = list(publisher.analyses)
+    clock.advance(2)
+
+    sweep.run()
+    sweep.run()
+
+    assert (early, publisher.analyses) == ([], [(STUDY_UID, 4)])
+    assert state_of(ledger) == "READY"
+
+
+def test_a_message_that_was_lost_is_published_again_after_a_while(
+    sweep: Sweep, ledger: Ledger, publisher: MemoryPublisher, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    sweep.run()
+    clock.advance(14.9)
+    sweep.run()
+    assert len(publisher.analyses) == 1
+
+    clock.advance(0.1)
+    sweep.run()
+
+    assert publisher.analyses == [(STUDY_UID, 4)] * 2
+
+
+def test_while_messages_are_queued_none_is_published_again(
+    sweep: Sweep, ledger: Ledger, publisher: MemoryPublisher, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    publisher.queued = (1, 0)
+
+    for _ in range(5):
+        sweep.run()
+        clock.advance(60)
+
+    assert publisher.analyses == [(STUDY_UID, 4)]
+
+
+def test_a_dead_workers_study_is_published_again_at_once(
+    sweep: Sweep, ledger: Ledger, publisher: MemoryPublisher, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    sweep.run()
+    claim(ledger, clock)
+    clock.advance(20)
+
+    sweep.run()
+
+    assert publisher.analyses == [(STUDY_UID, 4)] * 2
+
+
+def test_a_study_that_is_being_read_is_not_published(
+    sweep: Sweep, ledger: Ledger, publisher: MemoryPublisher, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    claim(ledger, clock)
+
+    sweep.run()
+
+    assert publisher.analyses == []
+
+
+def test_a_delivery_is_published_when_it_is_due_and_again_after_its_backoff(
+    sweep: Sweep, ledger: Ledger, publisher: MemoryPublisher, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+    sweep.run()
+    settle(ledger, clock, DeliveryState.OWED)
+    sweep.run()
+    first = list(publisher.deliveries)
+    clock.advance(1)
+
+    sweep.run()
+
+    assert first == [(STUDY_UID, 4, "pacs")]
+    assert publisher.deliveries == [(STUDY_UID, 4, "pacs")] * 2
+
+
+def test_with_the_broker_down_studies_still_become_ready_and_nothing_counts_as_told(
+    sweep: Sweep, ledger: Ledger, publisher: MemoryPublisher, clock: Clock
+) -> None:
+    store(ledger, clock)
+    clock.advance(2)
+    publisher.down = True
+    with pytest.raises(RetryableError):
+        sweep.run()
+    assert state_of(ledger) == "READY"
+
+    publisher.down = False
+    sweep.run()
+
+    assert publisher.analyses == [(STUDY_UID, 4)]
