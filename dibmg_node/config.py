@@ -2,208 +2,42 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
 import tomllib
 from datetime import timedelta
-from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Annotated, Any, Final, Literal
-from urllib.parse import parse_qsl, quote, urlsplit
+from typing import Any, Final
+from urllib.parse import quote
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
     PrivateAttr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
-from dibmg_node.domain.exam import ExamMinimum, ExamPolicy, ImplantPolicy
-from dibmg_node.domain.result import FindingCode, ResultKind
+from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.errors import ConfigError
+from dibmg_node.sections import (
+    BrokerSection,
+    DestinationSection,
+    ExamSection,
+    IntakeSection,
+    LedgerSection,
+    ModelSection,
+    NodeSection,
+    OverlaySection,
+    Section,
+    SenderSection,
+    WebSection,
+)
 
 _LONGEST_SOCKET_PATH: Final = 100
 """Bytes: sun_path holds 108 with its end, some systems 104."""
 
 
-def _check_ae_title(value: str) -> str:
-    if not re.fullmatch(r"[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]{0,15}", value) or value != value.strip():
-        raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash")
-    return value
-
-
-def _check_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", value):
-        raise ValueError("a name has 1 to 64 letters, digits, '.', '_' and '-'")
-    return value
-
-
-AeTitle = Annotated[str, AfterValidator(_check_ae_title)]
-Name = Annotated[str, AfterValidator(_check_name)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=86400)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class NodeSection(_Section):
-    """`[node]`."""
-
-    data_dir: Path = Path("var")
-
-
-class IntakeSection(_Section):
-    """`[intake]`."""
-
-    ae_title: AeTitle = "DIBMG"
-    address: str = "127.0.0.1"
-    port: Port = 11112
-    quiet_seconds: Seconds = 60
-    max_wait_seconds: Seconds = 300
-    same_uid: Literal["refuse", "keep_first"] = "refuse"
-    reserve_gb: Annotated[float, Field(ge=0)] = 5.0
-    max_associations: Annotated[int, Field(ge=1, le=1024)] = 64
-    max_per_address: Annotated[int, Field(ge=1, le=1024)] = 8
-
-    @field_validator("address")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        ipaddress.ip_address(value)
-        return value
-
-    @model_validator(mode="after")
-    def _wait_is_longer(self) -> IntakeSection:
-        if self.max_wait_seconds < self.quiet_seconds:
-            raise ValueError("max_wait_seconds is shorter than quiet_seconds")
-        return self
-
-
-class SenderSection(_Section):
-    """`[[sender]]`: who may send."""
-
-    ae_title: AeTitle
-    address: ipaddress.IPv4Network | ipaddress.IPv6Network
-    quiet_seconds: Seconds | None = None
-
-    @field_validator("address", mode="before")
-    @classmethod
-    def _is_network(cls, value: object) -> object:
-        return ipaddress.ip_network(value) if isinstance(value, str) else value
-
-
-class ExamSection(_Section):
-    """`[exam]`."""
-
-    minimum: ExamMinimum = ExamMinimum.ONE_BREAST
-    implants: ImplantPolicy = ImplantPolicy.EXCLUDE
-
-
-class BrokerSection(_Section):
-    """`[broker]`."""
-
-    url: str = "embedded"
-
-    @field_validator("url")
-    @classmethod
-    def _is_broker(cls, value: str) -> str:
-        if value != "embedded" and not re.match(r"(redis|rediss|redis\+socket)://", value):
-            raise ValueError("expected 'embedded', redis://, rediss:// or redis+socket://")
-        return _no_secret(value)
-
-
-class LedgerSection(_Section):
-    """`[ledger]`."""
-
-    url: str = "embedded"
-
-    @field_validator("url")
-    @classmethod
-    def _is_ledger(cls, value: str) -> str:
-        if value != "embedded" and not value.startswith("postgresql+psycopg://"):
-            raise ValueError("expected 'embedded' or postgresql+psycopg://")
-        return _no_secret(value)
-
-
-class RuntimeChoice(StrEnum):
-    """Who computes the network."""
-
-    AUTO = "auto"
-    OPENVINO = "openvino"
-    TENSORFLOW = "tensorflow"
-
-
-class ModelSection(_Section):
-    """`[model]`."""
-
-    weights: str = "default"
-    runtime: RuntimeChoice = RuntimeChoice.AUTO
-    operating_point: str = "default"
-    precision: Literal["f32", "bf16"] = "f32"
-    threads: Annotated[int, Field(ge=0, le=256)] = 0
-    deadline_seconds: Seconds = 120
-
-
-class WebSection(_Section):
-    """`[web]`: checked, but without effect until the node has its dashboard."""
-
-    address: str = "127.0.0.1"
-    port: Port = 8080
-
-
-class OverlaySection(_Section):
-    """`[overlay]`."""
-
-    style: Literal["color"] = "color"
-    max_side: Annotated[int, Field(ge=0, le=16384)] = 2048
-
-    @field_validator("max_side")
-    @classmethod
-    def _is_legible(cls, value: int) -> int:
-        if 0 < value < 512:
-            raise ValueError("expected 0 (the source grid) or at least 512: the text would not be legible")
-        return value
-
-
-class DestinationSection(_Section):
-    """`[[destination]]`: who gets which results."""
-
-    name: Name
-    kind: str = "cstore"
-    address: str
-    port: Port
-    ae_title: AeTitle
-    results: tuple[ResultKind, ...] = (ResultKind.CAD_SR, ResultKind.OVERLAY)
-    answer_unread: bool = True
-    finding_code: FindingCode = FindingCode.DENSITY
-
-    @field_validator("kind")
-    @classmethod
-    def _can_send(cls, value: str) -> str:
-        if value != "cstore":
-            raise ValueError(f"{value!r}: this version delivers by 'cstore' only")
-        return value
-
-    @field_validator("results")
-    @classmethod
-    def _can_write(cls, value: tuple[ResultKind, ...]) -> tuple[ResultKind, ...]:
-        if not value:
-            raise ValueError("names no kind of result")
-        unwritten = set(value) - {ResultKind.CAD_SR, ResultKind.OVERLAY}
-        if unwritten:
-            raise ValueError(f"{', '.join(sorted(unwritten))} cannot be written by this version")
-        return value
-
-
-class Settings(_Section):
+class Settings(Section):
     """The whole of `config.toml`; relative paths in it start at its folder."""
 
     _path: Path | None = PrivateAttr(default=None)
@@ -240,6 +74,12 @@ class Settings(_Section):
     def data_dir(self) -> Path:
         """Where everything that the node keeps lies."""
         return self.folder / self.node.data_dir
+
+    @property
+    def weights(self) -> str:
+        """Name of a released set, or the path of a folder that the configuration names."""
+        folder = self.folder / self.model.weights
+        return str(folder) if (folder / "manifest.json").is_file() else self.model.weights
 
     @property
     def ledger_url(self) -> str:
@@ -309,21 +149,21 @@ def _complaint(error: Any) -> str:
     return f"{key}: {error['msg'].removeprefix('Value error, ')}"
 
 
-def _no_secret(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        asked = {name.lower() for name, _ in parse_qsl(parts.query)}
-    except ValueError as error:
-        raise ValueError("is not a URL") from error
-    if parts.password or asked & {"password", "passwd", "sslpassword", "credentials"}:
-        raise ValueError("holds a password: secrets come by environment, never in the file")
-    return url
-
-
 def _with_password(url: str, variable: str) -> str:
-    password = os.environ.get(variable)
+    """The URL with the password that the environment, or the file that it names, holds."""
+    password = os.environ.get(variable) or _from_file(f"{variable}_FILE")
     if not password:
         return url
     scheme, rest = url.split("://", 1)
     user, _, host = rest.rpartition("@")
     return f"{scheme}://{user}:{quote(password, safe='')}@{host}"
+
+
+def _from_file(variable: str) -> str:
+    path = os.environ.get(variable)
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{variable}: {path} cannot be read"]) from error

@@ -34,7 +34,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "process": self._process,
             "logger": record.name,
-            "event": record.getMessage() if quotable else str(record.msg),
+            "event": _event(record, quotable),
         }
         if quotable:
             line.update({key: value for key, value in vars(record).items() if key not in _STANDARD})
@@ -52,6 +52,13 @@ class JsonFormatter(logging.Formatter):
             places.append(f"{Path(code.co_filename).name}:{trace.tb_lineno} {code.co_name}")
             trace = trace.tb_next
         return f"{kind.__name__ if kind else 'unknown'} at {' > '.join(places)}"
+
+
+def _event(record: logging.LogRecord, quotable: bool) -> str:
+    """The phrase; of a message that is itself an exception (pynetdicom logs such) only its kind."""
+    if not isinstance(record.msg, str):
+        return type(record.msg).__name__
+    return record.getMessage() if quotable else record.msg
 
 
 def start_logging(process: str, folder: Path | None) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from dibmg.runtime import RuntimeKind, check_runtime
 from dibmg.weights import load_weights
 from dibmg_node import wiring
 from dibmg_node.broker import start_server
@@ -34,7 +35,7 @@ _BROKER: Final = "broker"
 _DRAIN_SECONDS: Final[dict[str, float]] = {
     Role.INTAKE.value: 30.0,
     Role.SWEEP.value: 5.0,
-    Role.ANALYSIS.value: 150.0,
+    Role.ANALYSIS.value: 60.0,
     Role.DELIVERY.value: 60.0,
     _BROKER: 10.0,
 }
@@ -109,10 +110,12 @@ class Node:
             PermanentError: The node did not come up.
         """
         settings = self._settings
-        point = settings.model.operating_point
-        load_weights(settings.model.weights).operating_point(point)
+        check_runtime(RuntimeKind(settings.model.runtime.value))
+        load_weights(settings.weights).operating_point(settings.model.operating_point)
         with _locked(settings):
-            wiring.open_archive(settings).root.mkdir(parents=True, exist_ok=True)
+            archive = wiring.open_archive(settings)
+            archive.prepare()
+            archive.clear_drafts()
             engine = open_engine(settings.ledger_url)
             migrate(engine)
             engine.dispose()
@@ -126,6 +129,11 @@ class Node:
                         child.ensure()
             finally:
                 self._drain(children)
+
+    def _drain_seconds(self, name: str) -> float:
+        """How long a process may take to end; an analysis in hand has its own deadline."""
+        deadline = self._settings.model.deadline_seconds + 30.0
+        return max(_DRAIN_SECONDS[name], deadline) if name == Role.ANALYSIS else _DRAIN_SECONDS[name]
 
     def _signalled(self, *_: object) -> None:
         if self._stopping.is_set():
@@ -169,7 +177,7 @@ class Node:
         for name in _DRAIN_SECONDS:
             for child in children:
                 if child.name == name:
-                    child.stop(_DRAIN_SECONDS[name], self._hurried)
+                    child.stop(self._drain_seconds(name), self._hurried)
         _log.info("node ended")
 
 

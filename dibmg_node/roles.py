@@ -42,11 +42,11 @@ def play(role: Role, settings: Settings) -> None:
 
 def _intake(settings: Settings) -> None:
     ledger = wiring.open_node_ledger(settings)
-    archive = wiring.open_archive(settings)
-    removed = archive.prepare()
+    intake = wiring.make_intake(settings, ledger)
+    removed = intake.repair()
     if removed:
-        _log.warning("unfinished spool files removed", extra={"count": removed})
-    acceptor = wiring.make_acceptor(settings, ledger)
+        _log.warning("unfinished files removed from the spool", extra={"count": removed})
+    acceptor = wiring.make_acceptor(settings, intake)
     acceptor.start()
     with _stopped_by_signal() as stopping, _beating(ledger, Role.INTAKE, f"port {acceptor.port}"):
         stopping.wait()
@@ -77,7 +77,6 @@ def _analysis(settings: Settings) -> None:
     if left:
         _log.warning("claims of a worker that is gone ended", extra={"count": left})
     analyst = wiring.make_analyst(settings, ledger, name)
-    analyst.sandbox.start()
     app = _open_queue(settings)
     publisher = CeleryPublisher(app)
 
@@ -87,6 +86,7 @@ def _analysis(settings: Settings) -> None:
 
     try:
         with _beating(ledger, Role.ANALYSIS):
+            analyst.sandbox.start()
             tasks.run_worker(app, name, tasks.ANALYSES, analyze=analyze)
     finally:
         analyst.sandbox.stop()

@@ -134,6 +134,9 @@ def _dropping_nothing(work: Callable[..., None]) -> Callable[..., None]:
             work(*arguments)
         except RetryableError as error:
             _log.warning("task broken off; the sweep finds it again", extra={"reason": str(error)})
+        # Celery would log the error with its text, which may quote a data set
+        except Exception as error:  # noqa: BLE001
+            _log.error("unexpected error in a task; its lease runs out", exc_info=error)
 
     return carry_out
 

@@ -46,27 +46,36 @@ def log_folder(settings: Settings) -> Path:
     return settings.data_dir / "logs"
 
 
-def make_acceptor(settings: Settings, ledger: Ledger) -> Acceptor:
-    """The receiving side: wire and policy."""
-    intake_settings = settings.intake
+def make_intake(settings: Settings, ledger: Ledger) -> Intake:
+    """The policy of the receiving side."""
     policy = IntakePolicy(
-        ae_title=intake_settings.ae_title,
+        ae_title=settings.intake.ae_title,
         senders=tuple(AllowedSender(sender.ae_title, sender.address) for sender in settings.sender),
-        reserve_bytes=int(intake_settings.reserve_gb * 1e9),
-        keep_first=intake_settings.same_uid == "keep_first",
+        reserve_bytes=int(settings.intake.reserve_gb * 1e9),
+        keep_first=settings.intake.same_uid == "keep_first",
         quiet_time=settings.quiet_time,
-        longest_wait=timedelta(seconds=intake_settings.max_wait_seconds),
+        longest_wait=timedelta(seconds=settings.intake.max_wait_seconds),
     )
-    intake = Intake(open_archive(settings), ledger.receipts, policy, now)
+    return Intake(open_archive(settings), ledger.receipts, policy, now)
+
+
+def make_acceptor(settings: Settings, intake: Intake) -> Acceptor:
+    """The wire of the receiving side."""
+    limits = settings.intake
     wire = AcceptorSettings(
         contexts=facts.ACCEPTED_CONTEXTS,
         implementation_class_uid=facts.IMPLEMENTATION_CLASS_UID,
         implementation_version_name=facts.IMPLEMENTATION_VERSION_NAME,
-        ae_title=intake_settings.ae_title,
-        address=intake_settings.address,
-        port=intake_settings.port,
-        maximum_associations=intake_settings.max_associations,
-        maximum_per_address=intake_settings.max_per_address,
+        ae_title=limits.ae_title,
+        address=limits.address,
+        port=limits.port,
+        maximum_associations=limits.max_associations,
+        maximum_per_address=limits.max_per_address,
+        association_timeout=timedelta(seconds=limits.association_seconds),
+        pdu_timeout=timedelta(seconds=limits.pdu_seconds),
+        idle_timeout=timedelta(seconds=limits.idle_seconds),
+        minimum_rate=limits.min_bytes_per_second,
+        maximum_data_set=int(limits.max_instance_gb * 2**30),
     )
     return Acceptor(wire, admit=intake.admit, open_instance=intake.open_instance, ended=intake.ended)
 
@@ -95,7 +104,7 @@ def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
         sandbox=Sandbox(
             partial(
                 _build_work,
-                settings.model.weights,
+                settings.weights,
                 settings.model.runtime.value,
                 settings.model.operating_point,
                 settings.model.precision,
@@ -134,7 +143,7 @@ def build_predictor(settings: Settings) -> Predictor:
     """
     model = settings.model
     return open_predictor(
-        model.weights, model.runtime.value, model.operating_point, model.precision, model.threads
+        settings.weights, model.runtime.value, model.operating_point, model.precision, model.threads
     )
 
 

@@ -22,8 +22,9 @@ from pydicom.uid import UID
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.part10 import part10_prefix
-from dibmg_node.domain.exam import Exam, ExamPolicy
+from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.image import Mammogram
+from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import (
     ExamResult,
     Finding,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 def find_program(name: str) -> str:
     """A program of the machine or of the virtual environment that the tests run in."""
-    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]
+    own = str(Path(sys.executable).parent)  # last: Python packages have programs of DCMTK's names
+    folders = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", os.environ.get("PATH", ""), own]
     found = shutil.which(name, path=os.pathsep.join(folders))
     assert found is not None, f"{name} is missing; `make test` installs it"
     return found

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy import make_url
 
 from dibmg_node.config import Settings, load_settings
-from dibmg_node.domain.exam import ExamMinimum, ExamPolicy, ImplantPolicy
+from dibmg_node.domain.policy import ExamMinimum, ExamPolicy, ImplantPolicy
 from dibmg_node.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[1] / "config.toml"

@@ -91,9 +91,13 @@ def _node(config: Path) -> Iterator[Views]:
     command = [sys.executable, "-m", "dibmg_node", "up", "--config", str(config)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        line = process.stderr.readline()
-        if line.strip() != "ready":
-            raise SystemExit(f"the node did not start: {line}{process.stderr.read()}")
+        said = []
+        for line in process.stderr:
+            if line.strip() == "ready":
+                break
+            said.append(line)
+        else:
+            raise SystemExit(f"the node did not start: {''.join(said)}")
         try:
             yield wiring.open_node_ledger(load_settings(config)).views
         finally:

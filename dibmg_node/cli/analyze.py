@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
 from PIL import Image as Picture
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
 from dibmg_node import wiring
 from dibmg_node.cli.options import EXIT_FAILED, console, fail, print_json, uid_column, with_config, with_json
 from dibmg_node.cli.studies import score
-from dibmg_node.config import RuntimeChoice, Settings
+from dibmg_node.config import Settings
 from dibmg_node.dicom.header import read_header, read_instance
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.study import Instance, Study
 from dibmg_node.errors import InstanceRejectedError
+from dibmg_node.sections import RuntimeChoice
 from dibmg_node.services.reading import Predictor, StudyFiles, read_study
 from dibmg_node.services.writing import Wish, Writing, reading_json, write_results
 
@@ -53,6 +55,8 @@ def analyze(
     as_json: bool,
 ) -> None:
     """Analyze DICOM files or folders: one or several studies."""
+    if weights is not None and Path(weights).is_dir():
+        weights = str(Path(weights).absolute())
     changes = {"weights": weights, "runtime": RuntimeChoice(runtime) if runtime else None}
     chosen = {key: value for key, value in changes.items() if value is not None}
     settings = settings.model_copy(update={"model": settings.model.model_copy(update=chosen)})
@@ -124,13 +128,13 @@ def _analyze_study(
 
 
 def _newest(instances: Sequence[Instance]) -> datetime:
-    """Time of the newest image: the same input gives the same bytes, whenever it is analyzed."""
+    """Time of the newest image, in its own time zone: the same input gives the same bytes, ever."""
     stamps = sorted(instance.acquired_at for instance in instances if instance.acquired_at)
     digits = re.sub(r"[^0-9]", "", stamps[-1].partition(".")[0])[:14] if stamps else ""
     try:
-        return datetime.strptime(digits.ljust(14, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        return datetime.strptime(digits.ljust(14, "0"), "%Y%m%d%H%M%S")
     except ValueError:
-        return datetime(1970, 1, 1, tzinfo=UTC)
+        return datetime(1970, 1, 1)
 
 
 def _print(told: Sequence[dict[str, object]], out: Path) -> None:
@@ -140,6 +144,8 @@ def _print(told: Sequence[dict[str, object]], out: Path) -> None:
         values = [scores[name] for name in ("exam", "R", "L")] if isinstance(scores, dict) else [None] * 3
         findings = one["findings"]
         assert isinstance(findings, list)
-        table.add_row(str(one["study_uid"]), *map(score, values), str(len(findings)), str(one["reason"]))
+        table.add_row(
+            str(one["study_uid"]), *map(score, values), str(len(findings)), escape(str(one["reason"]))
+        )
     console.print(table)
     console.print(f"written to {out}; research use only, not for diagnosis")

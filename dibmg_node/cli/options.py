@@ -18,7 +18,6 @@ from dibmg_node.errors import ConfigError, PermanentError
 from dibmg_node.storage.engine import is_current
 from dibmg_node.storage.ledger import Ledger
 
-EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
 EXIT_UNKNOWN = 3

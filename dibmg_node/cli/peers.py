@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from dibmg_node import wiring
@@ -46,8 +47,8 @@ def echo(destination: str | None, settings: Settings, as_json: bool) -> None:
     else:
         table = Table("destination", "peer", "answer")
         for answer in answers:
-            word = "[green]answers[/]" if answer["answers"] else f"[red]{answer['reason']}[/]"
-            table.add_row(str(answer["destination"]), str(answer["peer"]), word)
+            word = "[green]answers[/]" if answer["answers"] else f"[red]{escape(str(answer['reason']))}[/]"
+            table.add_row(str(answer["destination"]), escape(str(answer["peer"])), word)
         console.print(table)
     if not all(answer["answers"] for answer in answers):
         sys.exit(EXIT_FAILED)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from dibmg.weights import load_weights
@@ -152,7 +153,7 @@ def _disk(settings: Settings, health: Health) -> dict[str, Any]:
 
 def _model(settings: Settings, health: Health) -> dict[str, Any]:
     try:
-        weights = load_weights(settings.model.weights)
+        weights = load_weights(settings.weights)
     except DibmgError as error:
         health.degraded.append(f"model.weights: {error}")
         return {"name": settings.model.weights, "version": None, "trained_on": None}
@@ -163,7 +164,7 @@ def _print(found: dict[str, Any]) -> None:
     color = {"healthy": "green", "degraded": "yellow", "down": "red"}[found["health"]]
     console.print(f"[bold {color}]{found['health']}[/]  research use only, not for diagnosis")
     for reason in found["reasons"]:
-        console.print(f"  [{color}]{reason}[/]")
+        console.print(f"  [{color}]{escape(reason)}[/]")
     if "processes" not in found:
         return
     processes = Table("process", "alive", "pid", "since", "detail")
@@ -184,7 +185,7 @@ def _print(found: dict[str, Any]) -> None:
     console.print(f"intake    {intake['ae_title']} at {intake['address']}:{intake['port']}")
     console.print(f"model     {model['name']} {model['version']}: {model['trained_on']}")
     for sender, at in found["senders"].items():
-        console.print(f"sender    {sender}, last image {at.astimezone():%Y-%m-%d %H:%M:%S}")
+        console.print(f"sender    {escape(sender)}, last image {at.astimezone():%Y-%m-%d %H:%M:%S}")
     for row in found["destinations"]:
         told = f"owed {row['owed']}, stored {row['stored']}, refused {row['refused']}"
-        console.print(f"to        {row['name']}: {told} {row['comment']}")
+        console.print(f"to        {row['name']}: {told} {escape(row['comment'])}")

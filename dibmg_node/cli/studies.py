@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from dibmg_node import wiring
@@ -22,6 +23,7 @@ from dibmg_node.cli.options import (
 )
 from dibmg_node.config import Settings
 from dibmg_node.domain.lifecycle import StudyState
+from dibmg_node.storage.claims import Retry
 
 STATE_COLORS = {
     "RECEIVING": "cyan",
@@ -56,9 +58,9 @@ def studies(state: str | None, limit: int, settings: Settings, as_json: bool) ->
             score(scores["exam"]),
             score(scores["R"]),
             score(scores["L"]),
-            row["sender"],
+            escape(row["sender"]),
             row["study_uid"],
-            row["reason"],
+            escape(row["reason"]),
         )
     console.print(table)
 
@@ -68,7 +70,7 @@ def studies(state: str | None, limit: int, settings: Settings, as_json: bool) ->
 @with_config
 @with_json
 def study(study_uid: str, settings: Settings, as_json: bool) -> None:
-    """Show one study: scores, images, results, deliveries, timeline."""
+    """Show one study: scores, what was delivered where, timeline; with --json everything."""
     found = _find(settings, study_uid)
     if as_json:
         print_json(found)
@@ -81,12 +83,12 @@ def study(study_uid: str, settings: Settings, as_json: bool) -> None:
     for delivery in found["deliveries"]:
         result = results.get(delivery["sop_uid"], {})
         kind = f"{result.get('kind', '')} {result.get('view', '')}".strip()
-        answer = f"{delivery['status']} {delivery['comment']}".strip()
+        answer = escape(f"{delivery['status']} {delivery['comment']}".strip())
         table.add_row(delivery["destination"], kind, delivery["state"], str(delivery["attempts"]), answer)
     console.print(table)
     timeline = Table("at", "event", "detail", title="timeline", title_justify="left")
     for entry in found["timeline"]:
-        timeline.add_row(moment(entry["at"]), entry["event"], entry["detail"])
+        timeline.add_row(moment(entry["at"]), entry["event"], escape(entry["detail"]))
     console.print(timeline)
 
 
@@ -106,24 +108,30 @@ def explain(study_uid: str, settings: Settings, as_json: bool) -> None:
     for instance in found["instances"]:
         view = "-".join(part for part in (instance["laterality"], instance["view"]) if part)
         used = {True: "[green]yes[/]", False: "[magenta]no[/]", None: "?"}[instance["used"]]
-        table.add_row(instance["sop_uid"], view, used, instance["code"], instance["sentence"])
+        table.add_row(instance["sop_uid"], view, used, instance["code"], escape(instance["sentence"]))
     console.print(table)
 
 
 @click.command(epilog="Example: dibmg retry 1.2.840.113619.2.66")
 @click.argument("study_uid")
+@click.option(
+    "--analysis", "what", flag_value="analysis", help="Read the study again, whatever is still owed."
+)
+@click.option(
+    "--delivery", "what", flag_value="delivery", help="Send everything again, to every destination."
+)
 @with_config
 @with_json
-def retry(study_uid: str, settings: Settings, as_json: bool) -> None:
-    """Try again what failed: the deliveries that were refused, else the whole analysis."""
+def retry(study_uid: str, what: str | None, settings: Settings, as_json: bool) -> None:
+    """Try again what failed: the analysis, or the deliveries that were refused or are still owed."""
     ledger = open_existing_ledger(settings)
     if ledger.views.study(study_uid) is None:
         fail(f"no study {study_uid} in the ledger", EXIT_UNKNOWN)
-    what = ledger.claims.retry(study_uid, wiring.now())
+    tried = ledger.claims.retry(study_uid, wiring.now(), Retry(what) if what else Retry.AUTOMATIC)
     if as_json:
-        print_json({"study_uid": study_uid, "retried": what})
+        print_json({"study_uid": study_uid, "retried": tried.value})
     else:
-        click.echo(f"{what} of {study_uid} will be tried again")
+        click.echo(f"{tried.value} of {study_uid} will be tried again")
 
 
 def score(value: float | None) -> str:
@@ -151,11 +159,10 @@ def _find(settings: Settings, study_uid: str) -> Mapping[str, Any]:
 def _print_head(found: Mapping[str, Any]) -> None:
     scores = found["scores"]
     console.print(f"study     {found['study_uid']}")
-    console.print(
-        f"state     {state_text(found['state'])}, revision {found['revision']}, from {found['sender']}"
-    )
+    sender = escape(found["sender"])
+    console.print(f"state     {state_text(found['state'])}, revision {found['revision']}, from {sender}")
     if found["reason"]:
-        console.print(f"reason    {found['reason']}")
+        console.print(f"reason    {escape(found['reason'])}")
     if scores["exam"] is not None:
         told = "   ".join(f"{name} {score(scores[name]) or '-'}" for name in ("exam", "R", "L"))
         console.print(f"scores    {told}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from dibmg.weights import list_weights, load_weights
@@ -29,7 +30,7 @@ def weights_list(as_json: bool) -> None:
         return
     table = Table("name", "version", "trained on", "license")
     for one in sets:
-        table.add_row(one.name, one.version, one.trained_on, one.license)
+        table.add_row(one.name, one.version, escape(one.trained_on), escape(one.license))
     console.print(table)
 
 

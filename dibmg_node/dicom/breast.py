@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 _ANALYSIS_SIDE = 512
 """Longer side, pixels, of the reduced image that the mask is found on: 0.5 mm a pixel."""
 
+_BRIDGE = 15
+"""Widest connection, pixels of the reduced image, that an opening cuts: to labels, film edges, glow."""
 _FLAT = 1e-5
 """Contrast, as a fraction of the highest value, that rounding alone brings about."""
 
@@ -44,8 +46,10 @@ def breast_mask(pixels: NDArray[Any], *, inverted: bool = False) -> NDArray[np.b
     grey = np.asarray(levels * (255.0 / np.log1p(100.0)), dtype=np.uint8)
     threshold, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     mask = (grey > threshold).astype(np.uint8)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
-    mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel), dtype=np.uint8)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_BRIDGE, _BRIDGE))
+    # beyond the border counts as air: white film edges and the glow along the wall are thin there
+    opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    mask = np.asarray(opened, dtype=np.uint8)
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask)
     if count < 2:
         return np.zeros((rows, columns), dtype=bool)

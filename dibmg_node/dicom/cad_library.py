@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as DicomSequence
 
-from dibmg_node.dicom import codes, facts
-from dibmg_node.dicom.header import read_instance
+from dibmg_node.dicom import codes
+from dibmg_node.dicom.header import instance_of, numbers_of
 from dibmg_node.dicom.sr_content import (
     CONTAINS,
     HAS_ACQUISITION_CONTEXT,
@@ -30,7 +29,7 @@ from dibmg_node.dicom.sr_content import (
     text,
     time,
 )
-from dibmg_node.domain.study import STANDARD_VIEWS, Instance
+from dibmg_node.domain.study import STANDARD_VIEWS
 
 _DATE: Final = re.compile(r"\d{8}")
 _TIME: Final = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
@@ -45,7 +44,7 @@ def in_reading_order(headers: Iterable[FileDataset]) -> list[FileDataset]:
     """Standard views in the order of every output, then other images by SOP Instance UID."""
 
     def key(header: FileDataset) -> tuple[int, str]:
-        view = _instance(header).view_key
+        view = instance_of(header).view_key
         place = STANDARD_VIEWS.index(view) if view in STANDARD_VIEWS else len(STANDARD_VIEWS)
         return place, str(header.SOPInstanceUID)
 
@@ -54,7 +53,7 @@ def in_reading_order(headers: Iterable[FileDataset]) -> list[FileDataset]:
 
 def library_entry(header: FileDataset) -> Item:
     """TID 4020: one image with what its header says of it; what it does not say is left out."""
-    instance = _instance(header)
+    instance = instance_of(header)
     context: list[Item] = []
     if instance.laterality is not None:
         laterality = codes.LATERALITIES[instance.laterality]
@@ -123,10 +122,6 @@ def _study(study_uid: str, series: Mapping[str, list[tuple[str, str]]]) -> Datas
     return study
 
 
-def _instance(header: FileDataset) -> Instance:
-    return read_instance(header, facts.EXPLICIT_LE)
-
-
 def _moments(header: Dataset) -> Iterable[Item]:
     for keyword, day, hour in (
         ("Study", codes.STUDY_DATE, codes.STUDY_TIME),
@@ -140,17 +135,17 @@ def _moments(header: Dataset) -> Iterable[Item]:
 
 
 def _numbers(header: Dataset) -> Iterable[Item]:
-    spacing = header.get("ImagerPixelSpacing") or header.get("PixelSpacing")
-    if isinstance(spacing, MultiValue) and len(spacing) == 2:
-        vertical, horizontal = (float(value) for value in spacing)
+    spacing = numbers_of(header, "ImagerPixelSpacing") or numbers_of(header, "PixelSpacing")
+    if len(spacing) == 2:
+        vertical, horizontal = spacing
         yield number(HAS_ACQUISITION_CONTEXT, codes.HORIZONTAL_SPACING, horizontal, codes.MILLIMETER)
         yield number(HAS_ACQUISITION_CONTEXT, codes.VERTICAL_SPACING, vertical, codes.MILLIMETER)
     for keyword, concept in (
         ("PositionerPrimaryAngle", codes.PRIMARY_ANGLE),
         ("PositionerSecondaryAngle", codes.SECONDARY_ANGLE),
     ):
-        angle = header.get(keyword)
-        if angle is not None and str(angle):
-            yield number(HAS_ACQUISITION_CONTEXT, concept, float(angle), codes.DEGREE)
-    yield number(HAS_ACQUISITION_CONTEXT, codes.ROWS, float(header.Rows), codes.PIXELS)
-    yield number(HAS_ACQUISITION_CONTEXT, codes.COLUMNS, float(header.Columns), codes.PIXELS)
+        for angle in numbers_of(header, keyword)[:1]:
+            yield number(HAS_ACQUISITION_CONTEXT, concept, angle, codes.DEGREE)
+    for keyword, concept in (("Rows", codes.ROWS), ("Columns", codes.COLUMNS)):
+        for count in numbers_of(header, keyword)[:1]:
+            yield number(HAS_ACQUISITION_CONTEXT, concept, count, codes.PIXELS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -20,6 +19,7 @@ from dibmg_node.dicom.cad_library import (
     library_entry,
     referenced_instances,
 )
+from dibmg_node.dicom.header import instance_of
 from dibmg_node.dicom.identity import Origin, result_uid
 from dibmg_node.dicom.result_header import copy_attributes, result_header
 from dibmg_node.dicom.sr_content import (
@@ -32,7 +32,7 @@ from dibmg_node.dicom.sr_content import (
     content,
     text,
 )
-from dibmg_node.domain.result import ExamResult, FindingCode, ModelIdentity, ResultKind
+from dibmg_node.domain.result import ExamResult, FindingCode, ModelIdentity, Predecessor, ResultKind
 from dibmg_node.domain.study import Exclusion, Verdict
 
 _SUMMARIES: Final = {
@@ -58,15 +58,6 @@ _REQUEST: Final = (
     "RequestedProcedureDescription",
     "RequestedProcedureID",
 )
-
-
-@dataclass(frozen=True)
-class Predecessor:
-    """An earlier report of the same study that this one replaces."""
-
-    sop_class_uid: str
-    sop_uid: str
-    series_uid: str
 
 
 def cad_report(
@@ -234,6 +225,6 @@ def _notes(coverage: Coverage, result: ExamResult | None) -> list[str]:
     notes += [
         f"lossy compressed input {header.SOPInstanceUID}"
         for header in coverage.library
-        if header.get("LossyImageCompression") == "01"
+        if instance_of(header).lossy
     ]
     return notes

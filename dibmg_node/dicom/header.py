@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from io import BufferedIOBase, BytesIO
@@ -16,7 +17,7 @@ from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.domain.study import ImageKind, Instance, Laterality, View, ViewModifier
 from dibmg_node.errors import InstanceRejectedError
 
-_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _STUDY_UID_TAG: Final = 0x0020000D
 _SOP_CLASS_TAG: Final = 0x00080016
 _SOP_UID_TAG: Final = 0x00080018
@@ -26,7 +27,10 @@ _MARKED_IMAGE_TYPES: Final = frozenset({"CAD", "OVERLAY", "ANNOTATED"})
 
 
 def is_uid(text: str) -> bool:
-    """Whether text is a UID by the letter. Source: PS3.5 9.1."""
+    """Whether text is a UID; leading zeros of a component, which some units send, harm nobody.
+
+    Source: PS3.5 9.1.
+    """
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
@@ -94,11 +98,25 @@ def read_instance(header: FileDataset, transfer_syntax_uid: str) -> Instance:
         quality_control=_is_quality_control(header),
         orientation=_texts(header, "PatientOrientation"),
         lossy=_text(header, "LossyImageCompression") == "01" or transfer_syntax_uid in facts.LOSSY_SYNTAXES,
-        magnification=_number(header, "EstimatedRadiographicMagnificationFactor"),
+        magnification=next(iter(numbers_of(header, "EstimatedRadiographicMagnificationFactor")), None),
         manufacturer=_text(header, "Manufacturer"),
         manufacturer_model=_text(header, "ManufacturerModelName"),
         software_versions=" ".join(_texts(header, "SoftwareVersions")),
     )
+
+
+def instance_of(header: FileDataset) -> Instance:
+    """Facts of an instance whose header has its file meta information, as `read_instance` gives them."""
+    return read_instance(header, str(header.file_meta.TransferSyntaxUID))
+
+
+def numbers_of(header: Dataset, name: str) -> tuple[float, ...]:
+    """Values of a numeric attribute; empty where it is absent, or any of it is not a finite number."""
+    try:
+        values = tuple(float(text) for text in _texts(header, name))
+    except ValueError:
+        return ()
+    return values if all(map(math.isfinite, values)) else ()
 
 
 def _texts(header: Dataset, name: str) -> tuple[str, ...]:
@@ -116,13 +134,6 @@ def _texts(header: Dataset, name: str) -> tuple[str, ...]:
 def _text(header: Dataset, name: str) -> str:
     values = _texts(header, name)
     return values[0] if values else ""
-
-
-def _number(header: Dataset, name: str) -> float | None:
-    try:
-        return float(_text(header, name))
-    except ValueError:
-        return None
 
 
 def _integer(header: Dataset, name: str, default: int) -> int:
@@ -163,11 +174,13 @@ def _laterality(header: Dataset) -> Laterality | None:
 
 
 def _view(header: Dataset) -> View | None:
-    """View Code Sequence (SCT or the old SRT), else View Position."""
-    for code in _codes(header, "ViewCodeSequence"):
-        view = facts.VIEW_BY_CODE.get(_text(code, "CodeValue"))
-        if view is not None:
-            return view
+    """View Code Sequence (SCT or the old SRT); View Position only where there is no code.
+
+    A code that CID 4014 does not have is another view than CC or MLO, whatever View Position says.
+    """
+    codes = [code for code in _codes(header, "ViewCodeSequence") if _text(code, "CodeValue")]
+    if codes:
+        return facts.VIEW_BY_CODE.get(_text(codes[0], "CodeValue"))
     position = _text(header, "ViewPosition").upper()
     return View(position) if position in _POSITIONS else None
 
@@ -206,8 +219,12 @@ def _is_marked(header: Dataset) -> bool:
 
 
 def _is_quality_control(header: Dataset) -> bool:
-    """Quality-control images and phantoms: by their attribute, or a patient that is no patient."""
+    """Quality-control images and phantoms: by their attribute, or a patient that is no patient.
+
+    QC and QA count only as a whole ID or family name: as a prefix they belong to sites with real patients.
+    """
     if _text(header, "QualityControlImage").upper() == "YES":
         return True
-    words = re.split(r"[^A-Z]+", f"{_text(header, 'PatientID')} {_text(header, 'PatientName')}".upper())
-    return bool({"PHANTOM", "QC", "QA"} & set(words))
+    patient_id, name = _text(header, "PatientID").upper(), _text(header, "PatientName").upper()
+    words = set(re.split(r"[^A-Z]+", f"{patient_id} {name}"))
+    return "PHANTOM" in words or bool({patient_id, name.partition("^")[0].strip()} & {"QC", "QA"})

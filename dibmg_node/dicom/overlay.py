@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence as DicomSequence
 
 from dibmg_node.dicom import codes, facts
-from dibmg_node.dicom.header import read_instance
+from dibmg_node.dicom.header import instance_of, numbers_of
 from dibmg_node.dicom.identity import Origin, result_uid
 from dibmg_node.dicom.rendering import OverlayStyle
 from dibmg_node.dicom.result_header import copy_attributes, plain_text, result_header
@@ -57,7 +57,7 @@ def overlay(
     origin = Origin(result.study_uid, tuple(source_uids), result.model, result.operating_point)
     sop_uid = result_uid(origin, ResultKind.OVERLAY, f"{style.value} {rows}x{columns}", view)
     image = result_header(header, origin, ResultKind.OVERLAY, facts.SECONDARY_CAPTURE, sop_uid, now)
-    instance = read_instance(header, str(header.file_meta.TransferSyntaxUID))
+    instance = instance_of(header)
     _describe(image, header, instance, view)
     model = result.model
     image.DerivationDescription = plain_text(
@@ -111,9 +111,9 @@ def _space(image: Dataset, header: FileDataset, instance: Instance, shape: tuple
     Viewers correct a mammogram's Imager Pixel Spacing for magnification themselves, but not that of
     another image. Source: PS3.3 10.7.1.3.
     """
-    imager = header.get("ImagerPixelSpacing")
-    spacing = imager or header.get("PixelSpacing")
-    if not spacing or len(spacing) != 2 or not instance.rows or not instance.columns:
+    imager = numbers_of(header, "ImagerPixelSpacing")
+    spacing = imager or numbers_of(header, "PixelSpacing")
+    if len(spacing) != 2 or not instance.rows or not instance.columns:
         return
     magnification = 1.0
     if imager and instance.magnification is not None and instance.magnification > 0:
@@ -123,6 +123,6 @@ def _space(image: Dataset, header: FileDataset, instance: Instance, shape: tuple
     elif not imager:
         copy_attributes(header, image, _CALIBRATION)
     image.PixelSpacing = [
-        decimal(float(value) * source / target / magnification)
+        decimal(value * source / target / magnification)
         for value, source, target in zip(spacing, (instance.rows, instance.columns), shape, strict=True)
     ]

@@ -78,7 +78,7 @@ def result_header(
         sop_class_uid: What the result is for DICOM.
         sop_uid: Its SOP Instance UID.
         now: Time of the analysis. With a time zone it is written in that of the source, where the source
-            states one.
+            states one, else in this machine's: the study's own times are local too. Without, as it is.
 
     Source: PS3.3 C.7.1.1, C.7.2.1, C.7.3.1, C.7.5.1, C.12.1.
     """
@@ -150,7 +150,9 @@ def _contributing_equipment(source: Dataset) -> list[Dataset]:
 def _in_zone_of(source: Dataset, now: datetime) -> datetime:
     """Timezone Offset From UTC holds for every time of an instance. Source: PS3.3 C.12.1.1.9."""
     match = re.fullmatch(r"([+-])(\d\d)(\d\d)", str(source.get("TimezoneOffsetFromUTC", "")).strip())
-    if now.tzinfo is None or match is None:
+    if now.tzinfo is None:
         return now
+    if match is None:
+        return now.astimezone()
     sign = -1 if match[1] == "-" else 1
     return now.astimezone(timezone(sign * timedelta(hours=int(match[2]), minutes=int(match[3]))))

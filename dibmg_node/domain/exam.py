@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
+from dibmg_node.domain.eligibility import exclude
+from dibmg_node.domain.policy import ExamMinimum, ExamPolicy, ImplantPolicy
 from dibmg_node.domain.study import (
     STANDARD_VIEWS,
     USED,
     Exclusion,
     ExclusionCode,
-    ImageKind,
     Instance,
     Laterality,
     Verdict,
@@ -19,37 +19,6 @@ from dibmg_node.domain.study import (
     ViewKey,
     ViewModifier,
 )
-
-_HARMLESS_MODIFIERS = frozenset({ViewModifier.NIPPLE_IN_PROFILE, ViewModifier.INFRA_MAMMARY_FOLD})
-"""Modifiers of a view that still shows the whole breast in its standard projection."""
-
-_MAXIMUM_MAGNIFICATION = 1.2
-"""A contact view enlarges by up to about 1.1; a magnification stand by 1.4 or more."""
-
-_SUBTRACTED_TYPES = frozenset({"SUBTRACTION", "RECOMBINED", "POST_CONTRAST", "HIGH_ENERGY"})
-
-
-class ExamMinimum(StrEnum):
-    """Which views a study must have to be read."""
-
-    ONE_VIEW = "one_view"
-    ONE_BREAST = "one_breast"
-    FOUR_VIEWS = "four_views"
-
-
-class ImplantPolicy(StrEnum):
-    """What becomes of breasts with implants."""
-
-    EXCLUDE = "exclude"
-    READ = "read"
-
-
-@dataclass(frozen=True)
-class ExamPolicy:
-    """The choices that a site may make; the default is the most careful that reads one breast."""
-
-    minimum: ExamMinimum = ExamMinimum.ONE_BREAST
-    implants: ImplantPolicy = ImplantPolicy.EXCLUDE
 
 
 @dataclass(frozen=True)
@@ -114,7 +83,7 @@ def select_exam(
     """
     found = dict(unreadable or {})
     for instance in instances:
-        exclusion = found.get(instance.sop_uid) or _exclude(instance, policy)
+        exclusion = found.get(instance.sop_uid) or exclude(instance, policy)
         if exclusion is not None:
             found[instance.sop_uid] = exclusion
     chosen = _newest_of_each_view([i for i in instances if i.sop_uid not in found], found, policy)
@@ -128,106 +97,8 @@ def select_exam(
 
 def has_standard_views(instances: Iterable[Instance], policy: ExamPolicy = ExamPolicy()) -> bool:
     """Whether the four standard views are there, each from an image that may be read."""
-    views = {i.view_key for i in instances if _exclude(i, policy) is None}
+    views = {i.view_key for i in instances if exclude(i, policy) is None}
     return views.issuperset(STANDARD_VIEWS)
-
-
-def _exclude(i: Instance, policy: ExamPolicy) -> Exclusion | None:
-    """The first rule that keeps one image out, looking at this image alone."""
-    for code, applies, sentence in _rules(i, policy):
-        if applies:
-            return Exclusion(code, sentence, i.sop_uid, i.laterality)
-    return None
-
-
-def _rules(i: Instance, policy: ExamPolicy) -> list[tuple[ExclusionCode, bool, str]]:
-    """Rules in the order in which a person would ask; the first that applies is reported."""
-    code = ExclusionCode
-    types = set(i.image_type)
-    displaced = ViewModifier.IMPLANT_DISPLACED in i.modifiers
-    reads_implants = policy.implants is ImplantPolicy.READ
-    changing = [
-        m
-        for m in i.modifiers
-        if m not in _HARMLESS_MODIFIERS and not (m is ViewModifier.IMPLANT_DISPLACED and reads_implants)
-    ]
-    return [
-        (code.NOT_AN_IMAGE, i.kind is ImageKind.OTHER, "not a mammogram: another object of the study"),
-        (
-            code.TOMOSYNTHESIS,
-            i.kind is ImageKind.TOMOSYNTHESIS,
-            "breast tomosynthesis: the model reads 2D mammograms only",
-        ),
-        (
-            code.PROJECTION,
-            i.kind is ImageKind.PROJECTION,
-            "breast projection image of a tomosynthesis: the model reads 2D mammograms only",
-        ),
-        (
-            code.SECONDARY_CAPTURE,
-            i.kind is ImageKind.SECONDARY_CAPTURE,
-            "Secondary Capture: expected Digital Mammography X-Ray Image - For Presentation",
-        ),
-        (
-            code.FOR_PROCESSING,
-            i.kind is ImageKind.FOR_PROCESSING or i.presentation_intent == "FOR PROCESSING",
-            "for processing (raw): the model reads For Presentation images only",
-        ),
-        (
-            code.NOT_MAMMOGRAPHY,
-            i.modality != "MG",
-            f"modality is {i.modality or 'missing'}, expected MG",
-        ),
-        (code.QUALITY_CONTROL, i.quality_control, "quality-control or phantom image"),
-        (code.MULTI_FRAME, i.frames != 1, f"{i.frames} frames, expected one"),
-        (
-            code.SYNTHESIZED_2D,
-            any("GENERATED_2D" in t or t.startswith("TOMO") for t in types),
-            "2D image synthesized from tomosynthesis: expected an acquired mammogram",
-        ),
-        (
-            code.SUBTRACTED,
-            bool(types & _SUBTRACTED_TYPES),
-            "contrast or subtracted image: expected a plain mammogram",
-        ),
-        (
-            code.BURNED_IN,
-            i.burned_in,
-            "annotations or CAD marks are burned into the pixels",
-        ),
-        (code.SPECIMEN, i.view is View.SPECIMEN, "specimen radiograph: expected a breast"),
-        (
-            code.LATERALITY_UNKNOWN,
-            i.laterality not in (Laterality.RIGHT, Laterality.LEFT),
-            f"laterality is {i.laterality or 'missing'}, expected R or L",
-        ),
-        (code.VIEW_UNKNOWN, i.view is None, "view is missing or unknown, expected CC or MLO"),
-        (
-            code.VIEW_NOT_STANDARD,
-            i.view not in (View.CC, View.MLO),
-            f"{i.view} view: the model reads CC and MLO only",
-        ),
-        (
-            code.IMPLANT,
-            (i.implant_present or displaced) and not reads_implants,
-            "breast implant: the model was not made for breasts with implants",
-        ),
-        (
-            code.VIEW_MODIFIED,
-            bool(changing),
-            f"view modifier {', '.join(changing)}: expected the plain projection",
-        ),
-        (
-            code.MAGNIFIED,
-            (i.magnification or 1.0) > _MAXIMUM_MAGNIFICATION,
-            f"magnified {i.magnification or 1.0:.2f} times: expected a contact view",
-        ),
-        (
-            code.PARTIAL_VIEW,
-            i.partial_view,
-            "partial view of a breast that was too large for the detector: expected the whole breast",
-        ),
-    ]
 
 
 def _newest_of_each_view(

@@ -71,6 +71,7 @@ TRANSITIONS: Final[Mapping[tuple[StudyState, StudyEvent], StudyState]] = {
         for state in (_S.RECEIVING, _S.READY, _S.ANALYZED, _S.DELIVERED, _S.EXCLUDED, _S.FAILED)
     },
     (_S.FAILED, _E.REDELIVERY_ASKED): _S.ANALYZED,
+    (_S.DELIVERED, _E.REDELIVERY_ASKED): _S.ANALYZED,
 }
 """The only definition of a study's life."""
 

@@ -133,6 +133,15 @@ class ExamResult:
 
 
 @dataclass(frozen=True)
+class Predecessor:
+    """An earlier report of the same study that a new one replaces."""
+
+    sop_class_uid: str
+    sop_uid: str
+    series_uid: str
+
+
+@dataclass(frozen=True)
 class Result:
     """One DICOM instance that the node made.
 

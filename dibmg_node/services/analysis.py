@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from dibmg_node.dicom.cad_report import Predecessor
-from dibmg_node.domain.exam import ExamPolicy, Selection, select_exam
+from dibmg_node.domain.exam import Selection, select_exam
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS
+from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import FindingCode, Result, ResultKind, Scores
 from dibmg_node.domain.study import Verdict
 from dibmg_node.errors import LedgerConflictError, PermanentError, RejectedError, RetryableError
@@ -184,8 +184,7 @@ class Analyst:
         wishes = {wish for subscriber in self.subscribers for wish in subscriber.wishes}
         if not wishes:
             wishes = {Wish(ResultKind.CAD_SR, FindingCode.DENSITY), Wish(ResultKind.OVERLAY)}
-        predecessors = [Predecessor(p.sop_class_uid, p.sop_uid, p.series_uid) for p in claim.predecessors]
-        return Writing(frozenset(wishes), claim.first_claimed_at, self.max_side, predecessors)
+        return Writing(frozenset(wishes), claim.first_claimed_at, self.max_side, claim.predecessors)
 
 
 def _reason(error: Exception) -> str:

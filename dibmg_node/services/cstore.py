@@ -82,7 +82,8 @@ class CStoreSender:
         settlements: list[Settlement] = []
         try:
             for parcel in parcels:
-                settlements.append(_store(association, parcel))  # noqa: PERF401 - those before an error count
+                waits = parcel.is_report and any(one.state is DeliveryState.OWED for one in settlements)
+                settlements.append(_later(parcel) if waits else _store(association, parcel))
         except PeerUnavailableError as error:
             # pynetdicom may still call a broken association established: nothing more is tried on it
             association.abort()
@@ -175,17 +176,9 @@ def _store(association: Association, parcel: Parcel) -> Settlement:
         comment = "no presentation context accepted for this kind of object"
         return Settlement(parcel.sop_uid, DeliveryState.REFUSED, "", comment)
     try:
-        dataset = _in_syntax(parcel, accepted)
-    except OSError as error:
-        comment = f"the result's file cannot be read: {error.strerror}"
-        return Settlement(parcel.sop_uid, DeliveryState.OWED, "", comment)
-    try:
-        answer = association.send_c_store(dataset)
+        answer = association.send_c_store(_in_syntax(parcel, accepted))
     except RuntimeError as error:
         raise PeerUnavailableError("the association broke") from error
-    except ValueError:  # pynetdicom found no context for this syntax
-        comment = "no presentation context accepted for this form of the object"
-        return Settlement(parcel.sop_uid, DeliveryState.REFUSED, "", comment)
     if "Status" not in answer:
         raise PeerUnavailableError("no answer (time-out or abort)")
     status = int(answer.Status)
@@ -193,8 +186,12 @@ def _store(association: Association, parcel: Parcel) -> Settlement:
     return Settlement(parcel.sop_uid, outcome_of(status), f"0x{status:04X}", _meaning(status))
 
 
+def _later(parcel: Parcel) -> Settlement:
+    return Settlement(parcel.sop_uid, DeliveryState.OWED, "", "waits for the images that it speaks of")
+
+
 def _in_syntax(parcel: Parcel, accepted: set[str]) -> Dataset:
-    content = parcel.path.read_bytes()
+    content = parcel.content
     if parcel.transfer_syntax_uid not in accepted and parcel.transfer_syntax_uid != facts.EXPLICIT_LE:
         content = decompressed(content)
     return dcmread(BytesIO(content))  # pynetdicom turns explicit into implicit where only that is accepted

@@ -6,15 +6,18 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
+from hashlib import sha256
 from typing import Final, Protocol
 
 from dibmg_node.domain.lifecycle import DeliveryState
+from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import LedgerConflictError, PeerRefusedError, PeerUnavailableError
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.outbox import Outbox, Owed, Settlement
 
 _log = logging.getLogger(__name__)
+
+_REPORTS: Final = frozenset({ResultKind.CAD_SR.value, ResultKind.MEASUREMENT_SR.value})
 
 LEASE: Final = timedelta(minutes=5)
 """Longer than any send may take: see the time-outs of the senders."""
@@ -22,12 +25,17 @@ LEASE: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Parcel:
-    """One result on its way: what it is and where its bytes lie."""
+    """One result on its way: what it is, and its bytes.
+
+    Attributes:
+        is_report: A reader that finds it looks for the images that it speaks of: it goes last.
+    """
 
     sop_uid: str
     sop_class_uid: str
     transfer_syntax_uid: str
-    path: Path
+    content: bytes
+    is_report: bool = False
 
 
 class Sender(Protocol):
@@ -75,18 +83,38 @@ class Courier:
         if sender is None:
             comment = "no destination of this name is configured any more"
             return [Settlement(one.sop_uid, DeliveryState.REFUSED, "", comment) for one in owed]
-        parcels = [
-            Parcel(
-                one.sop_uid,
-                one.sop_class_uid,
-                one.transfer_syntax_uid,
-                self.archive.result_path(one.sop_uid),
-            )
-            for one in owed
-        ]
+        parcels, damaged = [], []
+        for one in owed:
+            content = self._read(one)
+            if content is None:
+                comment = "the archived result is damaged or gone"
+                damaged.append(Settlement(one.sop_uid, DeliveryState.REFUSED, "", comment))
+            else:
+                report = one.kind in _REPORTS
+                parcels.append(
+                    Parcel(one.sop_uid, one.sop_class_uid, one.transfer_syntax_uid, content, report)
+                )
+        return [*damaged, *self._send_parcels(sender, parcels)]
+
+    def _send_parcels(self, sender: Sender, parcels: Sequence[Parcel]) -> Sequence[Settlement]:
+        if not parcels:
+            return []
         try:
             return sender.send(parcels)
         except PeerUnavailableError as error:
-            return [Settlement(one.sop_uid, DeliveryState.OWED, "", str(error)) for one in owed]
+            return [Settlement(p.sop_uid, DeliveryState.OWED, "", str(error)) for p in parcels]
         except PeerRefusedError as error:
-            return [Settlement(one.sop_uid, DeliveryState.REFUSED, "", str(error)) for one in owed]
+            return [Settlement(p.sop_uid, DeliveryState.REFUSED, "", str(error)) for p in parcels]
+        # whatever went wrong here must be seen in the ledger and backed off, not repeated in silence
+        except Exception as error:  # noqa: BLE001
+            _log.error("unexpected error while sending", exc_info=error)
+            comment = f"unexpected {type(error).__name__} while sending"
+            return [Settlement(p.sop_uid, DeliveryState.OWED, "", comment) for p in parcels]
+
+    def _read(self, one: Owed) -> bytes | None:
+        """A result's bytes, if they are those that were written."""
+        try:
+            content = self.archive.result_path(one.sop_uid).read_bytes()
+        except OSError:
+            return None
+        return content if sha256(content).hexdigest() == one.sha256 else None

@@ -98,6 +98,24 @@ class Intake:
         prefix = part10_prefix(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid)
         return Reception(self, request, self._archive.open_spool(prefix))
 
+    def repair(self) -> int:
+        """Remove what a killed intake left: nobody was told that it is safe, its sender sends it again.
+
+        Returns:
+            Number of files removed.
+        """
+        left = self._archive.left_in_spool()
+        for path in left:
+            try:
+                with path.open("rb") as file:
+                    sop_uid = str(read_header(file).get("SOPInstanceUID", ""))
+                if self._receipts.known(sop_uid, 0, 0) is Receipt.NEW:
+                    self._archive.forget(path, sop_uid)
+            except InstanceRejectedError:
+                pass  # not even a header: it never got a name
+            path.unlink()
+        return len(left)
+
     def ended(self, end: AssociationEnd) -> None:
         """An association is over: the studies that it brought need not wait for it any longer."""
         study_uids = self._studies.pop(end.association_id, None)
@@ -119,6 +137,12 @@ class Intake:
         _check_identity(instance, request)
         with self._locks[hash(instance.sop_uid) % _LOCKS]:
             receipt = self._receipts.known(instance.sop_uid, spooled.size, spooled.crc32)
+            archived = self._archive.instance_path(instance.sop_uid)
+            if receipt is Receipt.DUPLICATE and not archived.exists():
+                _log.error(
+                    "archived file was gone; its bytes came again", extra={"sop_uid": instance.sop_uid}
+                )
+                self._archive.keep(spooled, instance.sop_uid)
             if receipt is Receipt.NEW:
                 self._archive.keep(spooled, instance.sop_uid)
                 patience = Patience(self._policy.quiet_time(request.calling_aet), self._policy.longest_wait)
@@ -160,8 +184,9 @@ class Reception:
     def commit(self) -> StoreAnswer:
         """Make the instance safe, or refuse it."""
         try:
-            return self._intake.take(self._request, self._spooled)
+            answer = self._intake.take(self._request, self._spooled)
         except InstanceRejectedError as error:
+            self._spooled.discard()
             extra = {"sop_uid": self._request.sop_instance_uid, "reason": str(error)}
             _log.warning("instance refused", extra=extra)
             return StoreAnswer(error.status, str(error), error.offending_element)
@@ -170,7 +195,9 @@ class Reception:
             _log.error("instance not stored", extra=extra)
             return StoreAnswer(StoreStatus.OUT_OF_RESOURCES, _reason(error))
         finally:
-            self._spooled.discard()
+            self._spooled.abandon()
+        self._spooled.discard()
+        return answer
 
     def abort(self) -> None:
         """Forget what came."""

@@ -18,8 +18,9 @@ from pydicom.dataset import FileDataset
 from dibmg_node.dicom.header import read_header
 from dibmg_node.dicom.part10 import data_set_offset
 from dibmg_node.dicom.pixels import PixelsUnreadableError, SyntaxNotDecodedError, read_mammogram
-from dibmg_node.domain.exam import Exam, ExamPolicy, Selection, select_exam
+from dibmg_node.domain.exam import Exam, Selection, select_exam
 from dibmg_node.domain.image import Mammogram
+from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import ExamResult
 from dibmg_node.domain.study import Exclusion, ExclusionCode, Instance, Study, ViewKey
 from dibmg_node.errors import InstanceRejectedError, RetryableError, StudyExcludedError

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from dibmg_node.dicom import facts
-from dibmg_node.dicom.cad_report import Predecessor, cad_report
+from dibmg_node.dicom.cad_report import cad_report
 from dibmg_node.dicom.encode import encode
 from dibmg_node.dicom.overlay import overlay
 from dibmg_node.dicom.rendering import render_overlay
-from dibmg_node.domain.result import FindingCode, Result, ResultKind
-from dibmg_node.domain.study import Laterality, ViewKey
+from dibmg_node.domain.result import FindingCode, Predecessor, Result, ResultKind
+from dibmg_node.domain.study import ExclusionCode, Laterality, ViewKey
 from dibmg_node.services.reading import Reading
+
+_NO_SCORES: Final[Mapping[str, object]] = {"exam": None, "R": None, "L": None, "views": {}}
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,13 @@ class Writing:
     Attributes:
         now: Date and time of the analysis, in every result.
         max_side: Longer side of an overlay, pixels; 0: the grid of the mammogram.
-        predecessors: Reports that the new one replaces.
+        predecessors: The report that a new one replaces, by variant.
     """
 
     wishes: Collection[Wish]
     now: datetime
     max_side: int
-    predecessors: Sequence[Predecessor] = ()
+    predecessors: Mapping[str, Predecessor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,13 @@ def write_results(reading: Reading, writing: Writing, failure: str = "") -> Iter
     """Write a reading as the kinds of result that are wanted.
 
     A study that was not read (or, with `failure`, whose analysis broke off) gets a CAD report that says
-    so, if it holds any mammogram; a study of other objects gets nothing.
+    so, if it holds any mammogram; a study of other objects gets nothing. Nor does one whose images name
+    different patients: whatever is written would lie in the folder of one of them.
     """
-    for kind in dict.fromkeys(wish.kind for wish in sorted(writing.wishes, key=lambda w: w.kind)):
-        if kind is ResultKind.OVERLAY:
-            yield from _overlays(reading, writing)
+    if any(verdict.code == ExclusionCode.PATIENT_DIFFERS for verdict in reading.selection.verdicts):
+        return
+    if any(wish.kind is ResultKind.OVERLAY for wish in writing.wishes):
+        yield from _overlays(reading, writing)
     mammograms = {uid: header for uid, header in reading.headers.items() if _is_mammogram(header)}
     for wish in sorted(writing.wishes, key=lambda w: w.finding_code):
         if wish.kind is ResultKind.CAD_SR and mammograms:
@@ -85,7 +89,7 @@ def write_results(reading: Reading, writing: Writing, failure: str = "") -> Iter
                 exclusions=reading.selection.exclusions,
                 failure=failure,
                 finding_code=wish.finding_code,
-                predecessors=writing.predecessors,
+                predecessors=[p for p in [writing.predecessors.get(wish.variant)] if p],
             )
             yield _written(report, ResultKind.CAD_SR, facts.EXPLICIT_LE, wish.variant)
 
@@ -95,7 +99,7 @@ def reading_json(reading: Reading) -> dict[str, Any]:
     study: dict[str, Any] = {"study_uid": reading.study_uid}
     result = reading.result
     if result is None:
-        study |= {"model": None, "operating_point": None, "scores": None, "findings": [], "seconds": {}}
+        study |= {"model": None, "operating_point": None, "scores": _NO_SCORES, "findings": [], "seconds": {}}
     else:
         point = result.operating_point
         study |= {

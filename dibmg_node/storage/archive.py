@@ -56,9 +56,15 @@ class SpoolFile:
             self._file.close()
 
     def discard(self) -> None:
-        """Remove the file; harmless after `Archive.keep`."""
+        """Remove the file from the spool; the name that `Archive.keep` gave it stays."""
         self._file.close()
         self.path.unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Remove the file, unless it has a name already: then the next start decides by the ledger."""
+        self._file.close()
+        if self.path.exists() and self.path.stat().st_nlink == 1:
+            self.path.unlink()
 
     def _write(self, chunk: bytes | memoryview) -> None:
         rest = memoryview(chunk)
@@ -83,22 +89,36 @@ class SpoolFile:
 
 @dataclass(frozen=True)
 class Archive:
-    """Folders under one root: `spool`, `instances`, `results`, `quarantine`, on one file system."""
+    """Folders under one root, on one file system.
+
+    `spool` is where intake receives, `drafts` where results are written; `instances`, `results` and
+    `quarantine` hold what is finished. A received file keeps its entry in the spool until its ledger
+    entry is committed, so what is found there at the next start was told to nobody.
+    """
 
     root: Path
 
-    def prepare(self) -> int:
-        """Make the folders, and remove what a killed intake left in the spool.
-
-        Returns:
-            Number of spool files removed; nobody was told that they are safe.
-        """
-        for folder in ("spool", "instances", "results", "quarantine"):
+    def prepare(self) -> None:
+        """Make the folders."""
+        for folder in ("spool", "drafts", "instances", "results", "quarantine"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
-        left = list((self.root / "spool").iterdir())
-        for path in left:
+
+    def left_in_spool(self) -> list[Path]:
+        """What a killed intake left."""
+        return sorted((self.root / "spool").iterdir())
+
+    def forget(self, left: Path, sop_uid: str) -> bool:
+        """Remove the name that a spool file got although no ledger entry followed; whether it had one."""
+        path = self.instance_path(sop_uid)
+        named = path.exists() and path.samefile(left)
+        if named:
             path.unlink()
-        return len(left)
+        return named
+
+    def clear_drafts(self) -> None:
+        """Remove results that a killed worker had half written."""
+        for path in (self.root / "drafts").iterdir():
+            path.unlink(missing_ok=True)
 
     def open_spool(self, prefix: bytes) -> SpoolFile:
         """Start a file that begins with a prefix (preamble and file meta information).
@@ -106,11 +126,7 @@ class Archive:
         Raises:
             StorageFullError: No room on the file system.
         """
-        path = self.root / "spool" / os.urandom(16).hex()
-        try:
-            return SpoolFile(path, prefix)
-        except OSError as error:
-            raise _translated(error, path) from error
+        return self._open("spool", prefix)
 
     def instance_path(self, sop_uid: str) -> Path:
         """Where an instance lies: a name derived from its UID by hash, so that no UID is a path."""
@@ -157,7 +173,7 @@ class Archive:
         """
         path = self.result_path(sop_uid)
         if not path.exists():
-            with self.open_spool(content) as spooled:
+            with self._open("drafts", content) as spooled:
                 spooled.sync()
                 _publish(spooled.path, path)
         return sha256(path.read_bytes()).hexdigest()
@@ -166,6 +182,13 @@ class Archive:
         """Bytes that an unprivileged process may still write."""
         room = os.statvfs(self.root)
         return room.f_bavail * room.f_frsize
+
+    def _open(self, folder: str, prefix: bytes) -> SpoolFile:
+        path = self.root / folder / os.urandom(16).hex()
+        try:
+            return SpoolFile(path, prefix)
+        except OSError as error:
+            raise _translated(error, path) from error
 
     def _path(self, folder: str, sop_uid: str) -> Path:
         name = _name(sop_uid)
@@ -177,12 +200,14 @@ def _name(sop_uid: str) -> str:
 
 
 def _publish(source: Path, target: Path) -> None:
-    """Rename a finished file and sync its folder."""
+    """Give a finished file a second name, replacing what had it, and sync the folder."""
     try:
         if not target.parent.exists():
             target.parent.mkdir(exist_ok=True)
             _sync_folder(target.parent.parent)
-        source.replace(target)
+        link = source.with_suffix(".link")
+        link.hardlink_to(source)
+        link.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
         raise _translated(error, target) from error

@@ -21,13 +21,20 @@ from sqlalchemy import (
     update,
 )
 
-from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS, DeliveryState, StudyEvent, StudyState
-from dibmg_node.domain.result import Result, ResultKind, Scores
+from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS, StudyEvent, StudyState
+from dibmg_node.domain.result import Predecessor, Result, Scores
 from dibmg_node.domain.study import Laterality, Study, Verdict
 from dibmg_node.errors import LedgerConflictError, PermanentError
+from dibmg_node.storage.delivery_rows import (
+    close_if_delivered,
+    enter_result,
+    owe,
+    owe_again,
+    predecessors,
+    supersede,
+)
 from dibmg_node.storage.facts_json import load_facts
-from dibmg_node.storage.outbox import close_if_delivered
-from dibmg_node.storage.schema import analyses, deliveries, instances, results, studies
+from dibmg_node.storage.schema import analyses, instances, studies
 from dibmg_node.storage.study_row import apply_event, lock_study, note, replace_verdicts
 
 
@@ -39,20 +46,19 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+class Retry(StrEnum):
+    """What a person wants to be tried again."""
+
+    AUTOMATIC = "automatic"
+    ANALYSIS = "analysis"
+    DELIVERY = "delivery"
+
+
 _EVENTS = {
     Outcome.ANALYZED: StudyEvent.REPORTED,
     Outcome.EXCLUDED: StudyEvent.EXCLUDED,
     Outcome.FAILED: StudyEvent.GIVEN_UP,
 }
-
-
-@dataclass(frozen=True)
-class Predecessor:
-    """A CAD report of the same study that some destination has."""
-
-    sop_uid: str
-    sop_class_uid: str
-    series_uid: str
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class Claim:
         attempt: 1 for the first; more than MAXIMUM_ATTEMPTS means: do not read it again, report the failure.
         first_claimed_at: When this revision was first claimed: the time in its results.
         checksums: Size and CRC-32 of each instance, by SOP Instance UID, as intake counted them.
+        predecessors: The study's newest CAD report that a destination has, by variant.
         reason: Why the last attempt failed, where there was one.
     """
 
@@ -71,7 +78,7 @@ class Claim:
     attempt: int
     first_claimed_at: datetime
     checksums: Mapping[str, tuple[int, int]]
-    predecessors: tuple[Predecessor, ...]
+    predecessors: Mapping[str, Predecessor]
     reason: str
 
 
@@ -135,7 +142,7 @@ class Claims:
                 attempt=attempt,
                 first_claimed_at=first,
                 checksums={one["sop_uid"]: (one["size"], one["crc32"]) for one in rows},
-                predecessors=_predecessors(connection, study_uid),
+                predecessors=predecessors(connection, study_uid),
                 reason=row["reason"],
             )
 
@@ -181,11 +188,11 @@ class Claims:
                     reading=json.dumps(analysis.reading),
                 )
             )
-            _supersede(connection, study_uid, [result.sop_uid for result, _ in analysis.results], now)
+            supersede(connection, study_uid, [result.sop_uid for result, _ in analysis.results], now)
             for result, series_uid in analysis.results:
-                _enter_result(connection, claim, result, series_uid)
+                enter_result(connection, study_uid, claim.study.revision, result, series_uid)
                 for destination in analysis.owed.get(result.sop_uid, ()):
-                    _owe(connection, claim, result, destination, now)
+                    owe(connection, study_uid, claim.study.revision, result.sop_uid, destination, now)
             breasts = analysis.scores.breasts if analysis.scores else {}
             apply_event(
                 connection,
@@ -240,33 +247,35 @@ class Claims:
             )
             return [(row.study_uid, row.revision) for row in rows]
 
-    def retry(self, study_uid: str, now: datetime) -> str:
+    def retry(self, study_uid: str, now: datetime, what: Retry = Retry.AUTOMATIC) -> Retry:
         """A person asks for another try.
 
-        Of the whole analysis, where that failed or every result is delivered; else of what the
-        destinations refused or have not taken yet.
+        AUTOMATIC means: of the whole analysis, where that failed or every result is delivered; else of
+        what the destinations refused or have not taken yet. DELIVERY sends everything again, also what
+        a destination said that it has.
 
         Returns:
-            What is tried again: `delivery` or `analysis`.
+            What is tried again, DELIVERY or ANALYSIS.
 
         Raises:
-            PermanentError: The ledger has no such study, or it is being analyzed just now.
+            PermanentError: The ledger has no such study, it is being analyzed just now, or it has no result
+                to deliver.
         """
         with self._engine.begin() as connection:
             try:
                 row = lock_study(connection, study_uid)
-                failed = row["state"] == StudyState.FAILED.value
-                analysis_failed = failed and row["score_exam"] is None
-                if not analysis_failed and _owe_again(connection, study_uid, now):
-                    if failed:
-                        apply_event(connection, row, StudyEvent.REDELIVERY_ASKED, now, reason="")
-                    else:
-                        note(connection, study_uid, StudyEvent.REDELIVERY_ASKED.value, now)
-                    return "delivery"
+                analysis_failed = row["state"] == StudyState.FAILED.value and row["score_exam"] is None
+                if what is not Retry.ANALYSIS and not (what is Retry.AUTOMATIC and analysis_failed):
+                    even_stored = what is Retry.DELIVERY
+                    if owe_again(connection, study_uid, now, even_stored=even_stored):
+                        _redeliver(connection, row, now)
+                        return Retry.DELIVERY
+                    if even_stored:
+                        raise PermanentError(f"study {study_uid} has no result to deliver")
                 apply_event(
                     connection, row, StudyEvent.RETRY_ASKED, now, attempts=0, published_at=None, due_at=None
                 )
-                return "analysis"
+                return Retry.ANALYSIS
             except LedgerConflictError as error:
                 raise PermanentError(str(error)) from error
 
@@ -284,6 +293,17 @@ class Claims:
             for row in rows:
                 _to_ready(connection, row, now, reason)
             return len(rows)
+
+
+def _redeliver(connection: Connection, row: RowMapping, now: datetime) -> None:
+    """A study whose scores stand owes results again; one without scores keeps its state."""
+    if (
+        row["state"] in (StudyState.FAILED.value, StudyState.DELIVERED.value)
+        and row["score_exam"] is not None
+    ):
+        apply_event(connection, row, StudyEvent.REDELIVERY_ASKED, now, reason="")
+    else:
+        note(connection, row["study_uid"], StudyEvent.REDELIVERY_ASKED.value, now)
 
 
 def _to_ready(connection: Connection, row: RowMapping, now: datetime, reason: str) -> None:
@@ -307,101 +327,3 @@ def _still_held(connection: Connection, claim: Claim) -> RowMapping:
     if held != (StudyState.ANALYZING.value, claim.study.revision, claim.owner, claim.attempt):
         raise LedgerConflictError("the claim is lost: the study has moved on")
     return row
-
-
-def _predecessors(connection: Connection, study_uid: str) -> tuple[Predecessor, ...]:
-    """The newest CAD report of the study that some destination holds, if any."""
-    row = connection.execute(
-        select(results.c.sop_uid, results.c.sop_class_uid, results.c.series_uid)
-        .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
-        .where(
-            results.c.study_uid == study_uid,
-            results.c.kind == ResultKind.CAD_SR.value,
-            deliveries.c.state == DeliveryState.STORED.value,
-        )
-        .order_by(results.c.revision.desc(), results.c.sop_uid)
-        .limit(1)
-    ).one_or_none()
-    return () if row is None else (Predecessor(*row),)
-
-
-def _supersede(connection: Connection, study_uid: str, current: Sequence[str], now: datetime) -> None:
-    """What is still owed of results that are no longer current need not be sent."""
-    connection.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.study_uid == study_uid,
-            deliveries.c.state.in_([DeliveryState.OWED.value, DeliveryState.REFUSED.value]),
-            deliveries.c.result_uid.not_in(list(current)),
-        )
-        .values(state=DeliveryState.SUPERSEDED.value, next_at=None, settled_at=now)
-    )
-
-
-def _owe_again(connection: Connection, study_uid: str, now: datetime) -> bool:
-    """Make what a study owes due at once, the refused included; whether there is any.
-
-    What a worker is sending just now stays in its hands.
-    """
-    undelivered = and_(
-        deliveries.c.study_uid == study_uid,
-        deliveries.c.state.in_([DeliveryState.REFUSED.value, DeliveryState.OWED.value]),
-    )
-    found = connection.execute(select(deliveries.c.result_uid).where(undelivered).limit(1)).first()
-    connection.execute(
-        update(deliveries)
-        .where(undelivered, or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now))
-        .values(
-            state=DeliveryState.OWED.value,
-            attempts=0,
-            owed_since=now,
-            next_at=now,
-            lease_until=None,
-            published_at=None,
-            settled_at=None,
-        )
-    )
-    return found is not None
-
-
-def _enter_result(connection: Connection, claim: Claim, result: Result, series_uid: str) -> None:
-    known = connection.execute(
-        update(results).where(results.c.sop_uid == result.sop_uid).values(revision=claim.study.revision)
-    ).rowcount
-    if known:
-        return
-    connection.execute(
-        insert(results).values(
-            sop_uid=result.sop_uid,
-            study_uid=claim.study.study_uid,
-            revision=claim.study.revision,
-            series_uid=series_uid,
-            sop_class_uid=result.sop_class_uid,
-            transfer_syntax_uid=result.transfer_syntax_uid,
-            kind=result.kind.value,
-            variant=result.variant,
-            view=str(result.view) if result.view else "",
-            sha256=result.sha256,
-            size=result.size,
-        )
-    )
-
-
-def _owe(connection: Connection, claim: Claim, result: Result, destination: str, now: datetime) -> None:
-    key = and_(deliveries.c.result_uid == result.sop_uid, deliveries.c.destination == destination)
-    before = connection.execute(select(deliveries.c.state).where(key)).scalar_one_or_none()
-    if before in (DeliveryState.STORED.value, DeliveryState.OWED.value, DeliveryState.REFUSED.value):
-        connection.execute(update(deliveries).where(key).values(revision=claim.study.revision))
-        return
-    connection.execute(delete(deliveries).where(key))
-    connection.execute(
-        insert(deliveries).values(
-            result_uid=result.sop_uid,
-            destination=destination,
-            study_uid=claim.study.study_uid,
-            revision=claim.study.revision,
-            state=DeliveryState.OWED.value,
-            owed_since=now,
-            next_at=now,
-        )
-    )

@@ -7,7 +7,7 @@ from random import Random
 
 from sqlalchemy import Engine
 
-from dibmg_node.domain.exam import ExamPolicy
+from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.storage.beats import Beats
 from dibmg_node.storage.claims import Claims
 from dibmg_node.storage.engine import open_engine, reading

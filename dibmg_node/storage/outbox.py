@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Engine, and_, or_, select, update
+from sqlalchemy import Connection, Engine, and_, func, or_, select, update
 
-from dibmg_node.domain.lifecycle import DeliveryState, StudyEvent, StudyState, retry_delay
+from dibmg_node.domain.lifecycle import DeliveryState, retry_delay
 from dibmg_node.errors import LedgerConflictError
+from dibmg_node.storage.delivery_rows import close_if_delivered, is_free
 from dibmg_node.storage.schema import deliveries, results
-from dibmg_node.storage.study_row import apply_event, lock_study, note
+from dibmg_node.storage.study_row import lock_study, note
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,6 @@ class Owed:
     transfer_syntax_uid: str
     sha256: str
     kind: str
-    attempts: int
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Outbox:
             condition = and_(
                 deliveries.c.state == DeliveryState.OWED.value,
                 deliveries.c.next_at <= now,
-                or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now),
+                is_free(now),
                 or_(deliveries.c.published_at.is_(None), deliveries.c.published_at <= published_before),
             )
             rows = connection.execute(
@@ -89,10 +89,10 @@ class Outbox:
                 deliveries.c.destination == destination,
                 deliveries.c.state == DeliveryState.OWED.value,
                 deliveries.c.next_at <= now,
-                or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now),
+                is_free(now),
             )
             rows = connection.execute(
-                select(results, deliveries.c.attempts)
+                select(results)
                 .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
                 .where(condition)
             ).mappings()
@@ -103,7 +103,6 @@ class Outbox:
                     row["transfer_syntax_uid"],
                     row["sha256"],
                     row["kind"],
-                    row["attempts"],
                 )
                 for row in rows
             ]
@@ -119,10 +118,15 @@ class Outbox:
         """Enter what became of each result; a study with nothing left to deliver is closed."""
         with self._engine.begin() as connection:
             lock_study(connection, study_uid)
+            delay = self._delay(connection, destination, settlements)
             for one in settlements:
-                self._settle_one(connection, destination, one, now)
+                _settle_one(connection, destination, one, now, delay)
+            if all(one.state is DeliveryState.OWED and not one.status for one in settlements):
+                _postpone(connection, destination, now + delay)
+            elif any(one.state is DeliveryState.STORED for one in settlements):
+                _hasten(connection, destination, now)
             told = ", ".join(sorted({f"{s.state} {s.status} {s.comment}".strip() for s in settlements}))
-            note(connection, study_uid, f"sent to {destination}", now, told)
+            note(connection, study_uid, "sent", now, f"to {destination}: {told}")
             close_if_delivered(connection, study_uid, now)
 
     def release_all(self, now: datetime) -> int:
@@ -134,53 +138,67 @@ class Outbox:
                 .values(lease_until=None, published_at=None, next_at=now)
             ).rowcount
 
-    def _settle_one(self, connection: Connection, destination: str, one: Settlement, now: datetime) -> None:
-        key = and_(
+    def _delay(
+        self, connection: Connection, destination: str, settlements: Sequence[Settlement]
+    ) -> timedelta:
+        """One delay for all results of a study, so that they go out together again, the report last."""
+        attempts = connection.execute(
+            select(func.max(deliveries.c.attempts)).where(
+                deliveries.c.destination == destination,
+                deliveries.c.result_uid.in_([one.sop_uid for one in settlements]),
+            )
+        ).scalar_one()
+        return retry_delay((attempts or 0) + 1, self._jitter())
+
+
+def _settle_one(
+    connection: Connection, destination: str, one: Settlement, now: datetime, delay: timedelta
+) -> None:
+    again = one.state is DeliveryState.OWED
+    connection.execute(
+        update(deliveries)
+        .where(
             deliveries.c.result_uid == one.sop_uid,
             deliveries.c.destination == destination,
             deliveries.c.state == DeliveryState.OWED.value,
         )
-        attempts = connection.execute(select(deliveries.c.attempts).where(key)).scalar_one_or_none()
-        if attempts is None:
-            return  # superseded while it was being sent
-        again = one.state is DeliveryState.OWED
-        connection.execute(
-            update(deliveries)
-            .where(key)
-            .values(
-                state=one.state.value,
-                attempts=attempts + 1,
-                status=one.status,
-                comment=one.comment,
-                lease_until=None,
-                published_at=None,
-                next_at=now + retry_delay(attempts + 1, self._jitter()) if again else None,
-                settled_at=None if again else now,
-            )
+        .values(
+            state=one.state.value,
+            attempts=deliveries.c.attempts + 1,
+            status=one.status,
+            comment=one.comment,
+            lease_until=None,
+            published_at=None,
+            next_at=now + delay if again else None,
+            settled_at=None if again else now,
         )
-
-
-def close_if_delivered(connection: Connection, study_uid: str, now: datetime) -> None:
-    """Close an ANALYZED study that owes nothing: DELIVERED, or FAILED where something was refused."""
-    row = lock_study(connection, study_uid)
-    if row["state"] != StudyState.ANALYZED.value:
-        return
-    states = connection.execute(
-        select(deliveries.c.state, deliveries.c.destination, deliveries.c.status, deliveries.c.comment)
-        .where(deliveries.c.study_uid == study_uid, deliveries.c.state != DeliveryState.SUPERSEDED.value)
-        .distinct()
-    ).all()
-    if not states or any(state == DeliveryState.OWED.value for state, *_ in states):
-        return
-    refused = sorted(
-        {
-            f"{name} refused ({status or comment})"
-            for state, name, status, comment in states
-            if state == DeliveryState.REFUSED.value
-        }
     )
-    if refused:
-        reason = "; ".join(refused)
-        apply_event(connection, row, StudyEvent.DELIVERY_REFUSED, now, reason, reason=reason)
-    else:
-        apply_event(connection, row, StudyEvent.ALL_DELIVERED, now)
+
+
+def _postpone(connection: Connection, destination: str, until: datetime) -> None:
+    """A destination cannot be reached: what else it is owed waits too, or it would starve the others."""
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.destination == destination,
+            deliveries.c.state == DeliveryState.OWED.value,
+            deliveries.c.lease_until.is_(None),
+            deliveries.c.next_at < until,
+        )
+        .values(next_at=until, published_at=None)
+    )
+
+
+def _hasten(connection: Connection, destination: str, now: datetime) -> None:
+    """A destination takes results: what waited for it to come back goes out now."""
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.destination == destination,
+            deliveries.c.state == DeliveryState.OWED.value,
+            deliveries.c.lease_until.is_(None),
+            deliveries.c.status == "",
+            deliveries.c.next_at > now,
+        )
+        .values(next_at=now, published_at=None)
+    )

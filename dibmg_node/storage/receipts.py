@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from sqlalchemy import Connection, Engine, RowMapping, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from dibmg_node.domain.exam import ExamPolicy, has_standard_views, select_exam
+from dibmg_node.domain.exam import has_standard_views, select_exam
 from dibmg_node.domain.lifecycle import StudyEvent, StudyState
+from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.study import ImageKind, Instance
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.facts_json import dump_facts, load_facts
-from dibmg_node.storage.schema import instances, studies
+from dibmg_node.storage.schema import instances, studies, verdicts
 from dibmg_node.storage.study_row import apply_event, note, replace_verdicts
 
 _SETTLED_AFTER = timedelta(seconds=2)
@@ -204,7 +205,11 @@ class Receipts:
             claimed_at=None,
             lease_until=None,
             reason="",
+            score_exam=None,
+            score_r=None,
+            score_l=None,
         )
+        connection.execute(delete(verdicts).where(verdicts.c.study_uid == study_uid))
 
 
 def _compare(connection: Connection, sop_uid: str, size: int, crc32: int) -> Receipt:

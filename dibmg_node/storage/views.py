@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Engine, RowMapping, func, select
 
 from dibmg_node.domain.lifecycle import DeliveryState, StudyState
+from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.storage.facts_json import load_facts
 from dibmg_node.storage.schema import (
     analyses,
@@ -51,6 +52,9 @@ class DestinationView:
     failing: int
     owed_since: datetime | None
     comment: str
+
+
+_UNDELIVERED = (DeliveryState.OWED.value, DeliveryState.REFUSED.value)
 
 
 class Views:
@@ -115,8 +119,8 @@ class Views:
             ).scalar_one()
             comment = connection.execute(
                 select(deliveries.c.comment)
-                .where(where, deliveries.c.state != DeliveryState.STORED.value, deliveries.c.comment != "")
-                .order_by(deliveries.c.owed_since.desc())
+                .where(where, deliveries.c.state.in_(_UNDELIVERED), deliveries.c.comment != "")
+                .order_by(func.coalesce(deliveries.c.settled_at, deliveries.c.next_at).desc())
                 .limit(1)
             ).scalar_one_or_none()
         return DestinationView(
@@ -163,19 +167,17 @@ class Views:
                 return connection.execute(query).mappings().all()  # type: ignore[return-value]
 
             judged = {verdict["sop_uid"]: verdict for verdict in rows_of(verdicts)}
-            readings = rows_of(analyses, analyses.c.revision.desc())
+            stored = rows_of(instances, instances.c.received_at)
+            readings = {one["revision"]: one["reading"] for one in rows_of(analyses)}
             return {
                 "study_uid": study_uid,
                 "state": row["state"],
                 "revision": row["revision"],
-                "reason": row["reason"],
+                "reason": row["reason"] or _waiting_for(row, stored),
                 "scores": _scores(row),
                 "sender": row["sender"],
                 "attempts": row["attempts"],
-                "instances": [
-                    _instance(one, judged.get(one["sop_uid"]))
-                    for one in rows_of(instances, instances.c.received_at)
-                ],
+                "instances": [_instance(one, judged.get(one["sop_uid"])) for one in stored],
                 "results": [
                     {
                         "sop_uid": one["sop_uid"],
@@ -183,6 +185,7 @@ class Views:
                         "sha256": one["sha256"],
                         "view": one["view"],
                         "revision": one["revision"],
+                        "current": one["revision"] == row["revision"],
                         "size": one["size"],
                     }
                     for one in rows_of(results, results.c.revision, results.c.kind, results.c.view)
@@ -203,22 +206,8 @@ class Views:
                     {"at": one["at"].isoformat(), "event": one["event"], "detail": one["detail"]}
                     for one in rows_of(history, history.c.id)
                 ],
-                "reading": json.loads(readings[0]["reading"]) if readings else None,
+                "reading": json.loads(readings.get(row["revision"], "null")),
             }
-
-    def result_uids(self, study_uid: str) -> list[str]:
-        """Results of a study that are current."""
-        with self._engine.connect() as connection:
-            newest = (
-                select(func.max(results.c.revision)).where(results.c.study_uid == study_uid).scalar_subquery()
-            )
-            return list(
-                connection.scalars(
-                    select(results.c.sop_uid).where(
-                        results.c.study_uid == study_uid, results.c.revision == newest
-                    )
-                )
-            )
 
     def overdue(self, now: datetime, alarm_after: timedelta) -> int:
         """Deliveries that have been owed for longer than an alarm allows."""
@@ -231,6 +220,18 @@ class Views:
                     deliveries.c.owed_since <= now - alarm_after,
                 )
             ).scalar_one()
+
+
+def _waiting_for(row: RowMapping, stored: Sequence[Mapping[str, Any]]) -> str:
+    """Why a study that is still coming in has no result yet."""
+    if row["state"] != StudyState.RECEIVING.value or row["due_at"] is None:
+        return ""
+    until = f"further images are waited for until {row['due_at'].isoformat(timespec='seconds')}"
+    if row["standard_views"]:
+        return until
+    there = {load_facts(one["facts"]).view_key for one in stored}
+    missing = ", ".join(str(key) for key in STANDARD_VIEWS if key not in there)
+    return f"missing views: {missing}; {until}" if missing else until
 
 
 def _scores(row: Mapping[str, Any] | RowMapping) -> dict[str, float | None]:

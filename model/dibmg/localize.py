@@ -64,6 +64,21 @@ def enlarge(cells: NDArray[np.float32], placement: Placement) -> Heatmap:
     return np.asarray(vertical @ cells @ horizontal.T, dtype=np.float32)
 
 
+def heat_of(raw_map: NDArray[np.float32], breast: NDArray[np.bool_], placement: Placement) -> Heatmap:
+    """The heatmap of a view: its DIB map on the stored grid, 0 outside the breast.
+
+    Cells beside the breast see part of it, so their values are no statement about the air that they lie on.
+
+    Args:
+        raw_map: float32 (h, w, 2).
+        breast: bool (size, size), the breast in the network square.
+        placement: Of the view.
+    """
+    heat = enlarge(dib_map(raw_map), placement)
+    heat[~_on_stored_grid(breast, placement)] = 0.0
+    return heat
+
+
 def find_regions(
     raw_map: NDArray[np.float32], breast: NDArray[np.bool_], placement: Placement, threshold: float
 ) -> tuple[Region, ...]:
@@ -111,6 +126,16 @@ def hottest_cell(raw_map: NDArray[np.float32], area: NDArray[np.bool_]) -> Point
     row, column = _hottest(raw_map, inside)
     columns, rows = cell_centers(inside.shape, area.shape[0])
     return float(columns[column]), float(rows[row])
+
+
+def _on_stored_grid(area: NDArray[np.bool_], placement: Placement) -> NDArray[np.bool_]:
+    """An area of the network square on the stored grid, its border smoothed."""
+    top, left = placement.offset_row, placement.offset_column
+    part = area[top : top + placement.rows, left : left + placement.columns]
+    down, across = -1 if placement.flipped_vertically else 1, -1 if placement.flipped_horizontally else 1
+    stored = np.ascontiguousarray(part[::down, ::across]).astype(np.uint8) * np.uint8(255)
+    grid = (placement.source_columns, placement.source_rows)
+    return np.asarray(cv2.resize(stored, grid, interpolation=cv2.INTER_LINEAR)) >= 128
 
 
 def _interpolation(places: NDArray[np.float64], cells: int, size: int) -> NDArray[np.float32]:

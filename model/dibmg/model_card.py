@@ -42,8 +42,14 @@ by 2000 bootstrap samples of exams (AUC) or Wilson (rates).
 The score of an exam is that of its higher breast. A hit: the center of the hottest map cell inside the
 breast lies inside the lesion's circle.
 
+## How it was trained
+
+{history}
+
 ## Known limits
 
+The marked areas are many times larger than the lesions, and the hottest place is often beside the
+lesion: what the score has learned about presence it has not learned about place.
 Films, vendors, benign lesions, implants and clips of the real world were not seen. Widths and strides of
 the network are inferred, not taken from the paper, and smaller than the paper's. What lies outside the
 breast is set to air before the network, which the paper does not do.
@@ -51,12 +57,18 @@ breast is set to air before the network, which the paper does not do.
 
 
 def synthetic_card(
-    words: Mapping[str, str], figures: Measurement, untrained: Measurement, threshold: float, parameters: int
+    words: Mapping[str, str],
+    figures: Measurement,
+    untrained: Measurement,
+    threshold: float,
+    parameters: int,
+    history: str,
 ) -> str:
     """Markdown; every figure in it comes from the two measurements."""
     return _CARD.format(
         **words,
         parameters=parameters,
+        history=history,
         exams=figures.exams,
         cancers=figures.cancers,
         auc=figures.auc,

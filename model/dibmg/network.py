@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
 from dibmg.architecture import Architecture
+from dibmg.preprocess import AIR
 
 
 def build_network(
@@ -51,9 +53,29 @@ def build_network(
         features = _residual_pair(features, width, stride, penalty, f"block{number + 1}a")
         features = _residual_pair(features, width, 1, penalty, f"block{number + 1}b")
     raw = keras.layers.Conv2D(2, 1, kernel_regularizer=penalty, dtype="float32", name="aggregate")(features)
-    raw = keras.layers.Activation("linear", dtype="float32", name="map")(raw)
+    raw = keras.layers.AveragePooling2D(
+        architecture.map_pool, strides=1, padding="same", dtype="float32", name="map"
+    )(raw)
     z = keras.layers.GlobalAveragePooling2D(dtype="float32", name="z")(raw)
     return keras.Model(view, {"map": raw, "z": z}, name="dibmg")
+
+
+def widen(network: keras.Model, ratio: float) -> None:
+    """Let a network that was trained next to the chest wall say the same of whole views, in place.
+
+    The columns added are air, whose raw map values are constant. Scaling the map by the ratio of the
+    widths and taking that constant off gives z of the whole view the value of z of the part.
+
+    Args:
+        network: As `build_network` makes it for any input size.
+        ratio: Columns of a whole view over columns trained on.
+    """
+    air = np.full((1, 512, 512, 1), AIR, np.float32)
+    raw = network(air, training=False)["map"].numpy()[0]
+    constant = raw[raw.shape[0] // 2, raw.shape[1] // 2]
+    aggregate = network.get_layer("aggregate")
+    kernel, bias = aggregate.get_weights()
+    aggregate.set_weights([kernel * ratio, bias * ratio - constant * (ratio - 1.0)])
 
 
 def count_convolutions(network: keras.Model) -> int:

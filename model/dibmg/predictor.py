@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dibmg.localize import Region, dib_map, enlarge, find_regions
+from dibmg.localize import Region, find_regions, heat_of
 from dibmg.preprocess import NoBreastError, Prepared, preprocess
 from dibmg.runtime import Precision, Runtime, RuntimeKind, open_runtime
 from dibmg.scores import pool_view, score_exam
@@ -63,7 +63,9 @@ class DibmgPredictor:
         computed = time.perf_counter()
         scores = score_exam({key: pool_view(raw) for key, raw in maps.items()}, self._weights.exam_pooling)
         regions = self._find(maps, prepared, scores)
-        heatmaps = {key: enlarge(dib_map(raw), prepared[key].placement) for key, raw in maps.items()}
+        heatmaps = {
+            key: heat_of(raw, prepared[key].breast, prepared[key].placement) for key, raw in maps.items()
+        }
         finished = time.perf_counter()
         return ExamResult(
             study_uid=exam.study_uid,

@@ -16,7 +16,7 @@ from dibmg_node.domain.image import Mammogram
 from dibmg_node.domain.study import Laterality
 from dibmg_node.errors import RejectedError
 
-PREPROCESSING_VERSION: Final = "1"
+PREPROCESSING_VERSION: Final = "2"
 """Changes whenever the same image gives another network input. What version 1 does:
 
 area-resize the stored values so that the longer side has the input size; window (first Window

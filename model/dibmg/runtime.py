@@ -68,22 +68,33 @@ def open_runtime(
     Raises:
         ConfigError: The runtime asked for is not installed; the message says what to install.
     """
+    check_runtime(kind)
     threads = threads or min(os.cpu_count() or 1, MAXIMUM_THREADS)
     if kind is RuntimeKind.AUTO:
         kind = RuntimeKind.TENSORFLOW if _tensorflow_sees_gpu() else RuntimeKind.OPENVINO
     runtime: Runtime
     if kind is RuntimeKind.TENSORFLOW:
-        _require(("tensorflow", "keras"), kind, "dibmg-node[train] on a CPU, dibmg-node[gpu] on a GPU")
         from dibmg.runtime_tensorflow import TensorFlowRuntime
 
         runtime = TensorFlowRuntime(weights, precision, threads)
     else:
-        _require(("openvino",), kind, "the package openvino")
         from dibmg.runtime_openvino import OpenVinoRuntime
 
         runtime = OpenVinoRuntime(weights, precision, threads)
     runtime.maps(np.full((1, weights.input_size, weights.input_size, 1), AIR, np.float32))
     return runtime
+
+
+def check_runtime(kind: RuntimeKind) -> None:
+    """Whether a runtime can be opened here, without loading it.
+
+    Raises:
+        ConfigError: Its packages are not installed; the message says what to install.
+    """
+    if kind is RuntimeKind.TENSORFLOW:
+        _require(("tensorflow", "keras"), kind, "dibmg-node[train] on a CPU, dibmg-node[gpu] on a GPU")
+    elif kind is RuntimeKind.OPENVINO:
+        _require(("openvino",), kind, "the package openvino")
 
 
 def _require(packages: Sequence[str], kind: RuntimeKind, install: str) -> None:

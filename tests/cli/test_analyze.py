@@ -94,7 +94,7 @@ def test_a_study_that_cannot_be_read_gives_its_reasons_and_a_report_that_says_so
 
     result = json.loads((tmp_path / "out" / "1.2.5.4" / "result.json").read_text())
     assert ended.exit_code == 0
-    assert result["scores"] is None
+    assert result["scores"]["exam"] is None
     assert {e["code"] for e in result["exclusions"] if e["sop_uid"]} == {"IMPLANT"}
     assert dcmread(tmp_path / "out" / "1.2.5.4" / "cad-sr.dcm").SOPClassUID == facts.MAMMOGRAPHY_CAD_SR
 

@@ -16,7 +16,8 @@ def test_the_storage_scp_holds_what_the_node_delivers(tmp_path: Path) -> None:
     result = mammogram(study_uid="1.2.6.1", SOPClassUID=facts.SECONDARY_CAPTURE)
     result.file_meta.MediaStorageSOPClassUID = result.SOPClassUID
     result.save_as(tmp_path / "result.dcm", enforce_file_format=True)
-    parcel = Parcel(result.SOPInstanceUID, result.SOPClassUID, facts.EXPLICIT_LE, tmp_path / "result.dcm")
+    content = (tmp_path / "result.dcm").read_bytes()
+    parcel = Parcel(result.SOPInstanceUID, result.SOPClassUID, facts.EXPLICIT_LE, content)
 
     with StorageScp(tmp_path / "pacs") as pacs:
         (settlement,) = CStoreSender("DIBMG", AE_TITLE, "127.0.0.1", pacs.port).send([parcel])

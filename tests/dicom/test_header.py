@@ -93,8 +93,8 @@ def test_a_code_goes_before_a_position() -> None:
     assert facts_of(viewed(code("399368009", "SCT", "MLO"), ViewPosition="CC")).view is View.MLO
 
 
-def test_a_code_that_nobody_knows_leaves_the_position() -> None:
-    assert facts_of(viewed(code("12345", "99X", "odd"), ViewPosition="CC")).view is View.CC
+def test_a_code_that_nobody_knows_is_no_cc_whatever_the_position_says() -> None:
+    assert facts_of(viewed(code("12345", "99X", "odd"), ViewPosition="CC")).view is None
 
 
 @pytest.mark.parametrize("position", ["", "AP", "CC MLO", None])
@@ -204,7 +204,8 @@ def test_the_time_of_an_image_is_the_closest_to_its_acquisition(
         ({"ImageType": ["DERIVED", "PRIMARY", "CAD"]}, "burned_in"),
         ({"QualityControlImage": "YES"}, "quality_control"),
         ({"PatientName": "ACR^Phantom"}, "quality_control"),
-        ({"PatientID": "QC_2026"}, "quality_control"),
+        ({"PatientID": "QC"}, "quality_control"),
+        ({"PatientName": "QA^WEEKLY"}, "quality_control"),
         ({"LossyImageCompression": "01"}, "lossy"),
     ],
 )
@@ -369,3 +370,12 @@ def test_facts_hold_no_patient() -> None:
     from tests.factories import CANARY
 
     assert CANARY.split("^", maxsplit=1)[0] not in repr(facts_of(mammogram()))
+
+
+@pytest.mark.parametrize("patient_id", ["QC123456", "QC-2026-17", "QA.77"])
+def test_a_prefix_of_a_site_makes_no_phantom_of_its_patients(patient_id: str) -> None:
+    assert facts_of(mammogram(PatientID=patient_id)).quality_control is False
+
+
+def test_a_uid_with_leading_zeros_is_taken() -> None:
+    assert is_uid("1.2.0840.007")

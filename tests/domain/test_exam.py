@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dibmg_node.domain.exam import ExamMinimum, ExamPolicy, ImplantPolicy, has_standard_views, select_exam
+from dibmg_node.domain.exam import has_standard_views, select_exam
+from dibmg_node.domain.policy import ExamMinimum, ExamPolicy, ImplantPolicy
 from dibmg_node.domain.study import (
     STANDARD_VIEWS,
     Exclusion,
@@ -380,3 +381,10 @@ def test_every_instance_has_one_verdict_and_what_is_used_is_what_is_read(
         if minimum is ExamMinimum.ONE_BREAST:
             sides = [key.laterality for key in selection.exam.views]
             assert all(sides.count(side) == 2 for side in sides)
+
+
+def test_the_time_of_acquisition_goes_before_the_number_of_the_image() -> None:
+    older = instance(R_CC, sop_uid="1.2.1", acquired_at="20260303101110", instance_number=9)
+    newer = instance(R_CC, sop_uid="1.2.2", acquired_at="20260303101111", instance_number=1)
+
+    assert read_uids([older, newer, *screening()[1:]])[0] == newer.sop_uid

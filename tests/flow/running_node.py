@@ -18,6 +18,7 @@ from dibmg_node import wiring
 from dibmg_node.config import load_settings
 from dibmg_node.processes import process_name
 from dibmg_node.storage.views import Views
+from tests.programs import find_program
 
 PATIENCE_SECONDS = 120
 DIBMG = (sys.executable, "-m", "dibmg_node")
@@ -119,7 +120,17 @@ class RunningNode:
 
     def send(self, paths: Iterable[Path], *options: str) -> None:
         """DCMTK's storescu, over one association."""
-        command = ["storescu", "-R", *options, "-aet", "MG1", "-aec", "DIBMG", "127.0.0.1", str(self.port)]
+        command = [
+            find_program("storescu"),
+            "-R",
+            *options,
+            "-aet",
+            "MG1",
+            "-aec",
+            "DIBMG",
+            "127.0.0.1",
+            str(self.port),
+        ]
         subprocess.run(
             [*command, *map(str, paths)], check=True, capture_output=True, timeout=PATIENCE_SECONDS
         )

@@ -62,6 +62,15 @@ def test_heatmaps_lie_on_the_stored_grids(predictor: DibmgPredictor) -> None:
     assert all(heat.dtype == np.float32 for heat in result.heatmaps.values())
 
 
+def test_the_heatmap_is_zero_outside_the_breast(predictor: DibmgPredictor) -> None:
+    image = breast(Laterality.LEFT, 700, 500)
+
+    heat = predictor.predict(exam_of({LEFT_CC: image}), {LEFT_CC: image}).heatmaps[LEFT_CC]
+
+    assert (heat[image.pixels == 0] > 0).mean() < 0.01
+    assert (heat[image.pixels > 0] > 0).mean() > 0.98
+
+
 def test_a_breast_below_the_operating_point_is_not_marked_although_cells_of_it_reach_it(
     tmp_path: Path,
 ) -> None:

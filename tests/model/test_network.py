@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ pytest.importorskip("tensorflow")
 from factories_model import exam_of
 
 from dibmg.architecture import PRESETS, Architecture
-from dibmg.network import build_network, count_convolutions
+from dibmg.network import build_network, count_convolutions, widen
 from dibmg.predictor import DibmgPredictor
 from dibmg.runtime import Precision, RuntimeKind, open_runtime
 from dibmg.synthesize import synthesize_exam
@@ -49,6 +50,20 @@ def test_z_is_the_spatial_mean_of_the_map() -> None:
     outputs = network(views, training=False)
 
     np.testing.assert_allclose(np.mean(outputs["map"], axis=(1, 2)), outputs["z"], atol=1e-5)
+
+
+def test_widening_scales_the_map_and_leaves_air_as_it_was() -> None:
+    network = build_network(dataclasses.replace(TINY, block_strides=(1, 2, 1, 1)), None)
+    views = np.full((2, 512, 512, 1), -1.0, np.float32)
+    views[1, 128:384, :96] = np.random.default_rng(2).uniform(-1, 1, (256, 96, 1))
+    before = np.asarray(network(views, training=False)["map"])
+
+    widen(network, 2.0)
+
+    air = before[0, 16, 16]
+    after = np.asarray(network(views, training=False)["map"])
+    np.testing.assert_allclose(after[0, 16, 16], air, atol=1e-4)
+    np.testing.assert_allclose(after, 2.0 * before - air, atol=1e-3)
 
 
 def test_an_input_size_that_does_not_fit_the_stride_is_refused() -> None:

@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset
 
 from dibmg_node.dicom.header import read_instance
-from dibmg_node.domain.exam import ExamPolicy
+from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import PermanentError, RejectedError, RetryableError, StorageFullError
@@ -211,7 +211,7 @@ def test_a_node_without_destinations_still_keeps_its_results(station: Station) -
     station.subscribers = ()
 
     assert station.analyze() == []
-    assert (station.study()["state"], len(station.kinds())) == ("ANALYZED", 5)
+    assert (station.study()["state"], len(station.kinds())) == ("DELIVERED", 5)
 
 
 @pytest.mark.parametrize("error", [RetryableError("broke"), OSError(5, "Input/output error")])

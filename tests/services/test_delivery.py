@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
@@ -42,10 +43,14 @@ class RecordingSender:
 
 
 @pytest.fixture
-def owed(ledger: Ledger, clock: Clock) -> Ledger:
+def owed(archive: Archive, ledger: Ledger, clock: Clock) -> Ledger:
     """A ledger that owes a report and an overlay to `pacs`."""
+    results = [
+        replace(one, sha256=archive.put_result(one.sop_uid, one.sop_uid.encode()))
+        for one in (a_result(), a_result("2.25.2", ResultKind.OVERLAY))
+    ]
     make_ready(ledger, clock)
-    analyze(ledger, clock, analysis([a_result(), a_result("2.25.2", ResultKind.OVERLAY)]))
+    analyze(ledger, clock, analysis(results))
     return ledger
 
 
@@ -62,7 +67,7 @@ def test_everything_owed_goes_in_one_parcel_list_with_the_report_last(
 
     ((overlay, report),) = sender.sent
     assert (overlay.sop_uid, report.sop_uid) == ("2.25.2", "2.25.1")
-    assert report.path == archive.result_path("2.25.1")
+    assert (report.content, report.is_report, overlay.is_report) == (b"2.25.1", True, False)
     assert state_of(owed) == "DELIVERED"
 
 
@@ -126,3 +131,28 @@ def test_a_lease_outlives_the_time_outs_of_one_association() -> None:
     results_of_a_study = 6
 
     assert LEASE.total_seconds() > results_of_a_study * cstore._TIMEOUT_SECONDS + 2 * cstore._TIMEOUT_SECONDS
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"other")])
+def test_a_result_that_is_damaged_in_the_archive_is_not_sent_and_the_others_are(
+    archive: Archive, owed: Ledger, clock: Clock, harm: Callable[[Path], object]
+) -> None:
+    sender = RecordingSender()
+    harm(archive.result_path("2.25.2"))
+
+    courier(archive, owed, clock, sender).deliver(STUDY_UID, "pacs")
+
+    assert deliveries_of(owed) == [("2.25.1", "STORED"), ("2.25.2", "REFUSED")]
+    assert reason_of(owed) == "pacs refused (the archived result is damaged or gone)"
+
+
+def test_an_unexpected_error_is_seen_in_the_ledger_and_backed_off(
+    archive: Archive, owed: Ledger, clock: Clock
+) -> None:
+    sender = RecordingSender(error=AttributeError("Doe^Jane"))
+
+    courier(archive, owed, clock, sender).deliver(STUDY_UID, "pacs")
+
+    assert owed.views.destination("pacs").comment == "unexpected AttributeError while sending"
+    assert owed.outbox.due(clock(), clock()) == []
+    assert len(owed.outbox.due(clock.advance(1), clock())) == 1

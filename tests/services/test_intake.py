@@ -43,6 +43,7 @@ from tests.factories import (
     Clock,
     data_set_bytes,
     mammogram,
+    part10,
     sop_uid,
 )
 
@@ -227,7 +228,39 @@ def test_a_ledger_that_does_not_answer_is_out_of_resources_and_the_next_try_succ
 
     assert refused.status == StoreStatus.OUT_OF_RESOURCES
     assert stored.status == StoreStatus.SUCCESS
+    # what was named before the ledger failed is left for the next start, which asks the ledger
+    assert (len(files_under(archive, "spool")), intake.repair()) == (1, 1)
     assert files_under(archive, "spool") == []
+    assert len(files_under(archive, "instances")) == 1
+
+
+def test_what_a_killed_intake_named_without_entering_it_is_removed_at_the_next_start(
+    intake: Intake, archive: Archive, tmp_path: Path
+) -> None:
+    image = mammogram()
+    spooled = archive.open_spool(b"")
+    spooled.write(part10(image))
+    spooled.sync()
+    archive.keep(spooled, image.SOPInstanceUID)
+    archive.open_spool(b"half").sync()
+
+    removed = intake.repair()
+
+    assert removed == 2
+    assert files_under(archive, "instances") == files_under(archive, "spool") == []
+
+
+def test_an_archived_file_that_is_gone_comes_back_with_the_next_identical_send(
+    intake: Intake, archive: Archive
+) -> None:
+    send(intake, mammogram())
+    (path,) = files_under(archive, "instances")
+    path.unlink()
+
+    answer = send(intake, mammogram())
+
+    assert answer.status == StoreStatus.SUCCESS
+    assert files_under(archive, "instances") == [path]
 
 
 def test_a_failing_disk_is_out_of_resources_and_names_no_path(intake: Intake, archive: Archive) -> None:
@@ -366,7 +399,7 @@ LEDGER = ["write ledger", "sync ledger"]
 TAKE = """
 import sys
 from pathlib import Path
-from dibmg_node.domain.exam import ExamPolicy
+from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.services.intake import Intake
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import open_ledger
@@ -381,7 +414,6 @@ with open(folder / "answer", "w") as file:
 """
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 def test_nothing_is_answered_before_bytes_name_and_ledger_are_on_the_disk(
     tmp_path: Path, archive: Archive, ledger: Ledger
 ) -> None:

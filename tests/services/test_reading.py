@@ -8,8 +8,9 @@ from pydicom.dataset import FileDataset
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.header import read_instance
-from dibmg_node.domain.exam import Exam, ExamMinimum, ExamPolicy
+from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.image import Mammogram
+from dibmg_node.domain.policy import ExamMinimum, ExamPolicy
 from dibmg_node.domain.study import STANDARD_VIEWS, Exclusion, ExclusionCode, Laterality, Study, ViewKey
 from dibmg_node.errors import StudyExcludedError
 from dibmg_node.services.reading import DamagedFileError, StudyFiles, read_headers, read_study

@@ -6,7 +6,7 @@ import pytest
 
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import RetryableError
-from dibmg_node.services.sweep import Sweep
+from dibmg_node.services.sweep import REPUBLISH_AFTER, Sweep
 from dibmg_node.storage.ledger import Ledger
 from tests.factories import STUDY_UID, Clock
 from tests.storage.life import analyze, claim, make_ready, settle, state_of, store
@@ -110,11 +110,13 @@ def test_a_study_that_is_being_read_is_not_published(
     assert publisher.analyses == []
 
 
-def test_a_delivery_is_published_when_it_is_due_and_again_after_its_backoff(
+def test_a_delivery_whose_message_is_lost_is_published_and_again_after_its_backoff(
     sweep: Sweep, ledger: Ledger, publisher: MemoryPublisher, clock: Clock
 ) -> None:
     make_ready(ledger, clock)
     analyze(ledger, clock)
+    sweep.run()
+    clock.advance(REPUBLISH_AFTER.total_seconds())
     sweep.run()
     settle(ledger, clock, DeliveryState.OWED)
     sweep.run()

@@ -9,7 +9,7 @@ import pytest
 from pydicom import dcmread
 
 from dibmg_node.dicom import facts
-from dibmg_node.domain.exam import ExamPolicy
+from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import FindingCode, ResultKind
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.services.reading import Reading, read_study
@@ -122,5 +122,9 @@ def test_a_reading_as_json_has_scores_findings_and_no_patient(reading: Reading) 
 def test_an_unread_study_as_json_has_its_exclusions(unread: Reading) -> None:
     told = reading_json(unread)
 
-    assert (told["scores"], told["model"], told["findings"]) == (None, None, [])
+    assert (told["scores"], told["model"], told["findings"]) == (
+        {"exam": None, "R": None, "L": None, "views": {}},
+        None,
+        [],
+    )
     assert [one["code"] for one in told["exclusions"]] == ["BREAST_INCOMPLETE", "MISSING_VIEWS"]

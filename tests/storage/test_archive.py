@@ -60,13 +60,49 @@ def test_a_file_left_by_a_killed_intake_is_replaced(archive: Archive) -> None:
     assert path.read_bytes() == b"whole"
 
 
-def test_preparing_removes_what_a_killed_intake_left(tmp_path: Path) -> None:
-    archive = Archive(tmp_path / "deep" / "archive")
-    assert archive.prepare() == 0
-    archive.open_spool(b"prefix").sync()
+def test_a_spool_file_keeps_its_entry_until_it_is_discarded(archive: Archive) -> None:
+    spooled = archive.open_spool(b"")
+    spooled.sync()
 
-    assert archive.prepare() == 1
-    assert spool_files(archive) == []
+    path = archive.keep(spooled, "1.2.3")
+
+    assert [left.samefile(path) for left in archive.left_in_spool()] == [True]
+    spooled.discard()
+    assert (archive.left_in_spool(), path.exists()) == ([], True)
+
+
+def test_a_name_without_a_ledger_entry_can_be_forgotten_but_not_by_another_file(archive: Archive) -> None:
+    first, second = archive.open_spool(b"first"), archive.open_spool(b"second")
+    for spooled in (first, second):
+        spooled.sync()
+    path = archive.keep(first, "1.2.3")
+
+    assert archive.forget(second.path, "1.2.3") is False
+    assert path.exists()
+    assert archive.forget(first.path, "1.2.3") is True
+    assert not path.exists()
+
+
+def test_an_abandoned_file_stays_for_the_next_start_only_where_it_has_a_name(archive: Archive) -> None:
+    named, nameless = archive.open_spool(b""), archive.open_spool(b"")
+    for spooled in (named, nameless):
+        spooled.sync()
+    archive.keep(named, "1.2.3")
+
+    for spooled in (named, nameless):
+        spooled.abandon()
+
+    assert archive.left_in_spool() == [named.path]
+
+
+def test_half_written_results_are_cleared_without_touching_what_intake_receives(archive: Archive) -> None:
+    archive.open_spool(b"received").sync()
+    (archive.root / "drafts" / "half").write_bytes(b"result")
+
+    archive.clear_drafts()
+
+    assert list((archive.root / "drafts").iterdir()) == []
+    assert len(archive.left_in_spool()) == 1
 
 
 def test_quarantined_bytes_are_kept_once_however_often_they_come(archive: Archive) -> None:
@@ -133,7 +169,6 @@ def test_a_full_disk_is_a_storage_full_error_and_leaves_no_file(archive: Archive
     assert not archive.result_path("2.25.1").exists()
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_enospc_is_a_storage_full_error(archive: Archive) -> None:
     path = archive.root / "spool" / "full"
     path.symlink_to("/dev/full")

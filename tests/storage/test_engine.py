@@ -117,7 +117,7 @@ FULL = """
 import resource, signal, sys
 from dibmg_node.errors import LedgerUnavailableError
 from dibmg_node.storage.ledger import open_ledger
-from dibmg_node.domain.exam import ExamPolicy
+from dibmg_node.domain.policy import ExamPolicy
 from tests.factories import PATIENCE, START, instance, received
 ledger = open_ledger("sqlite:///" + sys.argv[1], ExamPolicy())
 ledger.views.count_by_state()

@@ -31,16 +31,19 @@ def outbox(ledger: Ledger) -> Outbox:
     return Outbox(ledger.engine, lambda: 1.0)
 
 
-def test_what_is_owed_is_due_at_once_and_told_once(ledger: Ledger, clock: Clock) -> None:
+def test_what_is_owed_is_told_by_its_worker_and_by_the_sweep_where_that_was_lost(
+    ledger: Ledger, clock: Clock
+) -> None:
     make_ready(ledger, clock)
     analyze(ledger, clock, analysis(TWO, ["pacs", "archive"]))
 
     first = ledger.outbox.due(clock(), START)
+    later = ledger.outbox.due(clock.advance(15), clock())
     again = ledger.outbox.due(clock(), START)
 
-    assert sorted(first) == [(STUDY_UID, 4, "archive"), (STUDY_UID, 4, "pacs")]
+    assert first == []
+    assert sorted(later) == [(STUDY_UID, 4, "archive"), (STUDY_UID, 4, "pacs")]
     assert again == []
-    assert len(ledger.outbox.due(clock.advance(15), clock())) == 2
 
 
 def test_results_are_handed_out_with_the_report_last(ledger: Ledger, clock: Clock) -> None:
@@ -49,10 +52,41 @@ def test_results_are_handed_out_with_the_report_last(ledger: Ledger, clock: Cloc
 
     owed = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
 
-    assert [(one.sop_uid, one.kind, one.attempts) for one in owed] == [
-        ("2.25.2", "overlay", 0),
-        ("2.25.1", "cad-sr", 0),
-    ]
+    assert [(one.sop_uid, one.kind) for one in owed] == [("2.25.2", "overlay"), ("2.25.1", "cad-sr")]
+
+
+def test_what_a_study_owes_goes_out_together_again_after_any_number_of_attempts(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(TWO))
+
+    for _ in range(12):
+        owed = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+        assert [one.kind for one in owed] == ["overlay", "cad-sr"]
+        away = [Settlement(one.sop_uid, DeliveryState.OWED, "", "away") for one in owed]
+        ledger.outbox.settle(STUDY_UID, "pacs", away, clock())
+        clock.advance(900)
+
+
+def test_a_destination_that_cannot_be_reached_is_not_tried_for_each_of_its_studies(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(TWO, ["pacs", "archive"]))
+    owed = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+    (first, second) = owed
+    away = Settlement(first.sop_uid, DeliveryState.OWED, "", "away")
+    ledger.outbox.release_all(clock())
+
+    ledger.outbox.settle(STUDY_UID, "pacs", [away], clock())
+
+    with pytest.raises(LedgerConflictError):
+        ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+    assert len(ledger.outbox.claim(STUDY_UID, "archive", clock(), LEASE)) == 2
+    stored = Settlement(second.sop_uid, DeliveryState.STORED, "0x0000", "")
+    ledger.outbox.settle(STUDY_UID, "pacs", [stored], clock())
+    assert [one.sop_uid for one in ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)] == [first.sop_uid]
 
 
 def test_two_workers_cannot_hold_one_delivery(ledger: Ledger, clock: Clock) -> None:

@@ -1,0 +1,210 @@
+"""The sections of `config.toml`: their keys, defaults and checks."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from dibmg_node.domain.policy import ExamMinimum, ImplantPolicy
+from dibmg_node.domain.result import FindingCode, ResultKind
+
+
+def _check_ae_title(value: str) -> str:
+    if not re.fullmatch(r"[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]{0,15}", value) or value != value.strip():
+        raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash")
+    return value
+
+
+def _check_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", value):
+        raise ValueError("a name has 1 to 64 letters, digits, '.', '_' and '-'")
+    return value
+
+
+AeTitle = Annotated[str, AfterValidator(_check_ae_title)]
+Name = Annotated[str, AfterValidator(_check_name)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+class Section(BaseModel):
+    """Frozen; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class NodeSection(Section):
+    """`[node]`."""
+
+    data_dir: Path = Path("var")
+
+
+class IntakeSection(Section):
+    """`[intake]`."""
+
+    ae_title: AeTitle = "DIBMG"
+    address: str = "127.0.0.1"
+    port: Port = 11112
+    quiet_seconds: Seconds = 60
+    max_wait_seconds: Seconds = 300
+    same_uid: Literal["refuse", "keep_first"] = "refuse"
+    reserve_gb: Annotated[float, Field(ge=0)] = 5.0
+    max_associations: Annotated[int, Field(ge=1, le=1024)] = 64
+    max_per_address: Annotated[int, Field(ge=1, le=1024)] = 8
+    association_seconds: Seconds = 10
+    pdu_seconds: Seconds = 15
+    idle_seconds: Seconds = 30
+    min_bytes_per_second: Annotated[int, Field(ge=1)] = 10_000
+    max_instance_gb: Annotated[float, Field(gt=0, le=4)] = 1.0
+
+    @field_validator("address")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        ipaddress.ip_address(value)
+        return value
+
+    @model_validator(mode="after")
+    def _wait_is_longer(self) -> IntakeSection:
+        if self.max_wait_seconds < self.quiet_seconds:
+            raise ValueError("max_wait_seconds is shorter than quiet_seconds")
+        return self
+
+
+class SenderSection(Section):
+    """`[[sender]]`: who may send."""
+
+    ae_title: AeTitle
+    address: ipaddress.IPv4Network | ipaddress.IPv6Network
+    quiet_seconds: Seconds | None = None
+
+    @field_validator("address", mode="before")
+    @classmethod
+    def _is_network(cls, value: object) -> object:
+        return ipaddress.ip_network(value) if isinstance(value, str) else value
+
+
+class ExamSection(Section):
+    """`[exam]`."""
+
+    minimum: ExamMinimum = ExamMinimum.ONE_BREAST
+    implants: ImplantPolicy = ImplantPolicy.EXCLUDE
+
+
+class BrokerSection(Section):
+    """`[broker]`."""
+
+    url: str = "embedded"
+
+    @field_validator("url")
+    @classmethod
+    def _is_broker(cls, value: str) -> str:
+        if value != "embedded" and not re.match(r"(redis|rediss|redis\+socket)://", value):
+            raise ValueError("expected 'embedded', redis://, rediss:// or redis+socket://")
+        return _no_secret(value)
+
+
+class LedgerSection(Section):
+    """`[ledger]`."""
+
+    url: str = "embedded"
+
+    @field_validator("url")
+    @classmethod
+    def _is_ledger(cls, value: str) -> str:
+        if value != "embedded" and not value.startswith("postgresql+psycopg://"):
+            raise ValueError("expected 'embedded' or postgresql+psycopg://")
+        return _no_secret(value)
+
+
+class RuntimeChoice(StrEnum):
+    """Who computes the network."""
+
+    AUTO = "auto"
+    OPENVINO = "openvino"
+    TENSORFLOW = "tensorflow"
+
+
+class ModelSection(Section):
+    """`[model]`."""
+
+    weights: str = "default"
+    runtime: RuntimeChoice = RuntimeChoice.AUTO
+    operating_point: str = "default"
+    precision: Literal["f32", "bf16"] = "f32"
+    threads: Annotated[int, Field(ge=0, le=256)] = 0
+    deadline_seconds: Seconds = 120
+
+
+class WebSection(Section):
+    """`[web]`: checked, but without effect until the node has its dashboard."""
+
+    address: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class OverlaySection(Section):
+    """`[overlay]`."""
+
+    style: Literal["color"] = "color"
+    max_side: Annotated[int, Field(ge=0, le=16384)] = 2048
+
+    @field_validator("max_side")
+    @classmethod
+    def _is_legible(cls, value: int) -> int:
+        if 0 < value < 512:
+            raise ValueError("expected 0 (the source grid) or at least 512: the text would not be legible")
+        return value
+
+
+class DestinationSection(Section):
+    """`[[destination]]`: who gets which results."""
+
+    name: Name
+    kind: str = "cstore"
+    address: str
+    port: Port
+    ae_title: AeTitle
+    results: tuple[ResultKind, ...] = (ResultKind.CAD_SR, ResultKind.OVERLAY)
+    answer_unread: bool = True
+    finding_code: FindingCode = FindingCode.DENSITY
+
+    @field_validator("kind")
+    @classmethod
+    def _can_send(cls, value: str) -> str:
+        if value != "cstore":
+            raise ValueError(f"{value!r}: this version delivers by 'cstore' only")
+        return value
+
+    @field_validator("results")
+    @classmethod
+    def _can_write(cls, value: tuple[ResultKind, ...]) -> tuple[ResultKind, ...]:
+        if not value:
+            raise ValueError("names no kind of result")
+        unwritten = set(value) - {ResultKind.CAD_SR, ResultKind.OVERLAY}
+        if unwritten:
+            raise ValueError(f"{', '.join(sorted(unwritten))} cannot be written by this version")
+        return value
+
+
+def _no_secret(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        asked = {name.lower() for name, _ in parse_qsl(parts.query)}
+    except ValueError as error:
+        raise ValueError("is not a URL") from error
+    if parts.password or asked & {"password", "passwd", "sslpassword", "credentials"}:
+        raise ValueError("holds a password: secrets come by environment, never in the file")
+    return url

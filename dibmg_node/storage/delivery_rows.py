@@ -1,0 +1,161 @@
+"""Results and what is owed of them, inside a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
+
+from dibmg_node.domain.lifecycle import DeliveryState, StudyEvent, StudyState
+from dibmg_node.domain.result import Predecessor, Result, ResultKind
+from dibmg_node.storage.schema import deliveries, results
+from dibmg_node.storage.study_row import apply_event, lock_study
+
+_UNDELIVERED = (DeliveryState.OWED.value, DeliveryState.REFUSED.value)
+
+
+def is_free(now: datetime) -> ColumnElement[bool]:
+    """Deliveries that no worker is sending."""
+    return or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now)
+
+
+def predecessors(connection: Connection, study_uid: str) -> dict[str, Predecessor]:
+    """The newest CAD report of a study, by variant, that a destination has or is being sent."""
+    sent = or_(
+        deliveries.c.state == DeliveryState.STORED.value,
+        and_(deliveries.c.state == DeliveryState.OWED.value, deliveries.c.lease_until.is_not(None)),
+    )
+    rows = connection.execute(
+        select(results)
+        .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
+        .where(results.c.study_uid == study_uid, results.c.kind == ResultKind.CAD_SR.value, sent)
+        .order_by(results.c.revision, results.c.sop_uid)
+    ).mappings()
+    return {
+        row["variant"]: Predecessor(row["sop_class_uid"], row["sop_uid"], row["series_uid"]) for row in rows
+    }
+
+
+def supersede(connection: Connection, study_uid: str, current: Sequence[str], now: datetime) -> None:
+    """What is still owed of results that are no longer current need not be sent.
+
+    What a worker is sending just now is left to it: it may arrive, and the ledger must say so.
+    """
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.study_uid == study_uid,
+            deliveries.c.state.in_(_UNDELIVERED),
+            deliveries.c.result_uid.not_in(list(current)),
+            is_free(now),
+        )
+        .values(state=DeliveryState.SUPERSEDED.value, next_at=None, settled_at=now)
+    )
+
+
+def enter_result(
+    connection: Connection, study_uid: str, revision: int, result: Result, series_uid: str
+) -> None:
+    """Enter a result; one that is there already belongs to this revision too."""
+    known = connection.execute(
+        update(results).where(results.c.sop_uid == result.sop_uid).values(revision=revision)
+    ).rowcount
+    if known:
+        return
+    connection.execute(
+        insert(results).values(
+            sop_uid=result.sop_uid,
+            study_uid=study_uid,
+            revision=revision,
+            series_uid=series_uid,
+            sop_class_uid=result.sop_class_uid,
+            transfer_syntax_uid=result.transfer_syntax_uid,
+            kind=result.kind.value,
+            variant=result.variant,
+            view=str(result.view) if result.view else "",
+            sha256=result.sha256,
+            size=result.size,
+        )
+    )
+
+
+def owe(
+    connection: Connection, study_uid: str, revision: int, sop_uid: str, destination: str, now: datetime
+) -> None:
+    """Owe a result to a destination, unless it has it or is owed it already."""
+    key = and_(deliveries.c.result_uid == sop_uid, deliveries.c.destination == destination)
+    before = connection.execute(select(deliveries.c.state).where(key)).scalar_one_or_none()
+    if before in (DeliveryState.STORED.value, DeliveryState.OWED.value):
+        connection.execute(update(deliveries).where(key).values(revision=revision))
+        return
+    connection.execute(delete(deliveries).where(key))
+    connection.execute(
+        insert(deliveries).values(
+            result_uid=sop_uid,
+            destination=destination,
+            study_uid=study_uid,
+            revision=revision,
+            state=DeliveryState.OWED.value,
+            owed_since=now,
+            next_at=now,
+            published_at=now,  # by the worker that owes it; the sweep finds it where that failed
+        )
+    )
+
+
+def owe_again(connection: Connection, study_uid: str, now: datetime, *, even_stored: bool) -> bool:
+    """Make deliveries of a study due at once; whether there is any.
+
+    What a worker is sending just now stays in its hands.
+
+    Args:
+        connection: Of the transaction.
+        study_uid: The study.
+        now: The time.
+        even_stored: Send again what destinations said that they have, too: one may have lost it.
+    """
+    states = [*_UNDELIVERED, DeliveryState.STORED.value] if even_stored else list(_UNDELIVERED)
+    wanted = and_(deliveries.c.study_uid == study_uid, deliveries.c.state.in_(states))
+    found = connection.execute(select(deliveries.c.result_uid).where(wanted).limit(1)).first()
+    connection.execute(
+        update(deliveries)
+        .where(wanted, is_free(now))
+        .values(
+            state=DeliveryState.OWED.value,
+            attempts=0,
+            owed_since=now,
+            next_at=now,
+            lease_until=None,
+            published_at=None,
+            settled_at=None,
+        )
+    )
+    return found is not None
+
+
+def close_if_delivered(connection: Connection, study_uid: str, now: datetime) -> None:
+    """Close an ANALYZED study that owes nothing: DELIVERED, or FAILED where something was refused."""
+    row = lock_study(connection, study_uid)
+    if row["state"] != StudyState.ANALYZED.value:
+        return
+    states = connection.execute(
+        select(deliveries.c.state, deliveries.c.destination, deliveries.c.status, deliveries.c.comment)
+        .where(deliveries.c.study_uid == study_uid, deliveries.c.state != DeliveryState.SUPERSEDED.value)
+        .distinct()
+    ).all()
+    if any(state == DeliveryState.OWED.value for state, *_ in states):
+        return
+    refused = sorted(
+        {
+            f"{name} refused ({status or comment})"
+            for state, name, status, comment in states
+            if state == DeliveryState.REFUSED.value
+        }
+    )
+    if refused:
+        reason = "; ".join(refused)
+        apply_event(connection, row, StudyEvent.DELIVERY_REFUSED, now, reason, reason=reason)
+    else:
+        detail = "" if states else "no destination wants any result"
+        apply_event(connection, row, StudyEvent.ALL_DELIVERED, now, detail)
