@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from dibmg.runtime import RuntimeKind, check_runtime
+from dibmg.runtime import check_runtime
 from dibmg.weights import load_weights
 from dibmg_node import wiring
 from dibmg_node.broker import start_server
@@ -110,7 +110,7 @@ class Node:
             PermanentError: The node did not come up.
         """
         settings = self._settings
-        check_runtime(RuntimeKind(settings.model.runtime.value))
+        check_runtime(settings.model.runtime)
         load_weights(settings.weights).operating_point(settings.model.operating_point)
         with _locked(settings):
             archive = wiring.open_archive(settings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -18,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg_node.domain.policy import ExamMinimum, ImplantPolicy
 from dibmg_node.domain.result import FindingCode, ResultKind
 
@@ -129,21 +129,13 @@ class LedgerSection(Section):
         return _no_secret(value)
 
 
-class RuntimeChoice(StrEnum):
-    """Who computes the network."""
-
-    AUTO = "auto"
-    OPENVINO = "openvino"
-    TENSORFLOW = "tensorflow"
-
-
 class ModelSection(Section):
     """`[model]`."""
 
     weights: str = "default"
-    runtime: RuntimeChoice = RuntimeChoice.AUTO
+    runtime: RuntimeKind = RuntimeKind.AUTO
     operating_point: str = "default"
-    precision: Literal["f32", "bf16"] = "f32"
+    precision: Precision = Precision.F32
     threads: Annotated[int, Field(ge=0, le=256)] = 0
     deadline_seconds: Seconds = 120
 

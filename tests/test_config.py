@@ -291,3 +291,22 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="frozen"):
         settings.intake.port = 1
+
+
+def test_a_folder_of_weights_is_found_beside_the_file_and_a_name_stays_a_name(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "manifest.json").write_text("{}")
+
+    assert load(tmp_path, '[model]\nweights = "mine"').weights == str(tmp_path / "mine")
+    assert load(tmp_path, '[model]\nweights = "default"').weights == "default"
+
+
+def test_a_password_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text("geheim\n")
+    monkeypatch.setenv("DIBMG_BROKER_PASSWORD_FILE", str(tmp_path / "secret"))
+    settings = load(tmp_path, '[broker]\nurl = "redis://broker:6379/0"')
+
+    assert settings.broker_url == "redis://:geheim@broker:6379/0"
+    monkeypatch.setenv("DIBMG_BROKER_PASSWORD_FILE", str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="DIBMG_BROKER_PASSWORD_FILE"):
+        _ = settings.broker_url

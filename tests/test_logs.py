@@ -161,3 +161,14 @@ def test_what_cannot_be_json_is_still_a_line() -> None:
     line = json.loads(JsonFormatter("p").format(record))
 
     assert (line["odd"], line["path"]) == ("{1, 2}", "x")
+
+
+def test_a_message_that_is_itself_an_exception_is_told_by_its_kind(tmp_path: Path) -> None:
+    """As pynetdicom logs what it could not encode."""
+    start_logging("intake", tmp_path)
+
+    logging.getLogger("somewhere").error(ValueError(CANARY))
+
+    (line,) = lines(tmp_path)
+    assert line["event"] == "ValueError"
+    assert CANARY not in (tmp_path / "intake.log").read_text()

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from dibmg.runtime_choice import RuntimeKind
 from dibmg_node import wiring
 from dibmg_node.cli.options import EXIT_FAILED, console, fail, print_json, uid_column, with_config, with_json
 from dibmg_node.cli.studies import score
@@ -22,7 +23,6 @@ from dibmg_node.dicom.header import read_header, read_instance
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.study import Instance, Study
 from dibmg_node.errors import InstanceRejectedError
-from dibmg_node.sections import RuntimeChoice
 from dibmg_node.services.reading import Predictor, StudyFiles, read_study
 from dibmg_node.services.writing import Wish, Writing, reading_json, write_results
 
@@ -40,7 +40,7 @@ _KINDS = (ResultKind.CAD_SR, ResultKind.OVERLAY)
 @click.option("--weights", default=None, help="A released set or a folder, instead of the configured one.")
 @click.option(
     "--runtime",
-    type=click.Choice([choice.value for choice in RuntimeChoice]),
+    type=click.Choice([choice.value for choice in RuntimeKind]),
     default=None,
     help="Instead of the configured one.",
 )
@@ -57,7 +57,7 @@ def analyze(
     """Analyze DICOM files or folders: one or several studies."""
     if weights is not None and Path(weights).is_dir():
         weights = str(Path(weights).absolute())
-    changes = {"weights": weights, "runtime": RuntimeChoice(runtime) if runtime else None}
+    changes = {"weights": weights, "runtime": RuntimeKind(runtime) if runtime else None}
     chosen = {key: value for key, value in changes.items() if value is not None}
     settings = settings.model_copy(update={"model": settings.model.model_copy(update=chosen)})
     studies, passed_over = _find_studies(paths)

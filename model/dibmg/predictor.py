@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from dibmg.localize import Region, find_regions, heat_of
 from dibmg.preprocess import NoBreastError, Prepared, preprocess
-from dibmg.runtime import Precision, Runtime, RuntimeKind, open_runtime
+from dibmg.runtime import Runtime, open_runtime
+from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg.scores import pool_view, score_exam
 from dibmg.weights import Weights, load_weights
 from dibmg_node.domain.exam import Exam

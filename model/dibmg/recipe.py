@@ -22,7 +22,8 @@ from dibmg.export import export_weights
 from dibmg.measure import Measurement, Outputs, choose_threshold, measure, read_exams
 from dibmg.model_card import synthetic_card
 from dibmg.network import build_network, widen
-from dibmg.runtime import RuntimeKind, open_runtime
+from dibmg.runtime import open_runtime
+from dibmg.runtime_choice import RuntimeKind
 from dibmg.scores import ExamPooling
 from dibmg.synthetic_set import SyntheticSettings, make_exam_set
 from dibmg.train import TrainingPlan, train

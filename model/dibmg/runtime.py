@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -13,26 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dibmg.preprocess import AIR
+from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg.weights import Weights
 from dibmg_node.errors import ConfigError
 
 MAXIMUM_THREADS = 4
 """Of one runtime unless asked for more: views are read one after another, and more threads gain little."""
-
-
-class RuntimeKind(StrEnum):
-    """What may be asked for."""
-
-    AUTO = "auto"
-    OPENVINO = "openvino"
-    TENSORFLOW = "tensorflow"
-
-
-class Precision(StrEnum):
-    """Arithmetic of the convolutions; the mean over the map is float32 or better in both."""
-
-    F32 = "f32"
-    BF16 = "bf16"
 
 
 class Runtime(Protocol):

@@ -8,7 +8,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from dibmg.runtime import Precision
+from dibmg.runtime_choice import Precision
 from dibmg.weights import OPENVINO, Weights
 from dibmg_node.errors import WeightsError
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from dibmg.network import build_network
-from dibmg.runtime import Precision
+from dibmg.runtime_choice import Precision
 from dibmg.weights import KERAS, Weights
 from dibmg_node.errors import WeightsError
 

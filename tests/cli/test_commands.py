@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
+from dibmg_node.domain.study import Verdict
+from dibmg_node.storage.claims import Analysis, Outcome
+from dibmg_node.storage.receipts import Patience, Received
+from tests.factories import R_CC, START, STUDY_UID, instance, new_ledger
 
 
 def dibmg(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -73,3 +79,27 @@ def test_echo_to_a_name_that_is_not_configured_ends_with_exit_code_3(tmp_path: P
 
     assert ended.returncode == 3
     assert "'pacs'" in ended.stderr
+
+
+def test_what_senders_and_reasons_say_is_never_read_as_markup(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path)
+    folder = tmp_path / "var"
+    folder.mkdir()
+    odd = instance(R_CC, modality="[/X]")
+    patience = Patience(timedelta(seconds=0.001), timedelta(seconds=0.001))
+    ledger.receipts.store(Received(odd, 1, 1, "[/MG]"), patience, START)
+    ledger.receipts.complete_due(START + timedelta(seconds=1))
+    held = ledger.claims.claim(STUDY_UID, 1, "worker", START, timedelta(seconds=20))
+    sentence = "modality is [/X], expected MG"
+    verdict = Verdict(odd.sop_uid, False, "NOT_MAMMOGRAPHY", sentence)
+    ledger.claims.commit(held, Analysis(Outcome.EXCLUDED, sentence, [verdict], {}), START)
+    ledger.engine.dispose()
+    for path in tmp_path.glob("ledger.sqlite*"):
+        path.rename(folder / path.name)
+
+    told = [
+        dibmg(tmp_path, *command) for command in (("studies",), ("explain", STUDY_UID), ("study", STUDY_UID))
+    ]
+
+    assert [ended.returncode for ended in told] == [0, 0, 0]
+    assert all("[/X]" in ended.stdout and "[/MG]" in ended.stdout for ended in told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -220,3 +221,21 @@ def test_the_time_of_analysis_is_written_in_the_time_zone_of_the_source():
 
 def test_own_words_are_plain_ascii():
     assert plain_text("Größe ≥ 3 – ‘x’\n\u200bA\\B") == "Gro?e >= 3 - 'x' ?A/B"
+
+
+def test_without_a_time_zone_in_the_source_the_time_of_analysis_is_local_like_the_study(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Seoul")
+    time.tzset()
+    try:
+        copied = shared(header(R_CC), now=datetime(2026, 3, 4, 23, 30, tzinfo=UTC))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert (copied.ContentDate, copied.ContentTime) == ("20260305", "083000")
+
+
+def test_a_time_without_zone_is_written_as_it_is():
+    copied = shared(header(R_CC, TimezoneOffsetFromUTC="+0900"), now=datetime(2026, 3, 4, 23, 30))
+
+    assert (copied.ContentDate, copied.ContentTime) == ("20260304", "233000")

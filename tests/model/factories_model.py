@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dibmg.architecture import PRESETS
 from dibmg.preprocess import AIR, PREPROCESSING_VERSION
-from dibmg.runtime import Precision
+from dibmg.runtime_choice import Precision
 from dibmg.synthesize import ORIENTATIONS
 from dibmg.weights import FILES, MANIFEST
 from dibmg_node.domain.exam import Exam

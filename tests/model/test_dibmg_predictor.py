@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from factories_model import SquareSeeker, breast, exam_of, instance, write_weights
 
 from dibmg.predictor import DibmgPredictor, open_predictor
 from dibmg.weights import load_weights
@@ -16,6 +15,7 @@ from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.image import Mammogram, WindowRule
 from dibmg_node.domain.study import STANDARD_VIEWS, Laterality, ViewKey
 from dibmg_node.errors import StudyExcludedError, WeightsError
+from tests.model.factories_model import SquareSeeker, breast, exam_of, instance, write_weights
 
 RIGHT_CC, LEFT_CC, RIGHT_MLO, LEFT_MLO = STANDARD_VIEWS
 PLACES = {RIGHT_CC: (420, 300), RIGHT_MLO: (400, 340)}

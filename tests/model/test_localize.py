@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from factories_model import breast, raw_map
 
 from dibmg.localize import cells_inside, dib_map, enlarge, find_regions, hottest_cell
 from dibmg.placement import Placement
 from dibmg.preprocess import preprocess
 from dibmg_node.domain.study import Laterality
+from tests.model.factories_model import breast, raw_map
 
 SIZE, CELLS = 256, 16
 WHOLE = Placement(SIZE, SIZE, SIZE, SIZE, SIZE, 0, 0, False, False)

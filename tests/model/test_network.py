@@ -10,16 +10,16 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from factories_model import exam_of
-
 from dibmg.architecture import PRESETS, Architecture
 from dibmg.network import build_network, count_convolutions, widen
 from dibmg.predictor import DibmgPredictor
-from dibmg.runtime import Precision, RuntimeKind, open_runtime
+from dibmg.runtime import open_runtime
+from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg.synthesize import synthesize_exam
 from dibmg.synthetic_set import ExamSet
 from dibmg.train import TrainingPlan, train
 from dibmg.weights import load_weights
+from tests.model.factories_model import exam_of
 
 TINY = Architecture(initial_widths=(4, 4), block_widths=(4, 4, 4, 4))
 

@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from factories_model import SIZE, breast
 
 from dibmg.preprocess import AIR, NoBreastError, flips_to_standard, preprocess
 from dibmg.synthesize import ORIENTATIONS
 from dibmg_node.domain.image import Mammogram, WindowRule
 from dibmg_node.domain.study import STANDARD_VIEWS, Laterality, ViewKey
+from tests.model.factories_model import SIZE, breast
 
 OPPOSITE = {"P": "A", "A": "P", "L": "R", "R": "L", "F": "H", "H": "F"}
 

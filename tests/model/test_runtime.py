@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dibmg.runtime import Precision, RuntimeKind, _require, open_runtime
+from dibmg.runtime import _require, open_runtime
+from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg.weights import load_weights
 from dibmg_node.errors import ConfigError
 

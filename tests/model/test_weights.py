@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories_model import write_weights
 
 from dibmg.scores import ExamPooling
 from dibmg.weights import FILES, MANIFEST, RELEASED, list_weights, load_weights, resolve
 from dibmg_node.errors import WeightsError
+from tests.model.factories_model import write_weights
 
 
 def test_a_set_that_matches_its_manifest_is_loaded(tmp_path: Path) -> None:

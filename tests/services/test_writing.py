@@ -7,10 +7,13 @@ from io import BytesIO
 
 import pytest
 from pydicom import dcmread
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag
 
 from dibmg_node.dicom import facts
 from dibmg_node.domain.policy import ExamPolicy
-from dibmg_node.domain.result import FindingCode, ResultKind
+from dibmg_node.domain.result import FindingCode, Predecessor, ResultKind
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.services.reading import Reading, read_study
 from dibmg_node.services.writing import Wish, Writing, Written, reading_json, write_results
@@ -128,3 +131,49 @@ def test_an_unread_study_as_json_has_its_exclusions(unread: Reading) -> None:
         [],
     )
     assert [one["code"] for one in told["exclusions"]] == ["BREAST_INCOMPLETE", "MISSING_VIEWS"]
+
+
+def test_a_study_whose_images_name_different_patients_is_not_answered(archive: Archive) -> None:
+    images = exam()
+    images[0].PatientID = "P124"
+    strangers = read_study(files_of(archive, images), ExamPolicy(), FakePredictor())
+
+    assert "2 different patients" in strangers.selection.reason
+    assert list(write_results(strangers, WRITING)) == []
+
+
+@pytest.mark.parametrize(
+    ("keyword", "damaged"),
+    [
+        ("ImagerPixelSpacing", b"none\\abc "),
+        ("PositionerPrimaryAngle", b"NA"),
+        ("EstimatedRadiographicMagnificationFactor", b"n/a "),
+    ],
+)
+def test_a_damaged_optional_attribute_is_an_absent_one(
+    archive: Archive, keyword: str, damaged: bytes
+) -> None:
+    images = exam()
+    for image in images:
+        tag = tag_for_keyword(keyword)
+        assert tag is not None
+        image[keyword] = RawDataElement(BaseTag(tag), "DS", len(damaged), damaged, 0, False, True)
+
+    written = list(
+        write_results(read_study(files_of(archive, images), ExamPolicy(), FakePredictor()), WRITING)
+    )
+
+    assert kinds(written) == ["overlay"] * 4 + ["cad-sr density"]
+
+
+def test_a_reports_predecessor_is_the_one_of_its_own_variant(reading: Reading) -> None:
+    earlier = Predecessor(facts.MAMMOGRAPHY_CAD_SR, "2.25.7", "2.25.8")
+    wishes = [Wish(ResultKind.CAD_SR, code) for code in FindingCode]
+    writing = replace(WRITING, wishes=wishes, predecessors={"density": earlier})
+
+    named = {
+        one.result.variant: "PredecessorDocumentsSequence" in dcmread(BytesIO(one.content))
+        for one in write_results(reading, writing)
+    }
+
+    assert named == {"density": True, "selected-region": False}

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import LedgerConflictError, PermanentError
-from dibmg_node.storage.claims import Claim, Outcome
+from dibmg_node.storage.claims import Claim, Outcome, Retry
 from dibmg_node.storage.ledger import Ledger
 from tests.factories import L_MLO, LEASE, START, STUDY_UID, Clock, a_result, instance, screening
 from tests.storage.life import (
@@ -394,3 +394,66 @@ def test_a_claim_of_another_study_is_not_touched_by_a_commit(ledger: Ledger, clo
     study = ledger.views.study("1.9")
     assert study is not None
     assert {one["code"] for one in study["instances"]} == {"NOT_JUDGED"}
+
+
+def test_a_person_may_have_a_study_read_again_although_a_delivery_was_refused(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+    settle(ledger, clock, DeliveryState.REFUSED, "0x0122")
+
+    assert ledger.claims.retry(STUDY_UID, clock(), Retry.ANALYSIS) is Retry.ANALYSIS
+    assert state_of(ledger) == "READY"
+    analyze(ledger, clock)
+    assert deliveries_of(ledger) == [("2.25.1", "OWED")]
+
+
+def test_a_person_may_have_everything_sent_again_to_a_destination_that_lost_it(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+    settle(ledger, clock, DeliveryState.STORED)
+    assert state_of(ledger) == "DELIVERED"
+
+    assert ledger.claims.retry(STUDY_UID, clock(), Retry.DELIVERY) is Retry.DELIVERY
+    assert (state_of(ledger), deliveries_of(ledger)) == ("ANALYZED", [("2.25.1", "OWED")])
+
+
+def test_nothing_can_be_sent_again_of_a_study_without_results(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+
+    with pytest.raises(PermanentError, match="no result to deliver"):
+        ledger.claims.retry(STUDY_UID, clock(), Retry.DELIVERY)
+
+
+def test_a_late_view_takes_the_old_scores_and_verdicts_away_and_says_what_is_waited_for(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock, screening()[:2])
+    analyze(ledger, clock, revision=2)
+    store(ledger, clock, screening()[2:3])
+
+    study = ledger.views.study(STUDY_UID)
+
+    assert study is not None
+    assert (study["state"], study["scores"]["exam"], study["reading"]) == ("RECEIVING", None, None)
+    assert {one["code"] for one in study["instances"]} == {"NOT_JUDGED"}
+    assert study["reason"].startswith("missing views: L-MLO; further images are waited for until ")
+    assert [one["current"] for one in study["results"]] == [False]
+
+
+def test_a_result_that_is_being_sent_is_not_superseded_and_is_a_predecessor(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock, screening()[:3])
+    analyze(ledger, clock, revision=3)
+    ledger.outbox.claim(STUDY_UID, "pacs", clock(), timedelta(hours=1))
+    make_ready(ledger, clock, [instance(L_MLO)])
+
+    held = claim(ledger, clock)
+    ledger.claims.commit(held, analysis([a_result("2.25.2")]), clock())
+
+    assert [one.sop_uid for one in held.predecessors.values()] == ["2.25.1"]
+    assert deliveries_of(ledger) == [("2.25.1", "OWED"), ("2.25.2", "OWED")]

@@ -1,3 +1,5 @@
+"""A ledger, an archive and a clock of a test's own."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
