@@ -163,6 +163,10 @@ def test_a_stop_ends_an_idle_association_over_tls(wire: Wire, certificates: Path
 
         wire.acceptor.stop(5)
 
-        with pytest.raises(ssl.SSLError):
-            peer.read_pdu()
+        # by OpenSSL's version the peer sees an A-ABORT, an alert, or the end of the stream
+        try:
+            kind, _ = peer.read_pdu()
+        except ssl.SSLError:
+            kind = 0
+        assert kind in (0, 7)
     assert wire.store.ends[0].reason is EndReason.ABORTED
