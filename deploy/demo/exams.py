@@ -74,7 +74,7 @@ def _mammogram(source: FileDataset, name: str, study_uid: str, number: int) -> F
         setattr(image, attribute, source[attribute].value)
     image.SeriesDate, image.SeriesTime = source.StudyDate, source.StudyTime
     image.AcquisitionDate, image.AcquisitionTime = source.ContentDate, source.ContentTime
-    image.PatientName, image.PatientID = f"CBIS-DDSM^{name}", f"CBIS-DDSM {name}"
+    image.PatientName, image.PatientID = f"CBIS-DDSM^{name}", f"CBIS-DDSM-{name}"
     image.PatientBirthDate, image.PatientSex = "", "F"
     image.StudyInstanceUID, image.SeriesInstanceUID = study_uid, _uid(name, "series")
     image.StudyID, image.SeriesNumber, image.InstanceNumber = "DDSM", "1", str(number)
