@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from dibmg.runtime import check_runtime
-from dibmg.weights import load_weights
 from dibmg_node import wiring
 from dibmg_node.broker import start_server
 from dibmg_node.config import Settings
@@ -105,13 +103,11 @@ class Node:
         """Run until SIGTERM or SIGINT, then drain; a second signal ends it at once.
 
         Raises:
-            ConfigError: The data folder cannot be used, or another node uses it.
-            WeightsError: The weights cannot be used.
+            ConfigError: The model or the data folder cannot be used, or another node uses the folder.
             PermanentError: The node did not come up.
         """
         settings = self._settings
-        check_runtime(settings.model.runtime)
-        load_weights(settings.weights).operating_point(settings.model.operating_point)
+        wiring.check_model(settings)
         with _locked(settings):
             archive = wiring.open_archive(settings)
             archive.prepare()

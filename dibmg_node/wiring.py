@@ -8,9 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from dibmg.predictor import open_predictor
+from dibmg.runtime import check_runtime
+from dibmg.weights import load_weights
 from dibmg_node.config import Settings
 from dibmg_node.dicom import facts
 from dibmg_node.domain.result import ResultKind
+from dibmg_node.errors import ConfigError, WeightsError
 from dibmg_node.logs import start_logging
 from dibmg_node.processes import die_with_parent
 from dibmg_node.services.acceptor import Acceptor
@@ -133,6 +136,30 @@ def senders(settings: Settings) -> dict[str, CStoreSender]:
 def make_courier(settings: Settings, ledger: Ledger) -> Courier:
     """The delivering side."""
     return Courier(open_archive(settings), ledger.outbox, senders(settings), now)
+
+
+def check_model(settings: Settings) -> None:
+    """Whether a model of these settings can be opened here, without loading it.
+
+    Raises:
+        ConfigError: With every complaint at once, each with the path of its key.
+    """
+    complaints: list[str] = []
+    try:
+        check_runtime(settings.model.runtime)
+    except ConfigError as error:
+        complaints += error.complaints
+    try:
+        weights = load_weights(settings.weights)
+    except WeightsError as error:
+        complaints.append(f"model.weights: {error}")
+    else:
+        if settings.model.operating_point not in weights.operating_points:
+            known = ", ".join(sorted(weights.operating_points))
+            found = settings.model.operating_point
+            complaints.append(f"model.operating_point: {found!r}: these weights have {known}")
+    if complaints:
+        raise ConfigError(complaints)
 
 
 def build_predictor(settings: Settings) -> Predictor:

@@ -144,8 +144,7 @@ def _print(told: Sequence[dict[str, object]], out: Path) -> None:
         values = [scores[name] for name in ("exam", "R", "L")] if isinstance(scores, dict) else [None] * 3
         findings = one["findings"]
         assert isinstance(findings, list)
-        table.add_row(
-            str(one["study_uid"]), *map(score, values), str(len(findings)), escape(str(one["reason"]))
-        )
+        count = str(len(findings)) if one["model"] else ""
+        table.add_row(str(one["study_uid"]), *map(score, values), count, escape(str(one["reason"])))
     console.print(table)
     console.print(f"written to {out}; research use only, not for diagnosis")

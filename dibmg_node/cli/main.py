@@ -72,7 +72,8 @@ def config() -> None:
 @with_config
 @with_json
 def config_check(settings: Settings, as_json: bool) -> None:
-    """Check the file; every complaint at once, exit code 2 if there is any."""
+    """Check the file, and that its weights and runtime are here; exit code 2 with every complaint."""
+    wiring.check_model(settings)
     file = str(settings.path) if settings.path else None
     if as_json:
         print_json({"valid": True, "file": file})

@@ -49,6 +49,9 @@ def studies(state: str | None, limit: int, settings: Settings, as_json: bool) ->
     if as_json:
         print_json(rows)
         return
+    if not rows:
+        console.print("no studies")
+        return
     table = Table("received", "state", "exam", "R", "L", "sender", uid_column("study"), "reason")
     for row in rows:
         scores = row["scores"]
@@ -83,7 +86,10 @@ def study(study_uid: str, settings: Settings, as_json: bool) -> None:
     for delivery in found["deliveries"]:
         result = results.get(delivery["sop_uid"], {})
         kind = f"{result.get('kind', '')} {result.get('view', '')}".strip()
-        answer = escape(f"{delivery['status']} {delivery['comment']}".strip())
+        words = [delivery["status"], delivery["comment"]]
+        if delivery["next_at"]:
+            words.append(f"(next try {moment(delivery['next_at'])})")
+        answer = escape(" ".join(word for word in words if word))
         table.add_row(delivery["destination"], kind, delivery["state"], str(delivery["attempts"]), answer)
     console.print(table)
     timeline = Table("at", "event", "detail", title="timeline", title_justify="left")

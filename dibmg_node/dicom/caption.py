@@ -50,6 +50,8 @@ def caption_lines(result: ExamResult, view: ViewKey) -> list[Line]:
     side = "at or above" if scores.exam >= point.threshold else "below"
     lines.append(Line(f"Exam is {side} operating point {point.threshold:.3f} ({point.name})"))
     findings = [finding for finding in result.findings if finding.view == view]
+    if scores.breasts.get(view.laterality, 1.0) < point.threshold:
+        lines.append(Line("Breast below operating point: no region marked, heat is no finding"))
     lines += [
         Line(f"Region {finding.number}: {finding.score:.3f}", colors.OUTLINE)
         for finding in findings[:_LISTED]
@@ -91,13 +93,14 @@ def caption_panel(lines: Sequence[Line], size: int, width: int) -> Panel | None:
     return np.asarray(panel)
 
 
-def color_bar(threshold: float, size: int, height: int) -> Panel:
+def color_bar(threshold: float, size: int, height: int, strength: float = 1.0) -> Panel:
     """Draw the colors as they look over gray tissue, with the operating point marked.
 
     Args:
         threshold: Operating point, 0..1.
         size: Height of the font, pixels.
         height: Of the bar without its margins, pixels.
+        strength: That the heatmap is laid over the mammogram with.
     """
     font = _font(size, False)
     gap, bar_width = max(3, size // 3), max(8, size)
@@ -105,7 +108,7 @@ def color_bar(threshold: float, size: int, height: int) -> Panel:
     left = gap + int(font.getlength(label)) + 1 + size
     width = left + bar_width + gap + int(font.getlength("0.5")) + 1 + gap
     values = np.linspace(1.0, 0.0, height, dtype=np.float32)[:, np.newaxis].repeat(bar_width, axis=1)
-    bar = colors.blend(np.full_like(values, 0.45), values, colors.heat_start(threshold))
+    bar = colors.blend(np.full_like(values, 0.45), values, colors.heat_start(threshold), strength)
     top = round(0.75 * size) + gap
     panel = PillowImage.new("RGB", (width, height + 2 * top), colors.BLACK)
     panel.paste(PillowImage.fromarray(bar), (left, top))

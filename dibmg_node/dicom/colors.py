@@ -54,13 +54,14 @@ def heat_start(threshold: float) -> float:
     return min(_HIGHEST_START, threshold / 2.0)
 
 
-def blend(image: Image, heatmap: Heatmap, start: float) -> NDArray[np.uint8]:
+def blend(image: Image, heatmap: Heatmap, start: float, strength: float = 1.0) -> NDArray[np.uint8]:
     """Lay a heatmap over its mammogram.
 
     Args:
         image: float32 (rows, columns) in 0..1, 1 = bright.
         heatmap: Same grid and range.
         start: Value up to which the image is left untouched; from there the color grows.
+        strength: 0..1, of the color over the tissue.
 
     Returns:
         uint8 (rows, columns, 3), RGB.
@@ -75,7 +76,7 @@ def blend(image: Image, heatmap: Heatmap, start: float) -> NDArray[np.uint8]:
     tissue = gray[hot][:, np.newaxis]
     value = np.clip((heatmap[hot] - start) / (1.0 - start), 0.0, 1.0)
     color = _RAMP[np.rint(value * (_STEPS - 1)).astype(np.intp)] * (_SHADE + (1.0 - _SHADE) * tissue)
-    share = (_STRONGEST * value**_GROWTH)[:, np.newaxis]
+    share = (strength * _STRONGEST * value**_GROWTH)[:, np.newaxis]
     out[hot] = np.rint(255.0 * (tissue * (1.0 - share) + color * share)).astype(np.uint8)
     return out
 

@@ -41,6 +41,10 @@ _SHIFT: Final = 6
 """OpenCV draws at 1/64 of a pixel."""
 
 
+_FAINT: Final = 0.4
+"""Strength of the heatmap over a breast below the operating point, where nothing is marked."""
+
+
 class OverlayStyle(StrEnum):
     """How an overlay shows the findings."""
 
@@ -89,7 +93,10 @@ def render_overlay(
     shape = output_shape(rows, columns, max_side)
     gray, heat = _resized(image, shape), _resized(heatmap, shape)
     findings = [finding for finding in result.findings if finding.view == view]
-    canvas = _STYLES[style](gray, heat, result.operating_point.threshold)
+    threshold = result.operating_point.threshold
+    # strong color beside a score that calls the breast negative would be taken for a mark
+    strength = 1.0 if result.scores.breasts.get(view.laterality, 1.0) >= threshold else _FAINT
+    canvas = _STYLES[style](gray, heat, threshold, strength)
     scale = (shape[1] / columns, shape[0] / rows)
     size = max(SMALLEST_TEXT, round(max(shape) / _TEXT_SHARE))
     space = FreeSpace(gray, view.laterality)
@@ -98,12 +105,12 @@ def render_overlay(
     _draw_outlines(canvas, findings, scale)
     canvas = _number(canvas, findings, scale, size, space.air_is_left)
     _lay_caption(canvas, space, result, view, size)
-    _lay_color_bar(canvas, space, result.operating_point.threshold, size)
+    _lay_color_bar(canvas, space, threshold, size, strength)
     return canvas
 
 
-def _in_color(gray: Image, heat: Heatmap, threshold: float) -> NDArray[np.uint8]:
-    return colors.blend(gray, heat, colors.heat_start(threshold))
+def _in_color(gray: Image, heat: Heatmap, threshold: float, strength: float) -> NDArray[np.uint8]:
+    return colors.blend(gray, heat, colors.heat_start(threshold), strength)
 
 
 _STYLES: Final = {OverlayStyle.COLOR: _in_color}
@@ -190,10 +197,12 @@ def _shortened(lines: list[Line]) -> Iterator[list[Line]]:
         yield [*lines[: kept - 1], lines[-1]]
 
 
-def _lay_color_bar(canvas: NDArray[np.uint8], space: FreeSpace, threshold: float, size: int) -> None:
+def _lay_color_bar(
+    canvas: NDArray[np.uint8], space: FreeSpace, threshold: float, size: int, strength: float
+) -> None:
     """Lay the color bar where it covers nothing; it is left out where there is no such place."""
     for letters, share in product(_sizes(size), _BAR_HEIGHTS):
-        panel = color_bar(threshold, letters, round(share * max(canvas.shape[:2])))
+        panel = color_bar(threshold, letters, round(share * max(canvas.shape[:2])), strength)
         place = space.best(panel.shape[1], panel.shape[0], at_top=False)
         if place is not None and place.covered == 0:
             _lay(canvas, space, panel, place.box)

@@ -126,7 +126,9 @@ class Outbox:
             elif any(one.state is DeliveryState.STORED for one in settlements):
                 _hasten(connection, destination, now)
             told = ", ".join(sorted({f"{s.state} {s.status} {s.comment}".strip() for s in settlements}))
-            note(connection, study_uid, "sent", now, f"to {destination}: {told}")
+            sent = any(one.state is not DeliveryState.OWED for one in settlements)
+            event = "sent" if sent else "not sent, tried again later"
+            note(connection, study_uid, event, now, f"to {destination}: {told}")
             close_if_delivered(connection, study_uid, now)
 
     def release_all(self, now: datetime) -> int:

@@ -103,3 +103,11 @@ def test_what_senders_and_reasons_say_is_never_read_as_markup(tmp_path: Path) ->
 
     assert [ended.returncode for ended in told] == [0, 0, 0]
     assert all("[/X]" in ended.stdout and "[/MG]" in ended.stdout for ended in told)
+
+
+def test_a_model_that_is_not_here_is_a_complaint_of_config_check(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[model]\noperating_point = 'high'\n")
+
+    ended = dibmg(tmp_path, "config", "check")
+
+    assert (ended.returncode, ended.stderr.partition(":")[0]) == (2, "model.operating_point")

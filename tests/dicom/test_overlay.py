@@ -25,6 +25,7 @@ from dibmg_node.dicom.encode import decompressed, encode
 from dibmg_node.dicom.overlay import overlay
 from dibmg_node.dicom.placement import FreeSpace
 from dibmg_node.dicom.rendering import output_shape, render_overlay
+from dibmg_node.domain.result import Scores
 from dibmg_node.domain.study import Laterality
 from tests.dicom.factories_results import (
     L_CC,
@@ -414,9 +415,26 @@ def test_a_smooth_peak_is_hottest_in_its_middle():
     image, _, _, _ = planted(L_CC, 900, 700)
     warm = heatmap(900, 700, (210.5, 600.5), 40.0)
 
-    picture = render_overlay(image, warm, L_CC, exam(), max_side=450)
+    positive = replace(exam(), scores=Scores(0.9, {Laterality.LEFT: 0.9}, {L_CC: 0.9}))
+
+    picture = render_overlay(image, warm, L_CC, positive, max_side=450)
 
     hottest = redness(picture[:, :200])
     row, column = np.unravel_index(hottest.argmax(), hottest.shape)
     assert column + 0.5 == pytest.approx(105.25, abs=1.5)
     assert row + 0.5 == pytest.approx(300.25, abs=1.5)
+
+
+def test_heat_over_a_breast_below_the_operating_point_is_fainter_than_over_one_at_it():
+    image, heatmap = np.full((400, 300), 0.4, np.float32), np.full((400, 300), 0.9, np.float32)
+    results = {
+        score: replace(exam(), findings=(), scores=Scores(score, {R_CC.laterality: score}, {R_CC: score}))
+        for score in (0.1, 0.95)
+    }
+
+    red = {
+        score: redness(render_overlay(image, heatmap, R_CC, result))[200:220, 200:220].mean()
+        for score, result in results.items()
+    }
+
+    assert 0 < red[0.1] < 0.6 * red[0.95]
