@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorflow")
-
 from dibmg.architecture import PRESETS, Architecture
 from dibmg.network import build_network, count_convolutions, widen
 from dibmg.predictor import DibmgPredictor
