@@ -109,6 +109,19 @@ class RunningNode:
         """SIGKILL to one process of the node."""
         os.kill(self.pid_of(role), signal.SIGKILL)
 
+    def kill_broker(self) -> None:
+        """SIGKILL to the embedded broker."""
+        own = str(self.folder / "var" / "broker" / "broker.sock").encode()
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                command = entry.read_bytes()
+            except OSError:
+                continue
+            if own in command:
+                os.kill(int(entry.parent.name), signal.SIGKILL)
+                return
+        raise AssertionError("the broker does not run")
+
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One command, as a user types it."""
         command = [*DIBMG, *arguments, "--config", str(self.config)]

@@ -49,6 +49,18 @@ def test_processes_that_are_killed_are_started_again_and_the_next_exam_goes_thro
     node.wait_for_state("1.2.4.2", "DELIVERED")
 
 
+def test_a_broker_that_is_killed_costs_nothing_but_time(
+    make_node: MakeNode, orthanc: Orthanc, tmp_path: Path
+) -> None:
+    node = make_node({"pacs": orthanc.port}).start()
+    node.send(write_exam(tmp_path / "exam", study_uid="1.2.4.6"))
+
+    node.kill_broker()
+
+    node.wait_for_state("1.2.4.6", "DELIVERED")
+    assert len(orthanc.instances("1.2.4.6")) == 5
+
+
 def test_results_wait_for_a_pacs_that_is_down_and_arrive_once_it_is_back(
     make_node: MakeNode, tmp_path: Path
 ) -> None:
