@@ -10,7 +10,7 @@ SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT     = $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends
 TEST_PACKAGES := orthanc dcmtk libpixelmed-java default-jre-headless strace openssl
 
-.PHONY: demo test slow check format install lock clean help
+.PHONY: demo test slow check format install install-node weights lock clean help
 
 help:                ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -34,7 +34,14 @@ format: $(VENV)/test ## bring the code into its format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-install: $(VENV)/node ## .venv with the node, no demo
+install: $(VENV)/train ## .venv with the node, training and evaluation; no demo
+
+install-node: $(VENV)/node ## .venv with the node alone: 2 GB smaller, serves on a CPU
+
+weights: $(VENV)/train ## make the released weights again: WORK=folder [CESM=folder [MIAS=folder]]; an hour or more
+	@test -n "$(WORK)" || { echo 'name WORK=folder; what is made is kept there between runs' >&2; exit 1; }
+	@$(BIN)/python -m dibmg.recipes synthetic $(if $(CESM),default) --work "$(WORK)" --out "$(WORK)/weights" \
+	  $(if $(CESM),--cesm "$(CESM)") $(if $(MIAS),--mias "$(MIAS)")
 
 lock: $(VENV)/test   ## exact requirements with hashes, from pyproject.toml
 	@deploy/lock.sh $(BIN)
@@ -53,6 +60,11 @@ $(VENV)/node: $(VENV)/pip requirements/node.lock pyproject.toml
 	@echo 'installing the node'
 	@$(PIP) install --require-hashes --requirement requirements/node.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/train: $(VENV)/node requirements/train.lock
+	@echo 'installing training and evaluation'
+	@$(PIP) install --require-hashes --requirement requirements/train.lock
 	@touch $@
 
 $(VENV)/demo: $(VENV)/node requirements/demo.lock

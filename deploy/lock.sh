@@ -7,5 +7,7 @@ compile=("${1:-.venv/bin}/pip-compile" --quiet --generate-hashes --no-emit-index
 export CUSTOM_COMPILE_COMMAND="make lock"
 "${compile[@]}" --output-file requirements/node.lock pyproject.toml requirements/node.in
 "${compile[@]}" --output-file requirements/demo.lock --constraint requirements/node.lock requirements/demo.in
-"${compile[@]}" --output-file requirements/test.lock --constraint requirements/node.lock --extra train \
+"${compile[@]}" --output-file requirements/train.lock --constraint requirements/node.lock --extra train --extra evaluate \
+  pyproject.toml requirements/node.in
+"${compile[@]}" --output-file requirements/test.lock --constraint requirements/train.lock --extra train --extra evaluate \
   pyproject.toml requirements/node.in requirements/demo.in requirements/test.in

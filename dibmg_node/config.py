@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from dibmg.operating_choice import names_a_file
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.errors import ConfigError
 from dibmg_node.sections import (
@@ -80,6 +81,12 @@ class Settings(Section):
         """Name of a released set, or the path of a folder that the configuration names."""
         folder = self.folder / self.model.weights
         return str(folder) if (folder / "manifest.json").is_file() else self.model.weights
+
+    @property
+    def operating_point(self) -> str:
+        """Name of a point in the weights' manifest, or the path of a file of points."""
+        named = self.model.operating_point
+        return str(self.folder / named) if names_a_file(named) else named
 
     @property
     def ledger_url(self) -> str:

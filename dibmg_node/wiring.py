@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from dibmg.operating_choice import choose_operating_point
 from dibmg.predictor import open_predictor
 from dibmg.runtime import check_runtime
 from dibmg.weights import load_weights
@@ -109,7 +110,7 @@ def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
                 _build_work,
                 settings.weights,
                 settings.model.runtime.value,
-                settings.model.operating_point,
+                settings.operating_point,
                 settings.model.precision,
                 settings.model.threads,
             ),
@@ -154,10 +155,10 @@ def check_model(settings: Settings) -> None:
     except WeightsError as error:
         complaints.append(f"model.weights: {error}")
     else:
-        if settings.model.operating_point not in weights.operating_points:
-            known = ", ".join(sorted(weights.operating_points))
-            found = settings.model.operating_point
-            complaints.append(f"model.operating_point: {found!r}: these weights have {known}")
+        try:
+            choose_operating_point(weights, settings.operating_point)
+        except WeightsError as error:
+            complaints.append(f"model.operating_point: {error}")
     if complaints:
         raise ConfigError(complaints)
 
@@ -170,7 +171,7 @@ def build_predictor(settings: Settings) -> Predictor:
     """
     model = settings.model
     return open_predictor(
-        settings.weights, model.runtime.value, model.operating_point, model.precision, model.threads
+        settings.weights, model.runtime.value, settings.operating_point, model.precision, model.threads
     )
 
 

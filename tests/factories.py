@@ -398,9 +398,11 @@ class FakePredictor:
 
     Attributes:
         refuse: Called first with exam and mammograms; may raise.
+        point: Operating point of every exam.
     """
 
     refuse: Callable[[Exam, Mapping[ViewKey, Mammogram]], None] = lambda exam, mammograms: None
+    point: OperatingPoint = POINT
 
     def predict(self, exam: Exam, mammograms: Mapping[ViewKey, Mammogram]) -> ExamResult:
         self.refuse(exam, mammograms)
@@ -421,7 +423,7 @@ class FakePredictor:
         return ExamResult(
             exam.study_uid,
             MODEL,
-            POINT,
+            self.point,
             Scores(max(breasts.values()), breasts, views),
             tuple(findings),
             heatmaps=heatmaps,

@@ -310,3 +310,21 @@ def test_a_password_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("DIBMG_BROKER_PASSWORD_FILE", str(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="DIBMG_BROKER_PASSWORD_FILE"):
         _ = settings.broker_url
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("default", "default"), ("points.json", "{folder}/points.json"), ("../mine", "{folder}/../mine")],
+)
+def test_a_file_of_operating_points_is_found_beside_the_configuration_and_a_name_stays_a_name(
+    tmp_path: Path, text: str, found: str
+) -> None:
+    settings = load(tmp_path, f'[model]\noperating_point = "{text}"')
+
+    assert settings.operating_point == found.format(folder=tmp_path)
+
+
+def test_an_absolute_path_of_operating_points_stays_as_it_is(tmp_path: Path) -> None:
+    assert (
+        load(tmp_path, '[model]\noperating_point = "/etc/points.json"').operating_point == "/etc/points.json"
+    )

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from dibmg.operating_choice import names_a_file
 from dibmg.runtime_choice import RuntimeKind
 from dibmg_node import wiring
 from dibmg_node.cli.options import EXIT_FAILED, console, fail, print_json, uid_column, with_config, with_json
@@ -39,6 +40,11 @@ _KINDS = (ResultKind.CAD_SR, ResultKind.OVERLAY)
 )
 @click.option("--weights", default=None, help="A released set or a folder, instead of the configured one.")
 @click.option(
+    "--operating-point",
+    default=None,
+    help="A name in the weights' manifest or a file of points, instead of the configured one.",
+)
+@click.option(
     "--runtime",
     type=click.Choice([choice.value for choice in RuntimeKind]),
     default=None,
@@ -50,6 +56,7 @@ def analyze(
     paths: Sequence[Path],
     out: Path,
     weights: str | None,
+    operating_point: str | None,
     runtime: str | None,
     settings: Settings,
     as_json: bool,
@@ -57,9 +64,16 @@ def analyze(
     """Analyze DICOM files or folders: one or several studies."""
     if weights is not None and Path(weights).is_dir():
         weights = str(Path(weights).absolute())
-    changes = {"weights": weights, "runtime": RuntimeKind(runtime) if runtime else None}
+    if operating_point is not None and names_a_file(operating_point):
+        operating_point = str(Path(operating_point).absolute())
+    changes = {
+        "weights": weights,
+        "operating_point": operating_point,
+        "runtime": RuntimeKind(runtime) if runtime else None,
+    }
     chosen = {key: value for key, value in changes.items() if value is not None}
     settings = settings.model_copy(update={"model": settings.model.model_copy(update=chosen)})
+    wiring.check_model(settings)
     studies, passed_over = _find_studies(paths)
     for path, reason in passed_over:
         click.echo(f"{path}: passed over: {reason}", err=True)

@@ -9,6 +9,8 @@ import click
 
 from dibmg_node import wiring
 from dibmg_node.cli.analyze import analyze
+from dibmg_node.cli.dataset import dataset
+from dibmg_node.cli.evaluate import evaluate
 from dibmg_node.cli.options import (
     EXIT_CONFIG,
     EXIT_FAILED,
@@ -97,7 +99,7 @@ def config_show(settings: Settings, as_json: bool) -> None:
                 click.echo(f"{name}.{key} = {value}")
 
 
-for _command in (status, studies, study, explain, retry, echo, analyze, weights):
+for _command in (status, studies, study, explain, retry, echo, analyze, dataset, evaluate, weights):
     cli.add_command(_command)
 
 

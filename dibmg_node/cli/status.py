@@ -11,6 +11,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from dibmg.operating_choice import choose_operating_point
 from dibmg.weights import load_weights
 from dibmg_node import wiring
 from dibmg_node.cli.options import console, open_existing_ledger, print_json, with_config, with_json
@@ -152,12 +153,28 @@ def _disk(settings: Settings, health: Health) -> dict[str, Any]:
 
 
 def _model(settings: Settings, health: Health) -> dict[str, Any]:
+    point: dict[str, str | None] = {"name": settings.model.operating_point, "version": None}
     try:
         weights = load_weights(settings.weights)
     except DibmgError as error:
         health.degraded.append(f"model.weights: {error}")
-        return {"name": settings.model.weights, "version": None, "trained_on": None}
-    return {"name": weights.name, "version": weights.version, "trained_on": weights.trained_on}
+        return {
+            "name": settings.model.weights,
+            "version": None,
+            "trained_on": None,
+            "operating_point": point,
+        }
+    try:
+        chosen = choose_operating_point(weights, settings.operating_point).overall
+        point = {"name": chosen.name, "version": chosen.version}
+    except DibmgError as error:
+        health.degraded.append(f"model.operating_point: {error}")
+    return {
+        "name": weights.name,
+        "version": weights.version,
+        "trained_on": weights.trained_on,
+        "operating_point": point,
+    }
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -184,6 +201,10 @@ def _print(found: dict[str, Any]) -> None:
         )
     console.print(f"intake    {intake['ae_title']} at {intake['address']}:{intake['port']}")
     console.print(f"model     {model['name']} {model['version']}: {model['trained_on']}")
+    point = model["operating_point"]
+    console.print(
+        escape(f"          operating point {point['name']}, version {point['version'] or 'unknown'}")
+    )
     for sender, at in found["senders"].items():
         console.print(f"sender    {escape(sender)}, last image {at.astimezone():%Y-%m-%d %H:%M:%S}")
     for row in found["destinations"]:

@@ -172,12 +172,17 @@ def _print_head(found: Mapping[str, Any]) -> None:
     if scores["exam"] is not None:
         told = "   ".join(f"{name} {score(scores[name]) or '-'}" for name in ("exam", "R", "L"))
         console.print(f"scores    {told}")
+    if "probability" in scores:
+        chance = f"probability of cancer {100.0 * scores['probability']:.1f} %"
+        fitted = found["reading"]["operating_point"]["calibration"]
+        console.print(f"          {chance}, by calibration on {escape(fitted['population'])}")
     reading = found["reading"]
     if reading and reading.get("model"):
         model, point = reading["model"], reading["operating_point"]
+        maker = f" for {point['manufacturer']}" if point.get("manufacturer") else ""
         console.print(
             f"model     {model['name']} {model['version']} ({model['runtime']}, {model['precision']}), "
-            f"operating point {point['name']} at {point['threshold']:.3f}"
+            + escape(f"operating point {point['name']}{maker} at {point['threshold']:.3f}")
         )
         console.print(f"findings  {len(reading['findings'])}")
     console.print("research use only, not for diagnosis\n")

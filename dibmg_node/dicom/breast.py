@@ -22,7 +22,8 @@ def breast_mask(pixels: NDArray[Any], *, inverted: bool = False) -> NDArray[np.b
 
     Air is the darkest large population of a mammogram, and labels, markers and film edges are not
     connected to the breast: Otsu's threshold on the logarithm separates air from tissue, an opening
-    cuts thin bridges to labels, and the largest region that remains is the breast.
+    cuts thin bridges to labels, and the largest region that remains is the breast. Fat between skin and
+    chest wall, which some systems show as dark as air, belongs to it.
 
     Args:
         pixels: (rows, columns), any real type; air is dark, or bright where `inverted`.
@@ -58,5 +59,27 @@ def breast_mask(pixels: NDArray[Any], *, inverted: bool = False) -> NDArray[np.b
         return np.zeros((rows, columns), dtype=bool)
     breast = np.asarray(labels == largest, dtype=np.uint8)
     breast = np.asarray(cv2.morphologyEx(breast, cv2.MORPH_CLOSE, kernel), dtype=np.uint8)
+    breast = _fill_to_wall(breast)
     whole = cv2.resize(breast, (columns, rows), interpolation=cv2.INTER_NEAREST)
     return np.asarray(whole, dtype=bool)
+
+
+def wall_is_right(breast: NDArray[np.bool_] | NDArray[np.uint8]) -> bool:
+    """Whether the chest wall is on the right: a breast bows away from its wall, even where fat is missing."""
+    rows = np.flatnonzero(breast.any(axis=1))
+    columns = np.arange(breast.shape[1])
+    centers = (breast[rows] * columns).sum(axis=1) / breast[rows].sum(axis=1)
+    end = max(1, rows.size // 6)
+    middle = centers[rows.size // 4 : rows.size - rows.size // 4]
+    return float((centers[:end].mean() + centers[-end:].mean()) / 2) > float(middle.mean())
+
+
+def _fill_to_wall(breast: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Every row from the skin to the chest wall: the outermost column of the region on that side."""
+    right = wall_is_right(breast)
+    from_wall = breast[:, ::-1] if right else breast
+    present = np.flatnonzero(from_wall.any(axis=0))
+    columns = np.arange(breast.shape[1])
+    skin = np.where(from_wall.any(axis=1), breast.shape[1] - from_wall[:, ::-1].argmax(axis=1), 0)
+    filled = ((columns >= present[0]) & (columns < skin[:, None])).astype(np.uint8)
+    return np.ascontiguousarray(filled[:, ::-1] if right else filled)

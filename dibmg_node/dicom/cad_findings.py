@@ -5,7 +5,6 @@ Source: TID 4003, 4006, 4013, 4015 to 4019, 4021, 4108, PS3.16.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -31,7 +30,6 @@ from dibmg_node.dicom.sr_content import (
     uid,
 )
 from dibmg_node.domain.result import (
-    Calibration,
     ExamResult,
     Finding,
     FindingCode,
@@ -44,8 +42,6 @@ FINDING_CODES: Final = {
     FindingCode.DENSITY: codes.BREAST_DENSITY,
     FindingCode.SELECTED_REGION: codes.SELECTED_REGION,
 }
-_SMALLEST: Final = 1e-6
-"""Scores are kept this far from 0 and 1 before their logit is taken."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,15 @@ class Algorithm:
             ]
         if point is not None:
             threshold = decimal(point.threshold)
-            parameters.append(f"operating point {point.name}, version {point.version}, threshold {threshold}")
+            parameters.append(
+                f"operating point {point.label}, version {point.version}, threshold {threshold}"
+            )
+            if point.calibration is not None:
+                fitted = point.calibration
+                parameters.append(
+                    f"calibration {fitted.kind}, fitted on {fitted.n} exams, "
+                    f"prevalence {decimal(fitted.prevalence)}: {fitted.population}"
+                )
         parameters += notes
         version = facts.IMPLEMENTATION_VERSION_NAME if model is None else f"{model.name} {model.version}"
         return Algorithm(plain_text(version), tuple(plain_text(words) for words in parameters))
@@ -87,13 +91,6 @@ class Algorithm:
             text(relationship, codes.ALGORITHM_MANUFACTURER, facts.MANUFACTURER),
             *(text(relationship, codes.ALGORITHM_PARAMETERS, words) for words in self.parameters),
         ]
-
-
-def probability_of_cancer(score: float, calibration: Calibration) -> float:
-    """Probability 0..1 that a calibration gives to a score 0..1."""
-    kept = min(max(score, _SMALLEST), 1.0 - _SMALLEST)
-    exponent = calibration.slope * math.log(kept / (1.0 - kept)) + calibration.offset
-    return 1.0 / (1.0 + math.exp(-exponent))
 
 
 def breast_impressions(
@@ -166,10 +163,9 @@ def _finding(
         *algorithm.rows(HAS_PROPERTIES),
         percent(HAS_PROPERTIES, codes.CERTAINTY_OF_FINDING, finding.score),
     ]
-    calibration = result.operating_point.calibration
+    probability = result.probability_of(finding)
     # TID 4006 row 7 forbids it for a Selected region.
-    if calibration is not None and finding_code is FindingCode.DENSITY:
-        probability = probability_of_cancer(finding.score, calibration)
+    if probability is not None and finding_code is FindingCode.DENSITY:
         rows.append(percent(HAS_PROPERTIES, codes.PROBABILITY_OF_CANCER, probability))
     rows += [
         place(HAS_PROPERTIES, codes.CENTER, [finding.center], image_item),

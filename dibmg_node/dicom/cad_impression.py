@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from dibmg_node.dicom import facts
-from dibmg_node.dicom.cad_findings import FINDING_CODES, probability_of_cancer
+from dibmg_node.dicom.cad_findings import FINDING_CODES
 from dibmg_node.dicom.codes import LATERALITIES
 from dibmg_node.dicom.result_header import plain_text
 from dibmg_node.domain.result import ExamResult, FindingCode
@@ -56,7 +56,7 @@ def _exam_lines(result: ExamResult, finding_code: FindingCode, not_read: Sequenc
     views = ", ".join(f"{view} {scores.views[view]:.3f}" for view in STANDARD_VIEWS if view in scores.views)
     yield f"Score of the exam {scores.exam:.3f} (0 to 1); {breasts}; views {views}."
     side = "at or above" if scores.exam >= point.threshold else "below"
-    operating_point = f"operating point {point.name} (version {point.version}), {point.threshold:.3f}"
+    operating_point = f"operating point {point.label} (version {point.version}), {point.threshold:.3f}"
     yield f"The score of the exam is {side} the {operating_point}."
     expected = [
         f"{name} {100.0 * value:.1f} %"
@@ -73,14 +73,21 @@ def _exam_lines(result: ExamResult, finding_code: FindingCode, not_read: Sequenc
     if missing:
         yield f"Views not read: {', '.join(missing)}."
     yield from not_read
-    if point.calibration is None:
-        yield "A score correlates with the probability of cancer but is not that probability."
-    else:
-        probability = 100.0 * probability_of_cancer(scores.exam, point.calibration)
-        source = point.calibration.source
-        yield f"Probability of cancer of the exam by calibration on {source}: {probability:.1f} %."
+    yield from _calibration_lines(result, finding_code)
     yield (
         "The algorithm does not tell types of lesion apart: a marked region is coded "
         f"{FINDING_CODES[finding_code].meaning}, whatever it is."
     )
     yield f"{facts.ALGORITHM_NAME} {model.name} {model.version}, trained on {model.trained_on}."
+
+
+def _calibration_lines(result: ExamResult, finding_code: FindingCode) -> Iterable[str]:
+    calibration, probability = result.operating_point.calibration, result.probability
+    if calibration is None or probability is None:
+        yield "The score is not calibrated: a higher one is more suspicious, but it is not a percentage."
+        return
+    told = f"Probability of cancer of the exam by calibration on {calibration.population}"
+    yield f"{told}: {100.0 * probability:.1f} %."
+    yield f"It holds where {100.0 * calibration.prevalence:.1f} % of exams show cancer, as they did there."
+    if result.findings and finding_code is FindingCode.DENSITY:
+        yield "The probability of a region is that of its breast, or less where its own score is lower."

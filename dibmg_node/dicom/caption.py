@@ -48,7 +48,7 @@ def caption_lines(result: ExamResult, view: ViewKey) -> list[Line]:
         )
     lines.append(Line(f"Exam score {scores.exam:.3f}"))
     side = "at or above" if scores.exam >= point.threshold else "below"
-    lines.append(Line(f"Exam is {side} operating point {point.threshold:.3f} ({point.name})"))
+    lines.append(Line(f"Exam is {side} operating point {point.threshold:.3f} ({point.label})"))
     findings = [finding for finding in result.findings if finding.view == view]
     if scores.breasts.get(view.laterality, 1.0) < point.threshold:
         lines.append(Line("Breast below operating point: no region marked, heat is no finding"))

@@ -55,7 +55,7 @@ def result_uid(origin: Origin, kind: ResultKind, variant: str = "", view: ViewKe
         origin.study_uid,
         ",".join(sorted(origin.source_uids)),
         *_model_parts(model),
-        "" if point is None else f"{point.name} {point.version}",
+        "" if point is None else f"{point.label} {point.version}",
         "\n".join(origin.reasons),
     )
 
@@ -79,7 +79,7 @@ def tracking_uid(finding: Finding, model: ModelIdentity, operating_point: Operat
         finding.sop_uid,
         f"{column:.2f},{row:.2f}",
         *_model_parts(model),
-        f"{operating_point.name} {operating_point.version}",
+        f"{operating_point.label} {operating_point.version}",
     )
 
 

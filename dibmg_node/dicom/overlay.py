@@ -63,7 +63,7 @@ def overlay(
     image.DerivationDescription = plain_text(
         f"{facts.ALGORITHM_NAME} {model.name} {model.version} (weights {model.sha256[:16]}): heatmap in "
         f"{style.value} over the windowed mammogram, {instance.rows}x{instance.columns} to {rows}x{columns} "
-        f"pixels; operating point {result.operating_point.name} {result.operating_point.threshold:.3f}"
+        f"pixels; operating point {result.operating_point.label} {result.operating_point.threshold:.3f}"
     )
     _space(image, header, instance, (rows, columns))
     image.SamplesPerPixel = 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from dibmg_node.domain.image import Heatmap, Point
 from dibmg_node.domain.study import Laterality, ViewKey
@@ -26,16 +27,31 @@ class FindingCode(StrEnum):
     SELECTED_REGION = "selected-region"
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Platt scaling from a score to a probability of cancer: 1 / (1 + exp(-(slope * logit(score) + offset))).
+class Calibration(Protocol):
+    """From the score of an exam to its probability of cancer, as fitted on a population."""
 
-    Fitted on a data set that `source` names; from this alone the node may speak of a probability.
-    """
+    @property
+    def kind(self) -> str:
+        """How it was fitted: `platt` or `isotonic`."""
 
-    slope: float
-    offset: float
-    source: str
+    @property
+    def population(self) -> str:
+        """The exams that it was fitted on, in words."""
+
+    @property
+    def prevalence(self) -> float:
+        """Share of cancers among them, 0..1; the probabilities hold for this one."""
+
+    @property
+    def brier(self) -> float:
+        """Mean squared error of the probabilities, on exams that the fit had not seen."""
+
+    @property
+    def n(self) -> int:
+        """Number of exams."""
+
+    def probability(self, score: float) -> float:
+        """Probability of cancer, 0..1, never falling with the score (0..1) of an exam."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +64,8 @@ class OperatingPoint:
         specificity: Expected fraction 0..1, None where it was not measured.
         version: Changes whenever any number in the file of operating points changes.
         chosen_on: The data that it was chosen on, in words.
+        calibration: From this alone the node may speak of a probability; None where nothing was fitted.
+        manufacturer: Whose images it is for; empty: all.
     """
 
     name: str
@@ -57,6 +75,12 @@ class OperatingPoint:
     specificity: float | None = None
     chosen_on: str = ""
     calibration: Calibration | None = None
+    manufacturer: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name, and whose images it is for where it is not for all."""
+        return f"{self.name} for {self.manufacturer}" if self.manufacturer else self.name
 
 
 @dataclass(frozen=True)
@@ -130,6 +154,24 @@ class ExamResult:
     heatmaps: Mapping[ViewKey, Heatmap] = field(default_factory=dict, compare=False, repr=False)
     notes: Mapping[ViewKey, tuple[str, ...]] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+    @property
+    def probability(self) -> float | None:
+        """Probability of cancer of the exam, 0..1; None without a calibration."""
+        calibration = self.operating_point.calibration
+        return None if calibration is None else calibration.probability(self.scores.exam)
+
+    def probability_of(self, finding: Finding) -> float | None:
+        """Probability that a finding is a cancer, 0..1; None without a calibration.
+
+        Calibrations are fitted to the scores of exams, and the peak of a region is higher than the score of
+        its exam: no finding is more probably a cancer than its breast or its exam has one.
+        """
+        calibration = self.operating_point.calibration
+        if calibration is None:
+            return None
+        breast = self.scores.breasts[finding.view.laterality]
+        return calibration.probability(min(finding.score, breast, self.scores.exam))
 
 
 @dataclass(frozen=True)

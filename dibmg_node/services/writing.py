@@ -17,7 +17,7 @@ from dibmg_node.dicom.cad_report import cad_report
 from dibmg_node.dicom.encode import encode
 from dibmg_node.dicom.overlay import overlay
 from dibmg_node.dicom.rendering import render_overlay
-from dibmg_node.domain.result import FindingCode, Predecessor, Result, ResultKind
+from dibmg_node.domain.result import Calibration, FindingCode, Predecessor, Result, ResultKind
 from dibmg_node.domain.study import ExclusionCode, Laterality, ViewKey
 from dibmg_node.services.reading import Reading
 
@@ -114,16 +114,21 @@ def reading_json(reading: Reading) -> dict[str, Any]:
             },
             "operating_point": {
                 "name": point.name,
+                "manufacturer": point.manufacturer or None,
                 "threshold": point.threshold,
                 "version": point.version,
                 "sensitivity": point.sensitivity,
                 "specificity": point.specificity,
+                "chosen_on": point.chosen_on,
+                "calibration": _calibration(point.calibration),
             },
             "scores": {
                 "exam": result.scores.exam,
                 "R": result.scores.breasts.get(Laterality.RIGHT),
                 "L": result.scores.breasts.get(Laterality.LEFT),
                 "views": {str(key): score for key, score in result.scores.views.items()},
+                # without a calibration not even the word stands there
+                **({} if result.probability is None else {"probability": result.probability}),
             },
             "findings": [
                 {
@@ -149,6 +154,18 @@ def reading_json(reading: Reading) -> dict[str, Any]:
         for exclusion in reading.selection.exclusions
     ]
     return study
+
+
+def _calibration(calibration: Calibration | None) -> dict[str, object] | None:
+    if calibration is None:
+        return None
+    return {
+        "kind": calibration.kind,
+        "population": calibration.population,
+        "prevalence": calibration.prevalence,
+        "brier": calibration.brier,
+        "n": calibration.n,
+    }
 
 
 def _overlays(reading: Reading, writing: Writing) -> Iterator[Written]:

@@ -169,12 +169,13 @@ class Views:
             judged = {verdict["sop_uid"]: verdict for verdict in rows_of(verdicts)}
             stored = rows_of(instances, instances.c.received_at)
             readings = {one["revision"]: one["reading"] for one in rows_of(analyses)}
+            reading = json.loads(readings.get(row["revision"], "null"))
             return {
                 "study_uid": study_uid,
                 "state": row["state"],
                 "revision": row["revision"],
                 "reason": row["reason"] or _waiting_for(row, stored),
-                "scores": _scores(row),
+                "scores": _scores(row) | _probability(reading),
                 "sender": row["sender"],
                 "attempts": row["attempts"],
                 "instances": [_instance(one, judged.get(one["sop_uid"])) for one in stored],
@@ -206,7 +207,7 @@ class Views:
                     {"at": one["at"].isoformat(), "event": one["event"], "detail": one["detail"]}
                     for one in rows_of(history, history.c.id)
                 ],
-                "reading": json.loads(readings.get(row["revision"], "null")),
+                "reading": reading,
             }
 
     def overdue(self, now: datetime, alarm_after: timedelta) -> int:
@@ -236,6 +237,12 @@ def _waiting_for(row: RowMapping, stored: Sequence[Mapping[str, Any]]) -> str:
 
 def _scores(row: Mapping[str, Any] | RowMapping) -> dict[str, float | None]:
     return {"exam": row["score_exam"], "R": row["score_r"], "L": row["score_l"]}
+
+
+def _probability(reading: Mapping[str, Any] | None) -> dict[str, float]:
+    """Probability of cancer of the exam; nothing where its scores were not calibrated."""
+    scores = (reading or {}).get("scores") or {}
+    return {"probability": scores["probability"]} if "probability" in scores else {}
 
 
 def _instance(row: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> dict[str, Any]:

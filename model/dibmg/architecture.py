@@ -8,9 +8,28 @@ not verified against the figure: hence they can be set.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Final
+from enum import StrEnum
+from typing import Any, Final
+
+AIR: Final = -1.0
+"""Network input of air and of padding. The paper says zero-padded, not whether before or after scaling."""
+
+HALF_LEVEL: Final = 1.0 / 255.0
+"""Half a grey level of eight bits: what is less above air than this is air."""
+
+
+class ViewPooling(StrEnum):
+    """Over which cells the mean of a view's map runs.
+
+    SQUARE: all of them, as in the paper. BREAST: those that hold breast, in proportion to its share of the
+    cell, so that the score of a lesion does not depend on the size of the breast around it.
+    """
+
+    SQUARE = "square"
+    BREAST = "breast"
 
 
 @dataclass(frozen=True)
@@ -21,9 +40,13 @@ class Architecture:
         initial_widths, initial_kernels, initial_strides: The two initial blocks.
         initial_pools: Max-pooling after each initial block; 1 = none.
         block_widths, block_strides: The residual blocks; the first convolution of a block has its stride.
+        block_kernels: Kernels of the two convolutions of each residual pair of a block. Those of 1x1 keep the
+            receptive field small: a mean over the map does not care where a network answers, and one that
+            sees far answers beside a lesion as gladly as on it.
         map_pool: Side, in cells, of a mean over the map before it is put out; 1 = none, as in the paper. It
             leaves z as it is but for the map's border, and moves the hottest cell into the lesion where
             the network answers to the surroundings of a lesion.
+        view_pooling: Over which cells the mean of a view's map runs.
     """
 
     initial_widths: tuple[int, int] = (48, 48)
@@ -32,7 +55,9 @@ class Architecture:
     initial_pools: tuple[int, int] = (2, 1)
     block_widths: tuple[int, int, int, int] = (64, 96, 128, 192)
     block_strides: tuple[int, int, int, int] = (1, 2, 2, 2)
+    block_kernels: tuple[tuple[int, int], ...] = ((3, 3), (3, 3), (3, 3), (3, 3))
     map_pool: int = 1
+    view_pooling: ViewPooling = ViewPooling.SQUARE
 
     @property
     def stride(self) -> int:
@@ -42,16 +67,37 @@ class Architecture:
             stride *= factor
         return stride
 
-    def as_json(self) -> dict[str, list[int] | int]:
+    @property
+    def receptive_field(self) -> int:
+        """Side of the square of network pixels that one map cell sees."""
+        field, jump = 1, 1
+        steps = []
+        for number in range(2):
+            steps.append((self.initial_kernels[number], self.initial_strides[number]))
+            steps.append((self.initial_pools[number], self.initial_pools[number]))
+        for stride, (first, second) in zip(self.block_strides, self.block_kernels, strict=True):
+            steps += [(first, stride), (second, 1), (first, 1), (second, 1)]
+        for kernel, stride in steps:
+            field += (kernel - 1) * jump
+            jump *= stride
+        return field + (self.map_pool - 1) * jump
+
+    def as_json(self) -> dict[str, Any]:
         """For the manifest of the weights."""
-        fields = asdict(self).items()
-        return {name: value if isinstance(value, int) else list(value) for name, value in fields}
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return found
 
     @staticmethod
-    def from_json(fields: Mapping[str, Sequence[int] | int]) -> Architecture:
+    def from_json(fields: Mapping[str, Any]) -> Architecture:
         """Read back what `as_json` wrote."""
-        values = {name: value if isinstance(value, int) else tuple(value) for name, value in fields.items()}
-        return Architecture(**values)  # type: ignore[arg-type]
+        values = {name: _frozen(value) for name, value in fields.items()}
+        if "view_pooling" in values:
+            values["view_pooling"] = ViewPooling(values["view_pooling"])
+        return Architecture(**values)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value
 
 
 PRESETS: Final[dict[str, Architecture]] = {
@@ -62,8 +108,15 @@ PRESETS: Final[dict[str, Architecture]] = {
         initial_widths=(16, 24),
         block_widths=(32, 48, 64, 64),
         block_strides=(1, 2, 1, 1),
-        map_pool=5,
+    ),
+    "local": Architecture(
+        initial_widths=(16, 24),
+        block_widths=(32, 64, 96, 128),
+        block_strides=(1, 2, 1, 1),
+        block_kernels=((3, 1), (3, 1), (1, 1), (1, 1)),
+        map_pool=3,
     ),
 }
 """`paper32` has twice the map resolution; `fine` (stride 16) is for inputs of about 512 pixels, where
-a cell of stride 64 would be larger than most lesions."""
+a cell of stride 64 would be larger than most lesions; `local` is the same with a receptive field of 137
+pixels instead of 457."""

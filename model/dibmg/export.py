@@ -13,15 +13,15 @@ import keras
 import openvino
 import tensorflow as tf
 
-from dibmg.architecture import Architecture
-from dibmg.network import build_network
-from dibmg.preprocess import AIR, PREPROCESSING_VERSION
+from dibmg.architecture import AIR, Architecture
+from dibmg.network import average_networks, build_network
+from dibmg.preprocess import PREPROCESSING_VERSION
 from dibmg.scores import ExamPooling
 from dibmg.weights import FILES, KERAS, MANIFEST, MODEL_CARD, OPENVINO
 
 
 def export_weights(
-    network: keras.Model,
+    networks: Sequence[keras.Model],
     folder: Path,
     *,
     preset: str,
@@ -36,7 +36,8 @@ def export_weights(
     """Write the weights of record, their OpenVINO form, the manifest and the model card.
 
     Args:
-        network: Trained; its values are copied to a network of the fixed input size.
+        networks: Trained, of one architecture; their values are copied to networks of the fixed input size.
+            The maps of several are averaged.
         folder: Replaced where it exists.
         preset: Name of the architecture.
         architecture: That of the network.
@@ -47,8 +48,11 @@ def export_weights(
         words: `name`, `version`, `trained_on`, `license`, `attribution`, `how`.
         trained: False is written for what must not be served.
     """
-    fixed = build_network(architecture, input_size, weight_decay=0.0)
-    fixed.set_weights(network.get_weights())
+    members = []
+    for network in networks:
+        members.append(build_network(architecture, input_size, weight_decay=0.0))
+        members[-1].set_weights(network.get_weights())
+    fixed = members[0] if len(members) == 1 else average_networks(members, input_size)
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
@@ -60,6 +64,7 @@ def export_weights(
         "files": {name: sha256((folder / name).read_bytes()).hexdigest() for name in FILES},
         "preset": preset,
         "architecture": architecture.as_json(),
+        "members": len(members),
         "input_size": input_size,
         "map_stride": architecture.stride,
         "preprocessing_version": PREPROCESSING_VERSION,

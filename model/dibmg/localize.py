@@ -130,8 +130,7 @@ def hottest_cell(raw_map: NDArray[np.float32], area: NDArray[np.bool_]) -> Point
 
 def _on_stored_grid(area: NDArray[np.bool_], placement: Placement) -> NDArray[np.bool_]:
     """An area of the network square on the stored grid, its border smoothed."""
-    top, left = placement.offset_row, placement.offset_column
-    part = area[top : top + placement.rows, left : left + placement.columns]
+    part = placement.take(area)
     down, across = -1 if placement.flipped_vertically else 1, -1 if placement.flipped_horizontally else 1
     stored = np.ascontiguousarray(part[::down, ::across]).astype(np.uint8) * np.uint8(255)
     grid = (placement.source_columns, placement.source_rows)

@@ -6,17 +6,19 @@ and export need this module; a node that serves on a CPU does not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
-from dibmg.architecture import Architecture
-from dibmg.preprocess import AIR
+from dibmg.architecture import AIR, HALF_LEVEL, Architecture, ViewPooling
 
 
 def build_network(
-    architecture: Architecture, input_size: int | None, weight_decay: float = 0.0005
+    architecture: Architecture,
+    input_size: int | None,
+    weight_decay: float = 0.0005,
+    mixed_precision: bool = False,
 ) -> keras.Model:
     """Build DIB-MG for one view.
 
@@ -24,10 +26,12 @@ def build_network(
         architecture: Widths, strides, pools.
         input_size: Side of the square input, pixels; a multiple of the architecture's stride. None: any size.
         weight_decay: L2 penalty on the kernels of convolutions (half the squared norm times this).
+        mixed_precision: Convolutions compute in bfloat16; map and z stay float32.
 
     Returns:
         A model from float32 (n, size, size, 1) in -1..1 to two outputs: `map`, float32 (n, h, w, 2),
-        channel 0 normal and 1 cancer, raw; and `z`, float32 (n, 2), the spatial mean of the map.
+        channel 0 normal and 1 cancer, raw; and `z`, float32 (n, 2), the mean of the map over the cells
+        that the architecture's `view_pooling` says.
 
     Raises:
         ValueError: The input size is no multiple of the stride.
@@ -36,8 +40,18 @@ def build_network(
     """
     if input_size is not None and input_size % architecture.stride:
         raise ValueError(f"input size {input_size} is not a multiple of the map stride {architecture.stride}")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if mixed_precision else "float32")
+    try:
+        return _build(architecture, input_size, weight_decay)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _build(architecture: Architecture, input_size: int | None, weight_decay: float) -> keras.Model:
+    """The network in the dtype policy that is set."""
     penalty = keras.regularizers.L2(weight_decay / 2) if weight_decay else None
-    view = keras.Input((input_size, input_size, 1), name="view")
+    view = keras.Input((input_size, input_size, 1), name="view", dtype="float32")
     features = view
     for number in range(2):
         width, kernel = architecture.initial_widths[number], architecture.initial_kernels[number]
@@ -47,35 +61,83 @@ def build_network(
         features = keras.layers.ReLU()(features)
         if (pool := architecture.initial_pools[number]) > 1:
             features = keras.layers.MaxPooling2D(pool, padding="same")(features)
-    for number, (width, stride) in enumerate(
-        zip(architecture.block_widths, architecture.block_strides, strict=True)
-    ):
-        features = _residual_pair(features, width, stride, penalty, f"block{number + 1}a")
-        features = _residual_pair(features, width, 1, penalty, f"block{number + 1}b")
+    blocks = zip(
+        architecture.block_widths, architecture.block_strides, architecture.block_kernels, strict=True
+    )
+    # the largest of the halves against the sum of the others
+    last = max((n for n, stride in enumerate(architecture.block_strides, start=1) if stride == 2), default=0)
+    for number, (width, stride, kernels) in enumerate(blocks, start=1):
+        shifted = stride == 2 and kernels[0] == 3 and number == last
+        features = _residual_pair(features, width, kernels, stride, penalty, f"block{number}a", shifted)
+        features = _residual_pair(features, width, kernels, 1, penalty, f"block{number}b")
     raw = keras.layers.Conv2D(2, 1, kernel_regularizer=penalty, dtype="float32", name="aggregate")(features)
     raw = keras.layers.AveragePooling2D(
         architecture.map_pool, strides=1, padding="same", dtype="float32", name="map"
     )(raw)
-    z = keras.layers.GlobalAveragePooling2D(dtype="float32", name="z")(raw)
+    if architecture.view_pooling is ViewPooling.BREAST:
+        share = BreastShare(architecture.stride, dtype="float32", name="share")(view)
+        z = WeightedMean(dtype="float32", name="z")([raw, share])
+    else:
+        z = keras.layers.GlobalAveragePooling2D(dtype="float32", name="z")(raw)
     return keras.Model(view, {"map": raw, "z": z}, name="dibmg")
 
 
-def widen(network: keras.Model, ratio: float) -> None:
-    """Let a network that was trained next to the chest wall say the same of whole views, in place.
-
-    The columns added are air, whose raw map values are constant. Scaling the map by the ratio of the
-    widths and taking that constant off gives z of the whole view the value of z of the part.
+def average_networks(networks: Sequence[keras.Model], input_size: int) -> keras.Model:
+    """One network whose map is the mean of the maps of several: an average of runs.
 
     Args:
-        network: As `build_network` makes it for any input size.
-        ratio: Columns of a whole view over columns trained on.
+        networks: Of one architecture.
+        input_size: Side of the square input, pixels.
+
+    Returns:
+        A model as `build_network` makes it.
     """
-    air = np.full((1, 512, 512, 1), AIR, np.float32)
-    raw = network(air, training=False)["map"].numpy()[0]
-    constant = raw[raw.shape[0] // 2, raw.shape[1] // 2]
-    aggregate = network.get_layer("aggregate")
-    kernel, bias = aggregate.get_weights()
-    aggregate.set_weights([kernel * ratio, bias * ratio - constant * (ratio - 1.0)])
+    view = keras.Input((input_size, input_size, 1), name="view")
+    members = []
+    for number, network in enumerate(networks, start=1):
+        network.name = f"member{number}"
+        members.append(network(view))
+    raw = keras.layers.Average(dtype="float32", name="map")([member["map"] for member in members])
+    z = keras.layers.Average(dtype="float32", name="z")([member["z"] for member in members])
+    return keras.Model(view, {"map": raw, "z": z}, name="dibmg")
+
+
+@keras.saving.register_keras_serializable("dibmg")
+class BreastShare(keras.layers.Layer):  # type: ignore[misc]
+    """Share of each map cell that is breast, (n, h, w, 1): what is not air in the input."""
+
+    def __init__(self, stride: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.stride = stride
+
+    def call(self, view: Any) -> Any:
+        """Of inputs (n, size, size, 1)."""
+        breast = keras.ops.cast(view > AIR + HALF_LEVEL, "float32")
+        return keras.ops.average_pool(breast, self.stride, self.stride, padding="valid")
+
+    def compute_output_shape(self, shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """For Keras, which cannot find it out where sides are open."""
+        rows, columns = (side and side // self.stride for side in shape[1:3])
+        return shape[0], rows, columns, 1
+
+    def get_config(self) -> dict[str, Any]:
+        """For the saved network."""
+        return {**super().get_config(), "stride": self.stride}
+
+
+@keras.saving.register_keras_serializable("dibmg")
+class WeightedMean(keras.layers.Layer):  # type: ignore[misc]
+    """Mean (n, 2) of a map (n, h, w, 2), each cell weighted by its share (n, h, w, 1)."""
+
+    def call(self, inputs: Sequence[Any]) -> Any:
+        """Of [map, share]."""
+        raw, share = inputs
+        total = keras.ops.maximum(keras.ops.sum(share, axis=(1, 2)), 1e-6)
+        return keras.ops.sum(raw * share, axis=(1, 2)) / total
+
+    def compute_output_shape(self, shapes: Sequence[Sequence[int | None]]) -> tuple[int | None, ...]:
+        """As above."""
+        return shapes[0][0], shapes[0][3]
 
 
 def count_convolutions(network: keras.Model) -> int:
@@ -84,13 +146,23 @@ def count_convolutions(network: keras.Model) -> int:
     return sum(not layer.name.endswith("projection") for layer in layers)
 
 
-def _convolution(features: Any, width: int, kernel: int, stride: int, penalty: Any, name: str) -> Any:
-    """Convolution and batch normalization."""
+def _convolution(
+    features: Any, width: int, kernel: int, stride: int, penalty: Any, name: str, shifted: bool = False
+) -> Any:
+    """Convolution and batch normalization.
+
+    With stride 2, "same" looks half a pixel below and to the right of the middle of each cell, and these
+    halves add up to nearly half a cell of the map; `shifted` looks as far above and to the left instead.
+    """
+    padding = "same"
+    if shifted:
+        features = keras.layers.ZeroPadding2D(((1, 0), (1, 0)))(features)
+        padding = "valid"
     features = keras.layers.Conv2D(
         width,
         kernel,
         strides=stride,
-        padding="same",
+        padding=padding,
         use_bias=False,
         kernel_initializer="he_normal",
         kernel_regularizer=penalty,
@@ -101,11 +173,21 @@ def _convolution(features: Any, width: int, kernel: int, stride: int, penalty: A
     )
 
 
-def _residual_pair(features: Any, width: int, stride: int, penalty: Any, name: str) -> Any:
-    """Two 3x3 convolutions with a skip around them; a block of the paper is two of these."""
+def _residual_pair(
+    features: Any,
+    width: int,
+    kernels: tuple[int, int],
+    stride: int,
+    penalty: Any,
+    name: str,
+    shifted: bool = False,
+) -> Any:
+    """Two convolutions with a skip around them; a block of the paper is two of these."""
     skip = features
     if stride > 1 or features.shape[-1] != width:
         skip = _convolution(features, width, 1, stride, penalty, f"{name}_projection")
-    inner = keras.layers.ReLU()(_convolution(features, width, 3, stride, penalty, f"{name}1"))
-    inner = _convolution(inner, width, 3, 1, penalty, f"{name}2")
+    inner = keras.layers.ReLU()(
+        _convolution(features, width, kernels[0], stride, penalty, f"{name}1", shifted)
+    )
+    inner = _convolution(inner, width, kernels[1], 1, penalty, f"{name}2")
     return keras.layers.ReLU()(keras.layers.Add()([skip, inner]))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dibmg_node.domain.image import Point
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class Placement:
         size: Side of the network input, pixels.
         source_rows, source_columns: The stored grid.
         rows, columns: The reduced image inside the square.
-        offset_row, offset_column: Its top left corner in the square.
+        offset_row, offset_column: Its top left corner in the square; an image may reach beyond the square
+            where it has padding at the chest wall.
         flipped_horizontally, flipped_vertically: What turned the stored image into the standard orientation.
     """
 
@@ -70,3 +74,27 @@ class Placement:
         """Rows in the stored image → rows in the network square."""
         turned = self.source_rows - rows if self.flipped_vertically else rows
         return np.asarray(turned * self.rows / self.source_rows + self.offset_row, dtype=np.float64)
+
+    def put(self, image: NDArray[Pixel], square: NDArray[Pixel]) -> NDArray[Pixel]:
+        """Lay a reduced, turned image (rows, columns) into the square (size, size), in place."""
+        onto, of = self._overlap()
+        square[onto] = image[of]
+        return square
+
+    def take(self, square: NDArray[Pixel]) -> NDArray[Pixel]:
+        """The reduced, turned image (rows, columns) out of the square; 0 where the square does not reach."""
+        onto, of = self._overlap()
+        image = np.zeros((self.rows, self.columns), square.dtype)
+        image[of] = square[onto]
+        return image
+
+    def _overlap(self) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Where the image and the square lie over each other: in the square, and in the image."""
+        pairs = [
+            (
+                slice(max(offset, 0), min(offset + length, self.size)),
+                slice(max(-offset, 0), min(self.size - offset, length)),
+            )
+            for offset, length in ((self.offset_row, self.rows), (self.offset_column, self.columns))
+        ]
+        return (pairs[0][0], pairs[1][0]), (pairs[0][1], pairs[1][1])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dibmg.localize import Region, find_regions, heat_of
+from dibmg.operating_choice import OperatingChoice, choose_operating_point
 from dibmg.preprocess import NoBreastError, Prepared, preprocess
 from dibmg.runtime import Runtime, open_runtime
 from dibmg.runtime_choice import Precision, RuntimeKind
@@ -23,12 +24,12 @@ from dibmg_node.errors import StudyExcludedError
 
 
 class DibmgPredictor:
-    """DIB-MG with one set of weights, runtime and operating point. The same exam gives the same result."""
+    """DIB-MG with one set of weights, runtime and operating points. The same exam gives the same result."""
 
-    def __init__(self, weights: Weights, runtime: Runtime, operating_point: OperatingPoint) -> None:
+    def __init__(self, weights: Weights, runtime: Runtime, operating_points: OperatingChoice) -> None:
         self._weights = weights
         self._runtime = runtime
-        self._operating_point = operating_point
+        self._operating_points = operating_points
         self.identity = ModelIdentity(
             name=weights.name,
             version=weights.version,
@@ -62,8 +63,11 @@ class DibmgPredictor:
         inputs = np.stack([view.pixels[..., None] for view in prepared.values()])
         maps = dict(zip(prepared, self._runtime.maps(inputs), strict=True))
         computed = time.perf_counter()
-        scores = score_exam({key: pool_view(raw) for key, raw in maps.items()}, self._weights.exam_pooling)
-        regions = self._find(maps, prepared, scores)
+        pooling = self._weights.architecture.view_pooling
+        z = {key: pool_view(raw, prepared[key].pixels, pooling) for key, raw in maps.items()}
+        scores = score_exam(z, self._weights.exam_pooling)
+        point = self._operating_points.for_exam(exam)
+        regions = _find(maps, prepared, scores, point)
         heatmaps = {
             key: heat_of(raw, prepared[key].breast, prepared[key].placement) for key, raw in maps.items()
         }
@@ -71,11 +75,11 @@ class DibmgPredictor:
         return ExamResult(
             study_uid=exam.study_uid,
             model=self.identity,
-            operating_point=self._operating_point,
+            operating_point=point,
             scores=scores,
             findings=_number(regions, exam),
             heatmaps=heatmaps,
-            notes=self._notes(mammograms, prepared, scores, regions),
+            notes=_notes(mammograms, prepared, scores, regions, point),
             seconds={
                 "preprocess": ready - started,
                 "network": computed - ready,
@@ -98,54 +102,6 @@ class DibmgPredictor:
             raise StudyExcludedError(exclusions)
         return prepared
 
-    def _find(
-        self,
-        maps: Mapping[ViewKey, NDArray[np.float32]],
-        prepared: Mapping[ViewKey, Prepared],
-        scores: Scores,
-    ) -> dict[ViewKey, tuple[Region, ...]]:
-        """Regions of the breasts whose own score reaches the operating point.
-
-        The score of a breast is a softmax of means over its maps, so a breast that reaches the threshold
-        has cells that do; one that does not may have some too, and marks there would contradict the score.
-        """
-        threshold = self._operating_point.threshold
-        regions = {}
-        for key, raw in maps.items():
-            if scores.breasts[key.laterality] >= threshold:
-                regions[key] = find_regions(raw, prepared[key].breast, prepared[key].placement, threshold)
-        return regions
-
-    def _notes(
-        self,
-        mammograms: Mapping[ViewKey, Mammogram],
-        prepared: Mapping[ViewKey, Prepared],
-        scores: Scores,
-        regions: Mapping[ViewKey, tuple[Region, ...]],
-    ) -> dict[ViewKey, tuple[str, ...]]:
-        """What a reader must know about how a view was prepared and marked; no entry where nothing."""
-        marked = {key.laterality for key, found in regions.items() if found}
-        notes = {}
-        for key, view in prepared.items():
-            words = []
-            if mammograms[key].rule is WindowRule.WINDOW_ESTIMATED:
-                words.append(
-                    f"{WindowRule.WINDOW_ESTIMATED}: no window in the header; "
-                    "1st to 99.5th percentile inside the breast"
-                )
-            if not view.orientation_found:
-                words.append("no usable Patient Orientation in the header; chest wall found from the pixels")
-            if view.placement.flips:
-                words.append(f"turned {view.placement.flips} for the network")
-            if (
-                scores.breasts[key.laterality] >= self._operating_point.threshold
-                and key.laterality not in marked
-            ):
-                words.append("the breast reaches the operating point, but no region inside it does")
-            if words:
-                notes[key] = tuple(words)
-        return notes
-
 
 def open_predictor(
     weights: str | Path = "default",
@@ -159,19 +115,65 @@ def open_predictor(
     Args:
         weights: Name of a released set, or a folder.
         runtime: `auto`, `openvino` or `tensorflow`.
-        operating_point: Its name in the weights' manifest.
+        operating_point: Its name in the weights' manifest, or the path of a file of points.
         precision: `f32` or `bf16`.
         threads: As in `open_runtime`.
 
     Raises:
-        WeightsError: As for `load_weights` and `Weights.operating_point`.
+        WeightsError: As for `load_weights` and `choose_operating_point`.
         ConfigError: As for `open_runtime`.
         ValueError: `runtime` or `precision` is none of the words above.
     """
     loaded = load_weights(weights)
-    point = loaded.operating_point(operating_point)
+    points = choose_operating_point(loaded, operating_point)
     opened = open_runtime(loaded, RuntimeKind(runtime), Precision(precision), threads)
-    return DibmgPredictor(loaded, opened, point)
+    return DibmgPredictor(loaded, opened, points)
+
+
+def _find(
+    maps: Mapping[ViewKey, NDArray[np.float32]],
+    prepared: Mapping[ViewKey, Prepared],
+    scores: Scores,
+    point: OperatingPoint,
+) -> dict[ViewKey, tuple[Region, ...]]:
+    """Regions of the breasts whose own score reaches the operating point.
+
+    The score of a breast is a softmax of means over its maps, so a breast that reaches the threshold
+    has cells that do; one that does not may have some too, and marks there would contradict the score.
+    """
+    regions = {}
+    for key, raw in maps.items():
+        if scores.breasts[key.laterality] >= point.threshold:
+            regions[key] = find_regions(raw, prepared[key].breast, prepared[key].placement, point.threshold)
+    return regions
+
+
+def _notes(
+    mammograms: Mapping[ViewKey, Mammogram],
+    prepared: Mapping[ViewKey, Prepared],
+    scores: Scores,
+    regions: Mapping[ViewKey, tuple[Region, ...]],
+    point: OperatingPoint,
+) -> dict[ViewKey, tuple[str, ...]]:
+    """What a reader must know about how a view was prepared and marked; no entry where nothing."""
+    marked = {key.laterality for key, found in regions.items() if found}
+    notes = {}
+    for key, view in prepared.items():
+        words = []
+        if mammograms[key].rule is WindowRule.WINDOW_ESTIMATED:
+            words.append(
+                f"{WindowRule.WINDOW_ESTIMATED}: no window in the header; "
+                "1st to 99.5th percentile inside the breast"
+            )
+        if not view.orientation_found:
+            words.append("no usable Patient Orientation in the header; chest wall found from the pixels")
+        if view.placement.flips:
+            words.append(f"turned {view.placement.flips} for the network")
+        if scores.breasts[key.laterality] >= point.threshold and key.laterality not in marked:
+            words.append("the breast reaches the operating point, but no region inside it does")
+        if words:
+            notes[key] = tuple(words)
+    return notes
 
 
 def _number(regions: Mapping[ViewKey, tuple[Region, ...]], exam: Exam) -> tuple[Finding, ...]:

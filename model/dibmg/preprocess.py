@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dibmg.architecture import AIR
 from dibmg.placement import Placement
-from dibmg_node.dicom.breast import breast_mask
+from dibmg_node.dicom.breast import breast_mask, wall_is_right
 from dibmg_node.domain.image import Mammogram
 from dibmg_node.domain.study import Laterality
 from dibmg_node.errors import RejectedError
 
-PREPROCESSING_VERSION: Final = "2"
-"""Changes whenever the same image gives another network input. What version 1 does:
+PREPROCESSING_VERSION: Final = "3"
+"""Changes whenever the same image gives another network input. What version 3 does:
 
 area-resize the stored values so that the longer side has the input size; window (first Window
 Center/Width, else VOI LUT, else 1st to 99.5th percentile inside the breast); MONOCHROME1 and INVERSE
-turned; -1..1; standard orientation; everything outside the breast set to air; padded with air to a
-square, right breasts on the left, left ones on the right, equally above and below.
+turned; -1..1; standard orientation; everything outside the breast set to air; the breast moved to the
+edge at its chest wall; padded with air to a square, right breasts on the left, left ones on the right,
+equally above and below.
 
 Setting what lies outside the breast to air is a departure from the paper: it takes away labels,
-markers and film borders, which no label of an exam explains.
+markers and film borders, which no label of an exam explains. Moving the breast to the wall is one too:
+it takes away padding and film borders beyond the wall, which digital detectors do not have.
 """
-
-AIR: Final = -1.0
-"""Network input of air and of padding. The paper says zero-padded, not whether before or after scaling."""
 
 
 class NoBreastError(RejectedError):
@@ -83,7 +83,7 @@ def preprocess(
     horizontally, vertically = flips_to_standard(laterality, orientation)
     found = horizontally is not None
     if horizontally is None:
-        horizontally = _wall_is_right(breast) != (laterality is Laterality.RIGHT)
+        horizontally = wall_is_right(breast) != (laterality is Laterality.RIGHT)
     placement = Placement(
         size=size,
         source_rows=source_rows,
@@ -91,16 +91,15 @@ def preprocess(
         rows=rows,
         columns=columns,
         offset_row=(size - rows) // 2,
-        offset_column=size - columns if laterality is Laterality.RIGHT else 0,
+        offset_column=0,
         flipped_horizontally=horizontally,
         flipped_vertically=vertically,
     )
-    pixels = np.full((size, size), AIR, np.float32)
-    mask = np.zeros((size, size), bool)
     turn = (slice(None, None, -1 if vertically else 1), slice(None, None, -1 if horizontally else 1))
-    top, left = placement.offset_row, placement.offset_column
-    pixels[top : top + rows, left : left + columns] = shown[turn]
-    mask[top : top + rows, left : left + columns] = breast[turn]
+    shown, breast = shown[turn], breast[turn]
+    placement = replace(placement, offset_column=_offset_to_wall(breast, laterality, size))
+    pixels = placement.put(shown, np.full((size, size), AIR, np.float32))
+    mask = placement.put(breast, np.zeros((size, size), bool))
     return Prepared(pixels, mask, placement, found)
 
 
@@ -133,9 +132,14 @@ def _resize(pixels: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
     return np.asarray(cv2.resize(source, (columns, rows), interpolation=method))
 
 
-def _wall_is_right(breast: NDArray[np.bool_]) -> bool:
-    """Whether the chest wall is on the right: the breast is tall at the wall and narrow at the nipple."""
-    present = np.flatnonzero(breast.any(axis=0))
-    first, last = int(present[0]), int(present[-1]) + 1
-    strip = max(1, (last - first) // 5)
-    return int(breast[:, last - strip : last].sum()) > int(breast[:, first : first + strip].sum())
+def _offset_to_wall(breast: NDArray[np.bool_], laterality: Laterality, size: int) -> int:
+    """Column of the square where the image begins, so that the breast touches the edge at its wall.
+
+    The breast begins at the first column that holds a tenth of the rows of its tallest one: what remains
+    of a tilted film's border is thinner.
+    """
+    rows = breast.sum(axis=0)
+    tall = np.flatnonzero(rows >= 0.1 * rows.max())
+    if laterality is Laterality.RIGHT:
+        return size - (int(tall[-1]) + 1)
+    return -int(tall[0])

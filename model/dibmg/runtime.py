@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dibmg.preprocess import AIR
+from dibmg.architecture import AIR
 from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg.weights import Weights
 from dibmg_node.errors import ConfigError

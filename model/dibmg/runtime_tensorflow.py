@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from dibmg.network import build_network
+from dibmg.network import average_networks, build_network
 from dibmg.runtime_choice import Precision
 from dibmg.weights import KERAS, Weights
 from dibmg_node.errors import WeightsError
@@ -53,12 +53,12 @@ class TensorFlowRuntime:
             network = keras.models.load_model(path, compile=False)
             if self.precision is Precision.F32:
                 return network
-            before = keras.mixed_precision.dtype_policy()
-            keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
-            try:
-                reduced = build_network(weights.architecture, weights.input_size)
-            finally:
-                keras.mixed_precision.set_dtype_policy(before)
+            size = weights.input_size
+            members = [
+                build_network(weights.architecture, size, mixed_precision=True)
+                for _ in range(weights.members)
+            ]
+            reduced = members[0] if weights.members == 1 else average_networks(members, size)
             reduced.set_weights(network.get_weights())
             return reduced
         except (OSError, ValueError, TypeError, KeyError) as error:

@@ -8,6 +8,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from dibmg.architecture import AIR, HALF_LEVEL, ViewPooling
 from dibmg_node.domain.result import Scores
 from dibmg_node.domain.study import Laterality, ViewKey
 
@@ -25,9 +26,34 @@ def cancer_probability(z: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(1.0 / (1.0 + np.exp(-difference)), dtype=np.float32)
 
 
-def pool_view(raw_map: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Values z of one view: the spatial mean of its raw map (h, w, 2); shape (2,)."""
-    return np.asarray(raw_map.mean(axis=(0, 1), dtype=np.float64), dtype=np.float32)
+def breast_share(pixels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Share of each cell of a map of this shape that is breast, float32 (h, w), 0..1.
+
+    Args:
+        pixels: float32 (size, size), the network's input.
+        shape: (h, w); both divide the size.
+    """
+    breast = (pixels > AIR + HALF_LEVEL).astype(np.float32)
+    rows, columns = shape
+    cells = breast.reshape(rows, pixels.shape[0] // rows, columns, pixels.shape[1] // columns)
+    return np.asarray(cells.mean(axis=(1, 3)), dtype=np.float32)
+
+
+def pool_view(
+    raw_map: NDArray[np.float32], pixels: NDArray[np.float32], pooling: ViewPooling = ViewPooling.SQUARE
+) -> NDArray[np.float32]:
+    """Values z of one view: the mean of its raw map (h, w, 2) over the cells that `pooling` says; shape (2,).
+
+    Args:
+        raw_map: float32 (h, w, 2) [normal, cancer].
+        pixels: float32 (size, size), the network's input that the map is of.
+        pooling: That of the weights' architecture.
+    """
+    values = raw_map.astype(np.float64)
+    if pooling is ViewPooling.SQUARE:
+        return np.asarray(values.mean(axis=(0, 1)), dtype=np.float32)
+    share = breast_share(pixels, (raw_map.shape[0], raw_map.shape[1])).astype(np.float64)
+    return np.asarray(np.tensordot(share, values, 2) / max(share.sum(), 1e-6), dtype=np.float32)
 
 
 def score_exam(z: Mapping[ViewKey, NDArray[np.float32]], pooling: ExamPooling) -> Scores:

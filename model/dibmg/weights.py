@@ -9,10 +9,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from dibmg.architecture import Architecture
-from dibmg.preprocess import AIR, PREPROCESSING_VERSION
+from dibmg.architecture import AIR, Architecture
+from dibmg.preprocess import PREPROCESSING_VERSION
 from dibmg.scores import ExamPooling
-from dibmg_node.domain.result import Calibration, OperatingPoint
+from dibmg_node.domain.result import OperatingPoint
 from dibmg_node.errors import WeightsError
 
 RELEASED: Final = Path(__file__).parent / "weights"
@@ -37,6 +37,7 @@ class Weights:
         folder: Where its files are.
         sha256: Of the weights of record (`weights.keras`).
         preset: Name of the architecture it started from; `architecture` counts.
+        members: Networks of this architecture whose maps are averaged.
         input_size: Side of the network input, pixels.
         operating_points: By name; `default` is among them.
         how: The command that made it.
@@ -48,6 +49,7 @@ class Weights:
     sha256: str
     preset: str
     architecture: Architecture
+    members: int
     input_size: int
     preprocessing_version: str
     exam_pooling: ExamPooling
@@ -166,6 +168,7 @@ def _weights(folder: Path, fields: Mapping[str, Any]) -> Weights:
         sha256=str(fields["files"][KERAS]),
         preset=str(fields["preset"]),
         architecture=Architecture.from_json(fields["architecture"]),
+        members=int(fields.get("members", 1)),
         input_size=int(fields["input_size"]),
         preprocessing_version=str(fields["preprocessing_version"]),
         exam_pooling=ExamPooling(fields["exam_pooling"]),
@@ -178,7 +181,8 @@ def _weights(folder: Path, fields: Mapping[str, Any]) -> Weights:
 
 
 def _operating_point(entry: Mapping[str, Any]) -> OperatingPoint:
-    calibration = entry["calibration"]
+    if entry["calibration"] is not None:
+        raise ValueError("it holds a calibration, which only a file of operating points may")
     return OperatingPoint(
         name=str(entry["name"]),
         threshold=float(entry["threshold"]),
@@ -186,5 +190,4 @@ def _operating_point(entry: Mapping[str, Any]) -> OperatingPoint:
         sensitivity=None if entry["sensitivity"] is None else float(entry["sensitivity"]),
         specificity=None if entry["specificity"] is None else float(entry["specificity"]),
         chosen_on=str(entry["chosen_on"]),
-        calibration=None if calibration is None else Calibration(**calibration),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
+from dibmg.data.columns import columns_table
+from dibmg.training.plan import Augmentation, TrainingPlan
 from dibmg_node.cli.main import cli
 from dibmg_node.config import Settings
 
@@ -75,3 +78,16 @@ def test_every_key_is_in_the_shipped_configuration() -> None:
 
 def test_the_shipped_configuration_is_the_default() -> None:
     assert Settings.model_validate(tomllib.loads(CONFIG)) == Settings()
+
+
+def test_the_readme_has_the_columns_of_a_manifest_as_they_are() -> None:
+    assert columns_table().strip() in README
+
+
+def test_every_key_of_a_training_is_in_the_readme() -> None:
+    keys = {field.name for kind in (TrainingPlan, Augmentation) for field in dataclasses.fields(kind)}
+
+    training = README[README.index("## Train on your own data") : README.index("### Manifest of images")]
+    missing = {key for key in keys if f"`{key}`" not in training and f"\n{key} = " not in training}
+
+    assert missing == set()

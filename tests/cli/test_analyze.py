@@ -11,10 +11,15 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from pydicom import dcmread
 
+from dibmg.operating_points import ChosenFor
+from dibmg.weights import load_weights
 from dibmg_node.cli.main import cli
 from dibmg_node.dicom import facts
+from dibmg_node.errors import ConfigError
 from tests.factories import write_exam
+from tests.model.factories_points import PLATT, write_points
 
+UIDS = ("1.2.5.5", "1.2.5.6")
 VIEWS = ("L-CC", "L-MLO", "R-CC", "R-MLO")
 
 
@@ -106,3 +111,36 @@ def test_a_folder_without_dicom_is_an_error(tmp_path: Path) -> None:
 
     assert ended.exit_code == 1
     assert "no DICOM instance found" in ended.stderr
+
+
+def test_a_file_of_operating_points_decides_on_the_threshold_by_manufacturer_and_gives_a_probability(
+    tmp_path: Path,
+) -> None:
+    points = write_points(tmp_path, load_weights("default"))
+    for study_uid, manufacturer in (("1.2.5.5", "Maker "), ("1.2.5.6", "Another")):
+        write_exam(tmp_path / "in" / study_uid, study_uid=study_uid, Manufacturer=manufacturer)
+
+    ended = analyze(tmp_path / "in", "--out", tmp_path / "out", "--operating-point", points)
+
+    results = {uid: json.loads((tmp_path / "out" / uid / "result.json").read_text()) for uid in UIDS}
+    points_used = [results[uid]["operating_point"] for uid in UIDS]
+    assert ended.exit_code == 0
+    assert [(one["manufacturer"], one["threshold"]) for one in points_used] == [("Maker", 0.625), (None, 0.5)]
+    for uid, result in results.items():
+        scores = result["scores"]
+        assert scores["probability"] == pytest.approx(PLATT.probability(scores["exam"]))
+        assert b"Probability of cancer of the exam" in (tmp_path / "out" / uid / "cad-sr.dcm").read_bytes()
+
+
+def test_without_a_calibration_nothing_that_is_written_knows_the_word_probability(analyzed: Path) -> None:
+    written = [path for path in analyzed.iterdir() if path.suffix in (".json", ".dcm")]
+
+    assert [path.name for path in written if b"probabilit" in path.read_bytes().lower()] == []
+
+
+def test_operating_points_of_other_weights_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    weights = load_weights("default")
+    points = write_points(tmp_path, weights, weights=ChosenFor("other", "7", "a" * 64))
+
+    with pytest.raises(ConfigError, match=f"model.operating_point: .*{'a' * 64}, expected {weights.sha256}"):
+        analyze(tmp_path, "--out", tmp_path / "out", "--operating-point", points)

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from dibmg.operating_points import ChosenFor
+from dibmg.weights import load_weights
+from dibmg_node.domain.result import Scores
 from dibmg_node.domain.study import Verdict
 from dibmg_node.storage.claims import Analysis, Outcome
 from dibmg_node.storage.receipts import Patience, Received
-from tests.factories import R_CC, START, STUDY_UID, instance, new_ledger
+from tests.factories import R_CC, START, STUDY_UID, instance, new_ledger, used
+from tests.model.factories_points import points_for, write_points
 
 
 def dibmg(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -111,3 +115,57 @@ def test_a_model_that_is_not_here_is_a_complaint_of_config_check(tmp_path: Path)
     ended = dibmg(tmp_path, "config", "check")
 
     assert (ended.returncode, ended.stderr.partition(":")[0]) == (2, "model.operating_point")
+
+
+def test_operating_points_of_other_weights_are_a_complaint_of_config_check_and_of_up(tmp_path: Path) -> None:
+    write_points(tmp_path, load_weights("default"), weights=ChosenFor("other", "7", "a" * 64))
+    (tmp_path / "config.toml").write_text("[model]\noperating_point = 'operating-points.json'\n")
+
+    for command in (("config", "check"), ("up",)):
+        ended = dibmg(tmp_path, *command)
+
+        assert (ended.returncode, ended.stderr.partition(":")[0]) == (2, "model.operating_point")
+        assert f"is {'a' * 64}, expected" in ended.stderr
+
+
+def test_status_names_the_version_of_the_operating_points_in_use(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    new_ledger(tmp_path / "var").engine.dispose()
+    weights = load_weights("default")
+    write_points(tmp_path, weights)
+    (tmp_path / "config.toml").write_text("[model]\noperating_point = 'operating-points.json'\n")
+
+    ended = dibmg(tmp_path, "status", "--json")
+
+    version = points_for(weights).version
+    told = json.loads(ended.stdout)["model"]["operating_point"]
+    assert told == {"name": "specificity-0.90", "version": version}
+    assert f"operating point specificity-0.90, version {version}" in dibmg(tmp_path, "status").stdout
+
+
+def test_study_tells_the_probability_with_the_population_that_it_rests_on(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    ledger = new_ledger(tmp_path / "var")
+    patience = Patience(timedelta(seconds=0.001), timedelta(seconds=0.001))
+    ledger.receipts.store(Received(instance(R_CC), 1, 1, "MG"), patience, START)
+    ledger.receipts.complete_due(START + timedelta(seconds=1))
+    held = ledger.claims.claim(STUDY_UID, 1, "worker", START, timedelta(seconds=20))
+    reading = {
+        "model": {"name": "test", "version": "1", "runtime": "openvino", "precision": "f32"},
+        "operating_point": {
+            "name": "specificity-0.90",
+            "manufacturer": "Maker [/X]",
+            "threshold": 0.625,
+            "calibration": {"population": "1000 screening exams"},
+        },
+        "scores": {"exam": 0.7, "probability": 0.25},
+        "findings": [],
+    }
+    found = Analysis(Outcome.ANALYZED, "", [used(instance(R_CC))], reading, Scores(0.7, {}, {}))
+    ledger.claims.commit(held, found, START)
+    ledger.engine.dispose()
+
+    told = dibmg(tmp_path, "study", STUDY_UID).stdout
+
+    assert "probability of cancer 25.0 %, by calibration on 1000 screening exams" in told
+    assert "operating point specificity-0.90 for Maker [/X] at 0.625" in told

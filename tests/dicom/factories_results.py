@@ -13,12 +13,12 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import UID
 
+from dibmg.operating_points import PlattCalibration
 from dibmg_node.dicom import codes, facts
 from dibmg_node.dicom.header import read_header
 from dibmg_node.dicom.sr_content import code_sequence
 from dibmg_node.domain.image import Heatmap, Image
 from dibmg_node.domain.result import (
-    Calibration,
     ExamResult,
     Finding,
     ModelIdentity,
@@ -52,7 +52,14 @@ MODEL = ModelIdentity(
 POINT = OperatingPoint(
     "default", 0.37, "1", sensitivity=0.8, specificity=0.85, chosen_on="400 synthetic exams"
 )
-CALIBRATED = replace(POINT, calibration=Calibration(0.9, -1.0, "1000 screening exams"))
+CALIBRATED = replace(
+    POINT,
+    version="2026-03-01-0123456789ab",
+    manufacturer="Maker",
+    calibration=PlattCalibration(
+        slope=0.9, intercept=-1.0, population="1000 screening exams", prevalence=0.25, brier=0.1, n=1000
+    ),
+)
 
 
 def sop_uid(view: ViewKey) -> str:

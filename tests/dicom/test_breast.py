@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dibmg_node.dicom.breast import breast_mask
+from dibmg_node.dicom.breast import breast_mask, wall_is_right
 from dibmg_node.domain.study import STANDARD_VIEWS, Laterality, ViewKey
 from tests.factories import L_CC, breast_pixels
 
@@ -72,3 +72,27 @@ def test_pixels_are_looked_at_and_not_changed() -> None:
     breast_mask(pixels)
 
     np.testing.assert_array_equal(pixels, before)
+
+
+def crescent() -> np.ndarray:
+    """Skin and rim of a left breast; the fat between them and the wall is as dark as air."""
+    v, u = np.mgrid[0:480, 0:320]
+    depth = (u / 240) ** 2 + ((v - 240) / 200) ** 2
+    pixels = np.where((depth < 1) & (depth > 0.5), 1500, 0)
+    pixels[200:280, :160] = 1500  # a strand of gland towards the wall
+    return pixels.astype(np.uint16)
+
+
+def test_fat_as_dark_as_air_belongs_to_the_breast() -> None:
+    v, u = np.mgrid[0:480, 0:320]
+    whole = (u / 240) ** 2 + ((v - 240) / 200) ** 2 < 1
+
+    assert overlap(breast_mask(crescent()), whole) > 0.95
+    assert overlap(breast_mask(crescent()[:, ::-1]), whole[:, ::-1]) > 0.95
+
+
+def test_the_wall_is_on_the_side_that_the_breast_bows_away_from() -> None:
+    left = crescent() > 0
+
+    assert not wall_is_right(left)
+    assert wall_is_right(left[:, ::-1])

@@ -12,11 +12,10 @@ from pydicom.sequence import Sequence
 from pydicom.sr._concepts_dict import concepts
 
 from dibmg_node.dicom import codes, facts
-from dibmg_node.dicom.cad_findings import probability_of_cancer
 from dibmg_node.dicom.cad_report import Predecessor, cad_report
 from dibmg_node.dicom.encode import encode
 from dibmg_node.dicom.sr_content import code, container, content, image, place
-from dibmg_node.domain.result import Calibration, FindingCode
+from dibmg_node.domain.result import FindingCode
 from dibmg_node.domain.study import Exclusion, ExclusionCode
 from tests.dicom.factories_results import (
     CALIBRATED,
@@ -426,7 +425,7 @@ def test_the_impression_of_an_exam_tells_scores_threshold_training_and_limits():
         "The operating point was chosen for sensitivity 80.0 % and specificity 85.0 %.",
         "The operating point was chosen on 400 synthetic exams.",
         "3 suspicious regions marked.",
-        "A score correlates with the probability of cancer but is not that probability.",
+        "The score is not calibrated: a higher one is more suspicious, but it is not a percentage.",
         "The algorithm does not tell types of lesion apart: a marked region is coded "
         "Mammography breast density, whatever it is.",
         "DIB-MG synthetic 0.1.0, trained on synthetic mammograms alone.",
@@ -450,10 +449,9 @@ def test_an_exclusion_of_an_image_is_not_told_a_second_time_by_its_verdict():
     assert words.split("\r\n")[2:] == ["R-CC shows an implant"]
 
 
-def test_there_is_no_probability_of_cancer_without_a_calibration():
-    report = cad_report(**states()["findings"])
-
-    assert every(report, "Probability of cancer") == []
+@pytest.mark.parametrize("state", sorted(set(states()) - {"calibrated"}))
+def test_without_a_calibration_a_report_does_not_even_know_the_word_probability(state):
+    assert b"probabilit" not in encode(cad_report(**states()[state])).lower()
 
 
 def test_a_calibration_gives_each_finding_its_probability_after_its_certainty():
@@ -465,14 +463,17 @@ def test_a_calibration_gives_each_finding_its_probability_after_its_certainty():
     index = lines.index("HAS PROPERTIES | NUM | Certainty of Finding | 50 %")
     assert lines[index + 1] == "HAS PROPERTIES | NUM | Probability of cancer | 26.894 %"
     assert "by calibration on 1000 screening exams: 26.9 %" in impression(report)
-    assert "is not that probability" not in impression(report)
+    assert "It holds where 25.0 % of exams show cancer" in impression(report)
+    assert "not calibrated" not in impression(report)
 
 
-def test_a_calibration_keeps_scores_of_0_and_1_finite():
-    calibration = Calibration(1.0, 0.0, "nothing")
+def test_a_calibration_and_whose_images_the_point_is_for_are_among_the_parameters():
+    report = cad_report(**states()["calibrated"])
 
-    assert probability_of_cancer(0.0, calibration) == pytest.approx(0.0, abs=1e-5)
-    assert probability_of_cancer(1.0, calibration) == pytest.approx(1.0, abs=1e-5)
+    parameters = {value(one) for one in every(report, "Algorithm Parameters")}
+    assert "operating point default for Maker, version 2026-03-01-0123456789ab, threshold 0.37" in parameters
+    assert "calibration platt, fitted on 1000 exams, prevalence 0.25: 1000 screening exams" in parameters
+    assert "the operating point default for Maker (version 2026-03-01-0123456789ab)" in impression(report)
 
 
 def test_a_selected_region_is_described_and_never_has_a_probability():

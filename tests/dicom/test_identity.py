@@ -59,6 +59,7 @@ def test_the_order_of_the_sources_does_not_change_a_result_uid():
         replace(ORIGIN, model=replace(MODEL, precision="bf16")),
         replace(ORIGIN, operating_point=None),
         replace(ORIGIN, operating_point=replace(POINT, version="2")),
+        replace(ORIGIN, operating_point=replace(POINT, manufacturer="Maker")),
         replace(ORIGIN, reasons=("L-MLO is missing",)),
     ],
 )

@@ -28,6 +28,7 @@ from dibmg_node.dicom.rendering import output_shape, render_overlay
 from dibmg_node.domain.result import Scores
 from dibmg_node.domain.study import Laterality
 from tests.dicom.factories_results import (
+    CALIBRATED,
     L_CC,
     L_MLO,
     MODEL,
@@ -438,3 +439,9 @@ def test_heat_over_a_breast_below_the_operating_point_is_fainter_than_over_one_a
     }
 
     assert 0 < red[0.1] < 0.6 * red[0.95]
+
+
+def test_a_caption_says_whose_images_the_operating_point_is_for():
+    words = [line.words for line in caption_lines(exam(finding(R_CC), point=CALIBRATED), R_CC)]
+
+    assert "Exam is at or above operating point 0.370 (default for Maker)" in words

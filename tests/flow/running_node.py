@@ -30,6 +30,7 @@ quiet_seconds = {quiet_seconds}
 reserve_gb = 0.05
 [model]
 runtime = "{runtime}"
+weights = "{weights}"
 """
 _DESTINATION = """\
 [[destination]]
@@ -51,12 +52,15 @@ class RunningNode:
         *,
         quiet_seconds: float = 2,
         runtime: str = "openvino",
+        weights: str = "synthetic",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
         self.config = folder / "config.toml"
-        text = _CONFIGURATION.format(port=self.port, quiet_seconds=quiet_seconds, runtime=runtime)
+        text = _CONFIGURATION.format(
+            port=self.port, quiet_seconds=quiet_seconds, runtime=runtime, weights=weights
+        )
         for name, port in destinations.items():
             text += _DESTINATION.format(name=name, port=port)
         self.config.write_text(text)

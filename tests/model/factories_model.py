@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dibmg.architecture import PRESETS
-from dibmg.preprocess import AIR, PREPROCESSING_VERSION
+from dibmg.architecture import AIR, PRESETS
+from dibmg.preprocess import PREPROCESSING_VERSION
 from dibmg.runtime_choice import Precision
-from dibmg.synthesize import ORIENTATIONS
+from dibmg.synthesis.exam import ORIENTATIONS
 from dibmg.weights import FILES, MANIFEST
 from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.image import Mammogram, WindowRule

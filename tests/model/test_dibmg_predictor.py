@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dibmg.operating_choice import choose_operating_point
+from dibmg.operating_points import Threshold
 from dibmg.predictor import DibmgPredictor, open_predictor
 from dibmg.weights import load_weights
 from dibmg_node.domain.exam import Exam
@@ -16,6 +18,7 @@ from dibmg_node.domain.image import Mammogram, WindowRule
 from dibmg_node.domain.study import STANDARD_VIEWS, Laterality, ViewKey
 from dibmg_node.errors import StudyExcludedError, WeightsError
 from tests.model.factories_model import SquareSeeker, breast, exam_of, instance, write_weights
+from tests.model.factories_points import RATE, write_points
 
 RIGHT_CC, LEFT_CC, RIGHT_MLO, LEFT_MLO = STANDARD_VIEWS
 PLACES = {RIGHT_CC: (420, 300), RIGHT_MLO: (400, 340)}
@@ -24,7 +27,7 @@ PLACES = {RIGHT_CC: (420, 300), RIGHT_MLO: (400, 340)}
 @pytest.fixture
 def predictor(tmp_path: Path) -> DibmgPredictor:
     weights = load_weights(write_weights(tmp_path / "set"))
-    return DibmgPredictor(weights, SquareSeeker(), weights.operating_point("default"))
+    return DibmgPredictor(weights, SquareSeeker(), choose_operating_point(weights, "default"))
 
 
 def sick_right_breast() -> dict[ViewKey, Mammogram]:
@@ -75,12 +78,14 @@ def test_a_breast_below_the_operating_point_is_not_marked_although_cells_of_it_r
     tmp_path: Path,
 ) -> None:
     weights = load_weights(write_weights(tmp_path / "set"))
-    point = weights.operating_point("default")
+    choice = choose_operating_point(weights, "default")
     mammograms = sick_right_breast()
 
-    result = DibmgPredictor(weights, SquareSeeker(hot=200.0), point).predict(exam_of(mammograms), mammograms)
+    result = DibmgPredictor(weights, SquareSeeker(hot=200.0), choice).predict(exam_of(mammograms), mammograms)
 
-    assert result.scores.exam < point.threshold < max(heat.max() for heat in result.heatmaps.values())
+    assert (
+        result.scores.exam < choice.overall.threshold < max(heat.max() for heat in result.heatmaps.values())
+    )
     assert result.findings == ()
 
 
@@ -144,6 +149,27 @@ def test_the_result_says_which_model_made_it(predictor: DibmgPredictor) -> None:
     assert (result.model.name, result.model.runtime, result.model.precision) == ("test", "openvino", "f32")
     assert result.operating_point.name == "default"
     assert set(result.seconds) == {"preprocess", "network", "localize"}
+
+
+def test_an_exam_is_marked_and_reported_at_the_point_of_its_manufacturer(tmp_path: Path) -> None:
+    weights = load_weights(write_weights(tmp_path / "set"))
+    mammograms = sick_right_breast()
+    exam = exam_of(mammograms)
+    made = {key: dataclasses.replace(one, manufacturer="Maker") for key, one in exam.views.items()}
+    usual = DibmgPredictor(weights, SquareSeeker(), choose_operating_point(weights, "default"))
+    score = usual.predict(exam, mammograms).scores.exam
+    strict = (1.0 + score) / 2
+    points = (Threshold(None, 0.5, RATE, RATE, 9, 9), Threshold("Maker", strict, RATE, RATE, 9, 9))
+    path = write_points(tmp_path, weights, points=points)
+    predictor = DibmgPredictor(weights, SquareSeeker(), choose_operating_point(weights, str(path)))
+
+    marked = predictor.predict(exam, mammograms)
+    unmarked = predictor.predict(Exam("1.2.3", made), mammograms)
+
+    assert (marked.operating_point.manufacturer, unmarked.operating_point.manufacturer) == ("", "Maker")
+    assert len(marked.findings) == 2
+    assert unmarked.findings == ()
+    assert unmarked.scores == marked.scores
 
 
 def test_an_unknown_operating_point_is_refused_before_the_network_is_loaded(tmp_path: Path) -> None:

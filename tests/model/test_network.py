@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+import json
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from dibmg.architecture import PRESETS, Architecture
-from dibmg.network import build_network, count_convolutions, widen
+from dibmg.architecture import AIR, PRESETS, Architecture, ViewPooling
+from dibmg.network import average_networks, build_network, count_convolutions
+from dibmg.operating_choice import choose_operating_point
 from dibmg.predictor import DibmgPredictor
 from dibmg.runtime import open_runtime
 from dibmg.runtime_choice import Precision, RuntimeKind
-from dibmg.synthesize import synthesize_exam
-from dibmg.synthetic_set import ExamSet
-from dibmg.train import TrainingPlan, train
+from dibmg.scores import pool_view
+from dibmg.synthesis.exam import synthesize_exam
 from dibmg.weights import load_weights
 from tests.model.factories_model import exam_of
 
@@ -50,18 +52,92 @@ def test_z_is_the_spatial_mean_of_the_map() -> None:
     np.testing.assert_allclose(np.mean(outputs["map"], axis=(1, 2)), outputs["z"], atol=1e-5)
 
 
-def test_widening_scales_the_map_and_leaves_air_as_it_was() -> None:
-    network = build_network(dataclasses.replace(TINY, block_strides=(1, 2, 1, 1)), None)
-    views = np.full((2, 512, 512, 1), -1.0, np.float32)
-    views[1, 128:384, :96] = np.random.default_rng(2).uniform(-1, 1, (256, 96, 1))
-    before = np.asarray(network(views, training=False)["map"])
+@pytest.mark.parametrize("pooling", ViewPooling)
+def test_z_of_the_network_is_what_the_node_pools_from_the_map(pooling: ViewPooling) -> None:
+    architecture = dataclasses.replace(TINY, view_pooling=pooling)
+    network = build_network(architecture, 128)
+    views = np.full((2, 128, 128, 1), AIR, np.float32)
+    views[0, 30:101, :50] = np.random.default_rng(1).uniform(-0.9, 1, (71, 50, 1))
+    views[1, :, 64:] = 0.5
 
-    widen(network, 2.0)
+    outputs = network(views, training=False)
 
-    air = before[0, 16, 16]
-    after = np.asarray(network(views, training=False)["map"])
-    np.testing.assert_allclose(after[0, 16, 16], air, atol=1e-4)
-    np.testing.assert_allclose(after, 2.0 * before - air, atol=1e-3)
+    for view in range(2):
+        pooled = pool_view(np.asarray(outputs["map"][view]), views[view, ..., 0], pooling)
+        np.testing.assert_allclose(pooled, outputs["z"][view], atol=1e-5)
+
+
+def test_an_average_of_networks_has_the_mean_of_their_maps() -> None:
+    members = []
+    for seed in (1, 2):
+        keras.utils.set_random_seed(seed)
+        members.append(build_network(TINY, 128))
+    views = np.random.default_rng(1).uniform(-1, 1, (1, 128, 128, 1)).astype(np.float32)
+
+    together = average_networks(members, 128)(views, training=False)
+
+    for name in ("map", "z"):
+        alone = [np.asarray(member(views, training=False)[name]) for member in members]
+        assert not np.allclose(alone[0], alone[1])
+        np.testing.assert_allclose(np.asarray(together[name]), np.mean(alone, axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("preset", ["local", "fine"])
+def test_a_map_cell_sees_its_receptive_field_and_no_more(preset: str) -> None:
+    architecture = PRESETS[preset]
+    network = build_network(architecture, 512)
+    views = np.zeros((1, 512, 512, 1), np.float32)
+    cell = 16
+    before = np.asarray(network(views, training=False)["map"])[0, cell, cell]
+    middle, half = cell * architecture.stride + architecture.stride // 2, architecture.receptive_field // 2
+
+    far, near = views.copy(), views.copy()
+    outside = np.abs(np.arange(512) - middle) > half + architecture.stride
+    far[0, outside, :, 0] = 1.0
+    near[0, middle - half // 3 : middle + half // 3, :, 0] = 1.0
+
+    assert outside.any()
+    np.testing.assert_allclose(
+        np.asarray(network(far, training=False)["map"])[0, cell, cell], before, atol=1e-4
+    )
+    assert np.abs(np.asarray(network(near, training=False)["map"])[0, cell, cell] - before).max() > 1e-3
+
+
+@pytest.mark.parametrize("preset", ["local", "fine"])
+def test_a_map_cell_looks_at_its_own_middle(preset: str) -> None:
+    architecture = dataclasses.replace(PRESETS[preset], map_pool=1)
+    network = build_network(architecture, 512)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            layer.set_weights(
+                [
+                    np.abs(value) / value[0, 0].size if value.ndim == 4 else value
+                    for value in layer.get_weights()
+                ]
+            )
+    views = tf.Variable(np.ones((1, 512, 512, 1), np.float32))
+    cell = 16
+
+    with tf.GradientTape() as tape:
+        answer = network(views, training=False)["map"][0, cell, cell, 1]
+    seen = np.abs(tape.gradient(answer, views).numpy()[0, ..., 0])
+
+    places = np.arange(512) + 0.5
+    middle = (cell + 0.5) * architecture.stride
+    for axis in (0, 1):
+        profile = seen.sum(axis=axis)
+        assert (profile * places).sum() / profile.sum() == pytest.approx(middle, abs=architecture.stride / 4)
+
+
+def test_the_receptive_field_of_the_paper_preset_is_the_published_one() -> None:
+    assert PRESETS["paper"].receptive_field == 873
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_an_architecture_is_what_its_manifest_says(preset: str) -> None:
+    architecture = PRESETS[preset]
+
+    assert Architecture.from_json(json.loads(json.dumps(architecture.as_json()))) == architecture
 
 
 def test_an_input_size_that_does_not_fit_the_stride_is_refused() -> None:
@@ -71,7 +147,7 @@ def test_an_input_size_that_does_not_fit_the_stride_is_refused() -> None:
 
 def test_openvino_and_tensorflow_give_the_same_maps_scores_and_findings() -> None:
     weights = load_weights("synthetic")
-    point = weights.operating_point("default")
+    point = choose_operating_point(weights, "default")
     exam = synthesize_exam(21, 0, weights.input_size, cancer=True)
     runtimes = [
         open_runtime(weights, kind, Precision.F32, threads=2)
@@ -93,19 +169,3 @@ def test_openvino_and_tensorflow_give_the_same_maps_scores_and_findings() -> Non
     ]
     for a, b in zip(results[0].findings, results[1].findings, strict=True):
         assert a.center == pytest.approx(b.center, abs=1e-6)
-
-
-def test_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    random = np.random.default_rng(4)
-    views = random.integers(0, 255, (4, 4, 64, 64), dtype=np.uint8)
-    exams = ExamSet(views, np.eye(4, 2, dtype=bool), np.full((4, 4, 3), np.nan, np.float32))
-    half = TrainingPlan(steps=4, batch_exams=2, validate_every=2)
-
-    train(build_network(TINY, None), exams, exams, half, tmp_path / "run")
-    again = train(
-        build_network(TINY, None), exams, exams, TrainingPlan(8, 2, validate_every=2), tmp_path / "run"
-    )
-
-    steps = [line.split(",")[0] for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
-    assert steps == [f'{{"step": {step}' for step in (2, 4, 6, 8)]
-    assert again.exists()

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dibmg.preprocess import AIR, NoBreastError, flips_to_standard, preprocess
-from dibmg.synthesize import ORIENTATIONS
+from dibmg.architecture import AIR
+from dibmg.preprocess import NoBreastError, flips_to_standard, preprocess
+from dibmg.synthesis.exam import ORIENTATIONS
 from dibmg_node.domain.image import Mammogram, WindowRule
 from dibmg_node.domain.study import STANDARD_VIEWS, Laterality, ViewKey
 from tests.model.factories_model import SIZE, breast
@@ -150,3 +151,31 @@ def test_preprocessing_leaves_the_mammogram_as_it_was() -> None:
     preprocess(image, Laterality.RIGHT, ("P", "L"), SIZE)
 
     np.testing.assert_array_equal(image.pixels, before)
+
+
+@pytest.mark.parametrize("laterality", [Laterality.LEFT, Laterality.RIGHT])
+def test_padding_beyond_the_wall_is_taken_off(laterality: Laterality) -> None:
+    plain = breast(laterality)
+    sides = ((0, 0), (100, 40)) if laterality is Laterality.LEFT else ((0, 0), (40, 100))
+    padded = dataclasses.replace(plain, pixels=np.pad(plain.pixels, sides))
+
+    expected = preprocess(plain, laterality, (), SIZE)
+    found = preprocess(padded, laterality, (), SIZE)
+
+    np.testing.assert_allclose(found.pixels, expected.pixels, atol=0.05)
+    point = (60.0, 300.0) if laterality is Laterality.LEFT else (420.0, 300.0)
+    moved = (point[0] + sides[1][0], point[1])
+    assert found.placement.to_network(moved) == pytest.approx(expected.placement.to_network(point), abs=0.6)
+
+
+def test_what_is_put_into_the_square_is_taken_out_again() -> None:
+    placement = preprocess(breast(Laterality.LEFT), Laterality.LEFT, (), SIZE).placement
+    for offset in (-10, 0, 7, SIZE - placement.columns + 5):
+        shifted = dataclasses.replace(placement, offset_column=offset)
+        image = np.random.default_rng(1).random((placement.rows, placement.columns))
+
+        back = shifted.take(shifted.put(image, np.zeros((SIZE, SIZE))))
+
+        seen = back > 0
+        np.testing.assert_array_equal(back[seen], image[seen])
+        assert seen.mean() > 0.9 or offset != 0

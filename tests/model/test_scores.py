@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dibmg.architecture import AIR, ViewPooling
 from dibmg.scores import ExamPooling, cancer_probability, pool_view, score_exam
 from dibmg_node.domain.study import STANDARD_VIEWS, Laterality, View, ViewKey
 
@@ -20,7 +21,7 @@ def logistic(value: float) -> float:
 def test_a_view_is_the_spatial_mean_of_its_map() -> None:
     raw = np.arange(32, dtype=np.float32).reshape(4, 4, 2)
 
-    np.testing.assert_allclose(pool_view(raw), [15.0, 16.0])
+    np.testing.assert_allclose(pool_view(raw, np.zeros((64, 64), np.float32)), [15.0, 16.0])
 
 
 def test_a_breast_is_the_softmax_of_the_mean_of_its_views_and_the_exam_its_higher_breast() -> None:
@@ -51,3 +52,23 @@ def test_probabilities_of_extreme_values_are_finite() -> None:
     extreme = np.array([[0.0, 1e30], [1e30, 0.0]], np.float32)
 
     np.testing.assert_allclose(cancer_probability(extreme), [1.0, 0.0], atol=1e-20)
+
+
+def test_a_view_pooled_over_the_breast_leaves_air_out() -> None:
+    raw = np.zeros((2, 2, 2), np.float32)
+    raw[..., 1] = [[1.0, 2.0], [3.0, 100.0]]
+    pixels = np.full((8, 8), AIR, np.float32)
+    pixels[:4] = 0.0  # both upper cells
+    pixels[4:, :2] = 0.5  # half of the lower left one
+
+    z = pool_view(raw, pixels, ViewPooling.BREAST)
+
+    assert z[1] == pytest.approx((1.0 + 2.0 + 0.5 * 3.0) / 2.5)
+
+
+def test_a_view_without_breast_pools_to_nothing() -> None:
+    raw = np.ones((2, 2, 2), np.float32)
+
+    z = pool_view(raw, np.full((8, 8), AIR, np.float32), ViewPooling.BREAST)
+
+    assert z.tolist() == [0.0, 0.0]

@@ -11,6 +11,16 @@ from dibmg.weights import FILES, MANIFEST, RELEASED, list_weights, load_weights,
 from dibmg_node.errors import WeightsError
 from tests.model.factories_model import write_weights
 
+POINT = {
+    "name": "default",
+    "threshold": 0.5,
+    "sensitivity": None,
+    "specificity": None,
+    "version": "1",
+    "chosen_on": "nothing",
+    "calibration": None,
+}
+
 
 def test_a_set_that_matches_its_manifest_is_loaded(tmp_path: Path) -> None:
     weights = load_weights(write_weights(tmp_path / "set"))
@@ -48,6 +58,10 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
         ({"padding": 0.0}, "padding is 0.0, expected -1.0"),
         ({"map_stride": 64}, "map stride is 64, expected"),
         ({"operating_points": []}, "no operating point 'default'"),
+        (
+            {"operating_points": [POINT | {"calibration": {"kind": "platt"}}]},
+            "only a file of operating points",
+        ),
         ({"exam_pooling": "median"}, "median"),
         ({"files": {"weights.keras": "00"}}, "no SHA-256 for weights.xml"),
         ({"input_size": "wide"}, "cannot be understood"),

@@ -11,9 +11,10 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 
+from dibmg.operating_points import PlattCalibration
 from dibmg_node.dicom import facts
 from dibmg_node.domain.policy import ExamPolicy
-from dibmg_node.domain.result import FindingCode, Predecessor, ResultKind
+from dibmg_node.domain.result import FindingCode, OperatingPoint, Predecessor, ResultKind
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.services.reading import Reading, read_study
 from dibmg_node.services.writing import Wish, Writing, Written, reading_json, write_results
@@ -22,6 +23,10 @@ from tests.factories import CANARY, R_CC, START, FakePredictor, mammogram, sop_u
 from tests.services.test_reading import exam, files_of
 
 BOTH = (Wish(ResultKind.CAD_SR), Wish(ResultKind.OVERLAY))
+PLATT = PlattCalibration(
+    slope=0.9, intercept=-1.0, population="1000 screening exams", prevalence=0.25, brier=0.1, n=1000
+)
+CALIBRATED = OperatingPoint("default", 0.37, "2", calibration=PLATT, manufacturer="Maker")
 WRITING = Writing(BOTH, START, max_side=0)
 
 
@@ -120,6 +125,28 @@ def test_a_reading_as_json_has_scores_findings_and_no_patient(reading: Reading) 
     assert set(finding) >= {"view", "score", "center", "outline", "sop_uid"}
     assert finding["outline"][0] == finding["outline"][-1]
     assert (told["exclusions"], CANARY in json.dumps(told)) == ([], False)
+
+
+def test_a_calibrated_reading_as_json_has_the_probability_of_the_exam_and_what_it_rests_on(
+    archive: Archive,
+) -> None:
+    calibrated = read_study(files_of(archive, exam()), ExamPolicy(), FakePredictor(point=CALIBRATED))
+
+    told = json.loads(json.dumps(reading_json(calibrated)))
+
+    assert told["scores"]["probability"] == pytest.approx(PLATT.probability(told["scores"]["exam"]))
+    point = told["operating_point"]
+    assert (point["manufacturer"], point["calibration"]["population"]) == ("Maker", PLATT.population)
+
+
+def test_without_a_calibration_no_result_knows_the_word_probability(
+    reading: Reading, unread: Reading
+) -> None:
+    told = [json.dumps(reading_json(one)).encode() for one in (reading, unread)]
+    told += [one.content for one in write_results(reading, WRITING)]
+    told += [one.content for one in write_results(unread, WRITING)]
+
+    assert [one for one in told if b"probabilit" in one.lower()] == []
 
 
 def test_an_unread_study_as_json_has_its_exclusions(unread: Reading) -> None:

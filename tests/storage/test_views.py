@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import timedelta
+
+import pytest
 
 from dibmg_node.domain.lifecycle import DeliveryState, StudyState
 from dibmg_node.domain.result import ResultKind
@@ -116,6 +119,25 @@ def test_an_instance_that_was_not_judged_yet_says_so(ledger: Ledger, clock: Cloc
     assert study is not None
     (one,) = study["instances"]
     assert (one["view"], one["laterality"], one["used"], one["code"]) == ("CC", "R", None, "NOT_JUDGED")
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        ({"exam": 0.7, "probability": 0.25}, {"exam": 0.7, "R": 0.7, "L": 0.1, "probability": 0.25}),
+        ({"exam": 0.7}, {"exam": 0.7, "R": 0.7, "L": 0.1}),
+    ],
+)
+def test_a_study_has_a_probability_only_where_its_reading_has_one(
+    ledger: Ledger, clock: Clock, scores: dict[str, float], told: dict[str, float]
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, replace(analysis(), reading={"scores": scores}))
+
+    study = ledger.views.study(STUDY_UID)
+
+    assert study is not None
+    assert study["scores"] == told
 
 
 def test_studies_are_listed_newest_first_and_by_state(ledger: Ledger, clock: Clock) -> None:

@@ -1,0 +1,1 @@
+"""Data sets of mammograms: manifests, images, the published layouts, inclusion and splits."""

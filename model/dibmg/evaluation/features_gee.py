@@ -1,0 +1,84 @@
+"""Whether cancers that show as a mass are found more often than those that show as calcifications."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp
+
+import numpy as np
+from numpy.typing import NDArray
+from statsmodels.genmod.cov_struct import Exchangeable, Independence
+from statsmodels.genmod.families import Binomial
+from statsmodels.genmod.generalized_estimating_equations import GEE
+
+from dibmg.data.manifest import Feature
+from dibmg.evaluation.estimate import Estimate, Test, no_test, unknown
+from dibmg.evaluation.units import UnitSet
+
+_NAME = "logistic regression by generalized estimating equations"
+
+
+@dataclass(frozen=True)
+class FeatureEffect:
+    """Mass against calcification.
+
+    Attributes:
+        odds_ratio: Odds that a mass is found over those that calcifications are.
+        rows: Features that were compared: a cancer with both gives two.
+    """
+
+    odds_ratio: Estimate
+    test: Test
+    rows: int
+    patients: int
+
+    def as_json(self) -> dict[str, object]:
+        """All fields."""
+        return {
+            "odds_ratio_mass_over_calcification": self.odds_ratio.as_json(),
+            **self.test.as_json(),
+            "rows": self.rows,
+            "patients": self.patients,
+        }
+
+
+def compare_features(units: UnitSet, called: NDArray[np.bool_]) -> FeatureEffect:
+    """Logistic regression of being found on the feature, patients as groups with exchangeable correlation.
+
+    Args:
+        units: Those without cancer, or without either feature, do not count.
+        called: bool (n,).
+
+    Source: Kim et al. 2018, Statistical Analysis; Liang and Zeger, Biometrika 73 (1986) 13.
+    """
+    found, mass, patients = [], [], []
+    for unit, hit in zip(units.units, called, strict=True):
+        for feature in (Feature.MASS, Feature.CALCIFICATION):
+            if unit.cancer and feature in unit.features:
+                found.append(float(hit))
+                mass.append(float(feature is Feature.MASS))
+                patients.append(unit.patient)
+    outcome, is_mass = np.array(found), np.array(mass)
+    people = len(set(patients))
+    reason = _reason(outcome, is_mass)
+    if reason:
+        return FeatureEffect(unknown(reason), no_test(_NAME, reason), outcome.size, people)
+    _, groups = np.unique(patients, return_inverse=True)
+    # with one row a patient there is no correlation to estimate
+    structure = Exchangeable() if people < outcome.size else Independence()
+    design = np.column_stack([np.ones_like(is_mass), is_mass])
+    fitted = GEE(outcome, design, groups=groups, family=Binomial(), cov_struct=structure).fit()
+    low, high = fitted.conf_int()[1]
+    ratio = Estimate(exp(fitted.params[1]), exp(low), exp(high))
+    test = Test(_NAME, float(fitted.tvalues[1]), float(fitted.pvalues[1]))
+    return FeatureEffect(ratio, test, outcome.size, people)
+
+
+def _reason(outcome: NDArray[np.float64], is_mass: NDArray[np.float64]) -> str:
+    for name, value in (("mass", 1.0), ("calcification", 0.0)):
+        of_feature = outcome[is_mass == value]
+        if not of_feature.size:
+            return f"no cancer with {name}"
+        if of_feature.min() == of_feature.max():
+            return f"all or none of the {of_feature.size} with {name} are found: the odds ratio has no limit"
+    return ""

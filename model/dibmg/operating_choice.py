@@ -1,0 +1,65 @@
+"""The operating point that an exam is read at: one of the weights' manifest, or that of a file of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dibmg.operating_points import OperatingPoints, Threshold, load_operating_points
+from dibmg.weights import Weights
+from dibmg_node.domain.exam import Exam
+from dibmg_node.domain.result import OperatingPoint
+
+
+@dataclass(frozen=True)
+class OperatingChoice:
+    """The operating points in use.
+
+    Attributes:
+        overall: For exams of a manufacturer without its own, or of several.
+        file: The file that it comes from, with those of manufacturers; None: the weights' manifest.
+    """
+
+    overall: OperatingPoint
+    file: OperatingPoints | None = None
+
+    def for_exam(self, exam: Exam) -> OperatingPoint:
+        """The point of the one manufacturer of all images read, if it has its own, else the overall one."""
+        makers = {instance.manufacturer.strip().casefold() for instance in exam.views.values()}
+        if self.file is None or len(makers) != 1:
+            return self.overall
+        return _of_file(self.file, self.file.point_for(makers.pop()))
+
+
+def names_a_file(name_or_file: str) -> bool:
+    """Whether an operating point is named by the path of a file: it has a slash or ends in `.json`."""
+    return "/" in name_or_file or name_or_file.endswith(".json")
+
+
+def choose_operating_point(weights: Weights, name_or_file: str) -> OperatingChoice:
+    """The operating points that a configuration names.
+
+    Args:
+        weights: In use.
+        name_or_file: Of a point in their manifest, or the path of a file of points.
+
+    Raises:
+        WeightsError: There is no such point, or the file cannot be used with these weights.
+    """
+    if not names_a_file(name_or_file):
+        return OperatingChoice(weights.operating_point(name_or_file))
+    found = load_operating_points(Path(name_or_file), weights)
+    return OperatingChoice(_of_file(found, found.point_for(None)), found)
+
+
+def _of_file(file: OperatingPoints, point: Threshold) -> OperatingPoint:
+    return OperatingPoint(
+        name=file.name,
+        threshold=point.threshold,
+        version=file.version,
+        sensitivity=point.sensitivity.value,
+        specificity=point.specificity.value,
+        chosen_on=file.chosen_on,
+        calibration=file.calibration,
+        manufacturer=point.manufacturer or "",
+    )

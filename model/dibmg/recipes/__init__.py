@@ -1,0 +1,1 @@
+"""How the released weights are made."""

@@ -1,0 +1,125 @@
+"""The set `default`: pretrained on synthetic patches, trained on the CDD-CESM low-energy images.
+
+Cross-validated by woman in the folds that the images come with: nothing of a fold's women, and no choice
+made on them, is in the network that reads them. The released set is then trained on all folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from dibmg.data.importers.registry import import_layout
+from dibmg.data.manifest import ImageRow, Manifest, read_manifest, write_manifest
+from dibmg.recipes.stages import Workshop, load_networks
+from dibmg.recipes.synthetic import patch_network
+from dibmg.training.examples import Examples
+from dibmg.training.finish import PAPERS, Threshold, finish
+from dibmg.training.plan import TrainingPlan, Unit, plan_of
+from dibmg_node.domain.study import View
+
+SIZE: Final = 512
+FOLDS: Final = ("fold0", "fold1", "fold2", "fold3")
+SEEDS: Final = (1, 2)
+"""One member of the average each."""
+
+_PLAN: Final[dict[str, Any]] = {
+    "preset": "local",
+    "pooling": "breast",
+    "input_size": SIZE,
+    "wall_columns": 352,
+    "unit": "image",
+    "batch": 8,
+    "epochs": 14,
+    "schedule": "cosine",
+    "learning_rate": 0.006,
+    "warmup_epochs": 1.0,
+    "clip_norm": 5.0,
+    "exam_weight": 0.0,
+    "choose": "last",
+    "augmentation": {
+        "contrast": 0.15,
+        "brightness": 0.15,
+        "gamma": 0.2,
+        "mirror": 0.5,
+        "flip_rows": 0.5,
+        "rotation": 12.0,
+        "zoom": 0.2,
+        "shift": 0.05,
+    },
+}
+
+ATTRIBUTION: Final = (
+    "Khaled R. et al. (2021), Categorized Digital Database for Low Energy and Subtracted Contrast Enhanced "
+    "Spectral Mammography images (CDD-CESM), The Cancer Imaging Archive, doi:10.7937/29kw-ae92; Khaled R. et "
+    "al. (2022), Scientific Data 9, doi:10.1038/s41597-022-01238-0; Clark K. et al. (2013), J Digit Imaging, "
+    "doi:10.1007/s10278-013-9622-7"
+)
+
+
+def plan_for(seed: int) -> TrainingPlan:
+    """The plan of one member."""
+    return plan_of({**_PLAN, "seed": seed})
+
+
+def read_cesm(shop: Workshop, folder: Path) -> Manifest:
+    """The manifest of all images: CC and MLO."""
+    path = shop.folder / "cesm.csv"
+    if not path.exists():
+        write_manifest(import_layout("cesm-dev", folder).rows, path)
+    return read_manifest(path)
+
+
+def fold_of(row: ImageRow) -> str:
+    """The fold of a row's woman."""
+    return row.other["fold"]
+
+
+def only_cc(manifest: Manifest) -> Manifest:
+    """What is trained on: MLO exists for malignant breasts only, and would give the label away."""
+    return Manifest(manifest.path, tuple(row for row in manifest.rows if row.view is View.CC))
+
+
+def train_members(shop: Workshop, cesm: Manifest, left_out: str | None) -> list[Path]:
+    """Values of the networks trained on every fold but one (None: on all)."""
+    cc = only_cc(cesm)
+    initial = patch_network(shop)
+    name = "all" if left_out is None else f"without-{left_out}"
+
+    def training() -> Examples:
+        examples = shop.examples(cc, SIZE, Unit.IMAGE)
+        kept = [number for number, row in enumerate(cc.rows) if fold_of(row) != left_out]
+        return examples.pick(np.array(kept))
+
+    return [
+        shop.network(f"default-{name}-{seed}", training, None, plan_for(seed), initial=initial)
+        for seed in SEEDS
+    ]
+
+
+def write_set(
+    members: Sequence[Path], folder: Path, point: Threshold = PAPERS, card: str = "", version: str = "1"
+) -> None:
+    """A folder of weights of these members."""
+    plan = plan_for(SEEDS[0])
+    words = {
+        "name": "default",
+        "version": version,
+        "trained_on": "CDD-CESM low-energy CC images, a hospital series; before them synthetic ones",
+        "license": "weights Apache-2.0; images CC BY 4.0",
+        "attribution": ATTRIBUTION,
+        "how": "make weights (python -m dibmg.recipes default)",
+    }
+    finish(load_networks(members, plan), plan, folder, point, words, card)
+
+
+def cross_validate(shop: Workshop, cesm: Manifest) -> Path:
+    """Train a set for each fold, on the others; a folder with one set a fold, named as the folds are."""
+    folder = shop.folder / "cross-validation"
+    for fold in FOLDS:
+        if not (folder / fold).exists():
+            write_set(train_members(shop, cesm, fold), folder / fold)
+    return folder

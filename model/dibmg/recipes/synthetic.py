@@ -1,0 +1,117 @@
+"""The set `synthetic`: trained on synthetic exams alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from dibmg.recipes.stages import Series, Workshop, load_networks
+from dibmg.training.examples import Examples
+from dibmg.training.finish import choose_threshold, finish
+from dibmg.training.patches import PatchPlan
+from dibmg.training.plan import TrainingPlan, Unit, plan_of
+
+SIZE: Final = 512
+
+NORMALS: Final = Series("normals", seed=21, first=0, exams=240, cancer_share=0.0)
+EXAMS: Final = Series("exams", seed=21, first=1000, exams=240, cancer_share=0.6)
+VALIDATION: Final = Series("validation", seed=22, first=0, exams=40)
+THRESHOLD: Final = Series("threshold", seed=22, first=1000, exams=120)
+TEST: Final = Series("test", seed=23, first=0, exams=200)
+
+_AUGMENTATION: Final[dict[str, Any]] = {
+    "contrast": 0.15,
+    "brightness": 0.15,
+    "gamma": 0.2,
+    "mirror": 0.5,
+    "flip_rows": 0.5,
+    "rotation": 14.0,
+    "zoom": 0.15,
+    "shift": 0.05,
+    "blur": 0.2,
+}
+
+PATCHES: Final = PatchPlan(count=6000, side=128, largest=2.5)
+
+PATCH_TRAINING: Final[TrainingPlan] = plan_of(
+    {
+        "preset": "local",
+        "pooling": "breast",
+        "input_size": 128,
+        "unit": "image",
+        "batch": 32,
+        "epochs": 5,
+        "schedule": "cosine",
+        "learning_rate": 0.03,
+        "warmup_epochs": 0.3,
+        "clip_norm": 5.0,
+        "exam_weight": 0.0,
+        "choose": "last",
+        "checks_per_epoch": 5,
+        "seed": 1,
+        "augmentation": _AUGMENTATION,
+    }
+)
+
+EXAM_TRAINING: Final[TrainingPlan] = plan_of(
+    {
+        "preset": "local",
+        "pooling": "breast",
+        "input_size": SIZE,
+        "wall_columns": 352,
+        "unit": "exam",
+        "batch": 2,
+        "epochs": 6,
+        "schedule": "cosine",
+        "learning_rate": 0.01,
+        "warmup_epochs": 0.3,
+        "clip_norm": 5.0,
+        "exam_weight": 0.25,
+        "view_dropout": 0.1,
+        "choose": "best",
+        "checks_per_epoch": 3,
+        "seed": 1,
+        "augmentation": {**_AUGMENTATION, "rotation": 5.0, "zoom": 0.1, "shift": 0.02, "insert_lesion": 0.3},
+    }
+)
+
+
+def patch_network(shop: Workshop) -> Path:
+    """Values of a network that tells patches with a lesion from patches without one."""
+
+    def normals() -> Examples:
+        return shop.examples(shop.series(NORMALS), SIZE, Unit.IMAGE)
+
+    return shop.network(
+        "patch-network", lambda: shop.patches("patches", normals, PATCHES), None, PATCH_TRAINING
+    )
+
+
+def make_synthetic(shop: Workshop, out: Path) -> Path:
+    """Train, choose the operating point, write `out/synthetic/`; measured by `dibmg.recipes.cards`.
+
+    Returns:
+        The folder of weights.
+    """
+    plan = EXAM_TRAINING
+    values = shop.network(
+        "synthetic-network",
+        lambda: shop.examples(shop.series(EXAMS), SIZE, plan.unit),
+        lambda: shop.examples(shop.series(VALIDATION), SIZE, plan.unit),
+        plan,
+        initial=patch_network(shop),
+    )
+    networks = load_networks([values], plan)
+    held_out = shop.examples(shop.series(THRESHOLD), SIZE, plan.unit)
+    point = choose_threshold(networks, held_out, plan, 0.9)
+    words = {
+        "name": "synthetic",
+        "version": "2",
+        "trained_on": "synthetic mammograms only; not for real ones",
+        "license": "Apache-2.0",
+        "attribution": "",
+        "how": "make weights (python -m dibmg.recipes synthetic)",
+    }
+    folder = out / "synthetic"
+    finish(networks, plan, folder, point, words, "")
+    return folder

@@ -1,0 +1,1 @@
+"""Synthetic mammograms with known lesions, and lesions for real normal films."""

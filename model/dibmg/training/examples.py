@@ -1,0 +1,61 @@
+"""Prepared training examples: what the network reads, and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEVELS: Final = 255
+"""Inputs are kept as uint8: a quarter of the room, and finer than the grain of any film."""
+
+UNKNOWN: Final = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Images and the examples that they make up.
+
+    Attributes:
+        views: uint8 (images, size, size), 0 = air; may be mapped from a file.
+        members: For each example the numbers of its images.
+        right: bool (images,): the image shows the right breast.
+        exams: int8 (examples,): 1 cancer, 0 not, -1 unknown.
+        breasts: int8 (examples, 2), right and left: as `exams`.
+        groups: int64 (examples,): number of the patient; examples of one are never split.
+    """
+
+    views: NDArray[np.uint8]
+    members: tuple[NDArray[np.int64], ...]
+    right: NDArray[np.bool_]
+    exams: NDArray[np.int8]
+    breasts: NDArray[np.int8]
+    groups: NDArray[np.int64]
+
+    @property
+    def size(self) -> int:
+        """Side of the square input, pixels."""
+        return int(self.views.shape[-1])
+
+    @property
+    def slots(self) -> int:
+        """Most images of an example."""
+        return max(len(images) for images in self.members)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def pick(self, examples: Sequence[int] | NDArray[np.int64]) -> Examples:
+        """Some of the examples, over the same images."""
+        picked = np.asarray(examples, dtype=np.int64)
+        return Examples(
+            self.views,
+            tuple(self.members[number] for number in picked),
+            self.right,
+            self.exams[picked],
+            self.breasts[picked],
+            self.groups[picked],
+        )

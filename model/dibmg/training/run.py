@@ -1,0 +1,148 @@
+"""One training run from manifests to a folder of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dibmg.data.leakage import check_leakage
+from dibmg.data.manifest import Manifest, read_manifest
+from dibmg.training.examples import Examples
+from dibmg.training.finish import Threshold, choose_threshold, finish, training_card
+from dibmg.training.logs import TensorBoardLog
+from dibmg.training.plan import TrainingPlan, read_plan
+from dibmg.training.prepare import prepare_examples
+from dibmg.training.training import Step, train
+from dibmg_node.errors import RejectedError
+
+Tell = Callable[[str, int, int], None]
+"""What is under way (`preparing`, `training`), how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `dibmg train` is asked for.
+
+    Attributes:
+        folder: Gets `weights/`, and everything to go on from after a stop.
+        plan, changes: As for `read_plan`.
+        initial: A `.keras` file to start from.
+        terms: License of the images.
+        target_specificity: Of the operating point.
+    """
+
+    manifest: Path
+    validation: Path | None
+    folder: Path
+    plan: Path | None = None
+    changes: tuple[str, ...] = ()
+    initial: Path | None = None
+    name: str = "mine"
+    version: str = "1"
+    terms: str = ""
+    target_specificity: float = 0.9
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to."""
+
+    weights: Path
+    point: Threshold
+    last: Step | None
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        last = self.last
+        found = None if last is None or last.validation is None else last.validation
+        return {
+            "weights": str(self.weights),
+            "operating_point": self.point.as_json(),
+            "segments": None if last is None else last.segments,
+            "loss": None if last is None else last.loss,
+            "validation": None if found is None else {"loss": found.loss, "auc": found.auc},
+        }
+
+
+def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
+    """Train, choose the operating point, write the weights.
+
+    Args:
+        run: What is asked for.
+        tell: Told of the progress.
+        say: Gets one line a segment.
+
+    Raises:
+        ManifestError: A manifest cannot be used, or the two share a patient or an image.
+        ConfigError: As for `read_plan`.
+        RejectedError: As for `prepare_examples` and `train`; or there is only one class to learn.
+    """
+    plan = read_plan(run.plan, run.changes)
+    manifest = read_manifest(run.manifest)
+    validation = None if run.validation is None else read_manifest(run.validation)
+    if validation is not None:
+        check_leakage([manifest, validation])
+    run.folder.mkdir(parents=True, exist_ok=True)
+    examples = _prepare(manifest, plan, run, tell)
+    _require_classes(examples, run.manifest)
+    held_out = None if validation is None else _prepare(validation, plan, run, tell)
+    log = TensorBoardLog(run.folder / "events")
+    last: list[Step] = []
+
+    def report(step: Step) -> None:
+        last[:] = [step]
+        log.write(step)
+        found = step.validation
+        words = "" if found is None else f", validation loss {found.loss:.4f}, AUC {found.auc:.3f}"
+        say(f"epoch {step.epoch:g} of {plan.epochs}: loss {step.loss:.4f}{words}")
+
+    network = train(
+        examples,
+        held_out,
+        plan,
+        run.folder,
+        initial=run.initial,
+        threads=run.threads,
+        progress=lambda done, total: tell("training", done, total),
+        report=report,
+    )
+    point = choose_threshold([network], held_out, plan, run.target_specificity)
+    words = {
+        "name": run.name,
+        "version": run.version,
+        "trained_on": f"{run.manifest.name}: {_counts(examples)}",
+        "license": run.terms or "those of the images it was trained on",
+        "attribution": "",
+        "how": "dibmg train" + "".join(f" --set {change}" for change in run.changes),
+    }
+    weights = run.folder / "weights"
+    finish([network], plan, weights, point, words, training_card(plan, words, _counts(examples), point))
+    return Summary(weights, point, last[0] if last else None)
+
+
+def _prepare(manifest: Manifest, plan: TrainingPlan, run: Run, tell: Tell) -> Examples:
+    return prepare_examples(
+        manifest,
+        plan.input_size,
+        plan.unit,
+        run.folder / "prepared",
+        run.threads,
+        lambda done, total: tell("preparing", done, total),
+    )
+
+
+def _require_classes(examples: Examples, path: Path) -> None:
+    positives = int((examples.exams == 1).sum())
+    if positives in (0, len(examples)):
+        raise RejectedError(
+            f"{path}: {positives} of {len(examples)} examples have a cancer; "
+            "there is nothing to tell apart without both kinds"
+        )
+
+
+def _counts(examples: Examples) -> str:
+    images = sum(len(members) for members in examples.members)
+    return f"{len(examples)} examples, {int((examples.exams == 1).sum())} with cancer, {images} images"

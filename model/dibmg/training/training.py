@@ -1,0 +1,173 @@
+"""Training a network: segments of minibatches, a validation and a saved state after each."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import keras
+
+from dibmg.network import build_network
+from dibmg.training.backend import Devices, learn, make_deterministic
+from dibmg.training.batches import Batches
+from dibmg.training.examples import Examples
+from dibmg.training.learner import make_learner
+from dibmg.training.plan import Choice, TrainingPlan
+from dibmg.training.validation import Validation, validate
+from dibmg_node.errors import RejectedError
+
+log = logging.getLogger(__name__)
+
+BEST: Final = "best.weights.h5"
+HISTORY: Final = "history.csv"
+PROGRESS: Final = "progress.json"
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a training run is, after a segment of it.
+
+    Attributes:
+        segment, segments: Segments done, and in all.
+        epoch: Epochs done.
+        loss: Mean over the segment's minibatches, the penalty on the kernels included.
+        validation: None without validation examples.
+    """
+
+    segment: int
+    segments: int
+    epoch: float
+    loss: float
+    validation: Validation | None
+
+
+def train(
+    training: Examples,
+    validation: Examples | None,
+    plan: TrainingPlan,
+    folder: Path,
+    *,
+    initial: Path | None = None,
+    threads: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+    report: Callable[[Step], None] | None = None,
+) -> keras.Model:
+    """Train a network; continues where an earlier call in the same folder stopped.
+
+    A segment that was killed is repeated from its start: the same minibatches, so the same result.
+
+    Args:
+        training: Examples to learn from.
+        validation: Examples to choose the best state by; None keeps the last.
+        plan: Everything else.
+        folder: Gets the state to resume from, `best.weights.h5`, `history.csv`.
+        initial: Network (`.keras`) or its values (`.weights.h5`) to start from.
+        threads: That prepare minibatches.
+        progress: Called after every minibatch with those done and those in all.
+        report: Called after every segment.
+
+    Returns:
+        The network of the chosen state.
+
+    Raises:
+        RejectedError: The folder holds the state of another plan or of another number of examples, or the
+            initial network has another architecture.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    make_deterministic(plan.seed)
+    batches = Batches(training, plan, threads)
+    segments = plan.epochs * plan.checks_per_epoch
+    total = plan.epochs * batches.per_epoch
+    edges = [round(total * number / segments) for number in range(segments + 1)]
+    identity = sha256(json.dumps([plan.as_json(), len(training), str(initial)]).encode()).hexdigest()
+    done, best = _progress(folder, identity)
+    devices = Devices()
+    with devices.scope():
+        network = build_network(plan.architecture, None, plan.weight_decay, plan.mixed_precision)
+        learner = make_learner(network, plan, training, batches.per_epoch, devices.replicas)
+        learner.optimizer.build(network.trainable_variables)
+    if initial is not None and not done:
+        _start_from(network, initial)
+    if done:
+        learner.build({name: values.shape for name, values in batches.batch(0).items()})
+        learner.load_weights(_state(folder, done))
+        log.info("training resumed", extra={"segment": done, "segments": segments})
+    for segment in range(done + 1, segments + 1):
+        first, last = edges[segment - 1], edges[segment]
+        loss = learn(learner, batches, first, last, devices, _teller(progress, total))
+        found = None if validation is None else validate(network, validation)
+        if found is not None and found.loss < best:
+            best = found.loss
+            network.save_weights(folder / BEST)
+        step = Step(segment, segments, last / batches.per_epoch, loss, found)
+        learner.save_weights(_state(folder, segment))
+        _record(folder, identity, step, best)
+        log.info("segment done", extra={"segment": segment, "segments": segments, "loss": loss})
+        if report is not None:
+            report(step)
+    if plan.choose is Choice.BEST and validation is not None:
+        network.load_weights(folder / BEST)
+    return network
+
+
+def _teller(progress: Callable[[int, int], None] | None, total: int) -> Callable[[int], None]:
+    def tell(number: int) -> None:
+        if progress is not None:
+            progress(number + 1, total)
+
+    return tell
+
+
+def _start_from(network: keras.Model, initial: Path) -> None:
+    try:
+        if initial.suffix == ".keras":
+            network.set_weights(keras.models.load_model(initial, compile=False).get_weights())
+        else:
+            network.load_weights(initial)
+    except ValueError as error:
+        raise RejectedError(f"{initial}: a network of another architecture than the plan's") from error
+
+
+def _state(folder: Path, segment: int) -> Path:
+    return folder / f"state-{segment}.weights.h5"
+
+
+def _progress(folder: Path, identity: str) -> tuple[int, float]:
+    """Segments done, and the lowest validation loss so far."""
+    path = folder / PROGRESS
+    if not path.exists():
+        return 0, float("inf")
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if found["identity"] != identity:
+        raise RejectedError(
+            f"{folder} holds the state of another training (other plan, data or initial weights); "
+            "go on with those, or choose another folder"
+        )
+    return int(found["segment"]), float(found["best"])
+
+
+def _record(folder: Path, identity: str, step: Step, best: float) -> None:
+    """Note that a segment's state is complete; only then is the one before it dropped."""
+    history = folder / HISTORY
+    fresh = step.segment == 1 or not history.exists()
+    rows: list[list[str]] = [] if fresh else list(csv.reader(history.read_text().splitlines()))[1:]
+    rows = [row for row in rows if int(row[0]) < step.segment]
+    found = step.validation
+    figures = ["", ""] if found is None else [f"{found.loss:.6f}", f"{found.auc:.6f}"]
+    rows.append([str(step.segment), f"{step.epoch:.3f}", f"{step.loss:.6f}", *figures])
+    partial = folder / f"{HISTORY}.partial"
+    with partial.open("w", newline="") as file:
+        csv.writer(file).writerows([["segment", "epoch", "loss", "validation_loss", "validation_auc"], *rows])
+    partial.replace(history)
+    partial = folder / f"{PROGRESS}.partial"
+    partial.write_text(json.dumps({"identity": identity, "segment": step.segment, "best": best}))
+    partial.replace(folder / PROGRESS)
+    for old in folder.glob("state-*.weights.h5"):
+        if old != _state(folder, step.segment):
+            old.unlink()

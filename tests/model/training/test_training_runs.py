@@ -1,0 +1,183 @@
+"""Whole runs of a tiny network; TensorFlow is loaded once."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dibmg.network import build_network
+from dibmg.training.learner import make_learner
+from dibmg.training.training import Step, train
+from dibmg.training.validation import example_logits, image_logits, validate
+from dibmg_node.errors import RejectedError
+from tests.model.training.factories_training import tiny_examples, tiny_plan
+
+
+def values(network: object) -> list[np.ndarray]:
+    return network.get_weights()  # type: ignore[attr-defined,no-any-return]
+
+
+def test_a_network_learns_what_there_is_to_learn(tmp_path: Path) -> None:
+    plan = tiny_plan(epochs=12, batch=8)
+    before = validate(build_network(plan.architecture, 64), tiny_examples(16, seed=9))
+
+    network = train(tiny_examples(16), None, plan, tmp_path)
+
+    after = validate(network, tiny_examples(16, seed=9))
+    assert after.auc > 0.95
+    assert after.loss < before.loss
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    examples = tiny_examples()
+    plan = tiny_plan(epochs=3, augmentation={"rotation": 5, "mirror": 0.5}, view_dropout=0.2)
+
+    class StopError(Exception):
+        pass
+
+    def stop(step: Step) -> None:
+        if step.segment == 2:
+            raise StopError
+
+    with pytest.raises(StopError):
+        train(examples, examples, plan, tmp_path / "stopped", report=stop)
+    resumed = train(examples, examples, plan, tmp_path / "stopped")
+    whole = train(examples, examples, plan, tmp_path / "whole")
+
+    for one, other in zip(values(resumed), values(whole), strict=True):
+        np.testing.assert_array_equal(one, other)
+    histories = [
+        list(csv.reader((tmp_path / run / "history.csv").read_text().splitlines()))
+        for run in ("stopped", "whole")
+    ]
+    assert histories[0] == histories[1]
+    assert [row[0] for row in histories[0][1:]] == ["1", "2", "3"]
+
+
+def test_the_state_of_another_plan_is_not_gone_on_from(tmp_path: Path) -> None:
+    train(tiny_examples(), None, tiny_plan(epochs=1), tmp_path)
+
+    with pytest.raises(RejectedError, match="state of another training"):
+        train(tiny_examples(), None, tiny_plan(epochs=2), tmp_path)
+
+
+def test_training_starts_from_the_network_that_is_given(tmp_path: Path) -> None:
+    plan = tiny_plan(epochs=1, learning_rate=0.0)
+    given = build_network(plan.architecture, None)
+    given.save_weights(tmp_path / "given.weights.h5")
+
+    network = train(tiny_examples(), None, plan, tmp_path / "run", initial=tmp_path / "given.weights.h5")
+
+    kernels = [
+        (one, other) for one, other in zip(values(network), values(given), strict=True) if one.ndim == 4
+    ]
+    assert kernels
+    for one, other in kernels:
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_initial_network_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    build_network(tiny_plan(preset="fine").architecture, None).save(tmp_path / "fine.keras")
+
+    with pytest.raises(RejectedError, match="another architecture"):
+        train(tiny_examples(), None, tiny_plan(), tmp_path / "run", initial=tmp_path / "fine.keras")
+
+
+def test_an_unknown_breast_label_teaches_nothing() -> None:
+    examples = tiny_examples(4)
+    plan = tiny_plan(exam_weight=0.0, weight_decay=0.0)
+    learner = make_learner(build_network(plan.architecture, None, 0.0), plan, examples, 1)
+    z = np.zeros((2, 2, 2), np.float32)
+    batch = {
+        "kept": np.ones((2, 2), np.float32),
+        "right": np.array([[1, 0], [1, 0]], np.float32),
+        "exams": np.ones(2, np.float32),
+        "breasts": np.full((2, 2), -1, np.float32),
+    }
+
+    unknown = float(learner.compute_loss(batch, None, z))
+    known = float(learner.compute_loss({**batch, "breasts": np.ones((2, 2), np.float32)}, None, z))
+
+    assert unknown == 0.0
+    assert known == pytest.approx(np.log(2.0))
+
+
+def test_the_mean_of_an_exam_runs_over_the_views_that_are_kept() -> None:
+    examples = tiny_examples(4)
+    plan = tiny_plan(breast_weight=0.0, weight_decay=0.0)
+    learner = make_learner(build_network(plan.architecture, None, 0.0), plan, examples, 1)
+    z = np.zeros((1, 2, 2), np.float32)
+    z[0, :, 1] = (4.0, -4.0)
+    batch = {
+        "right": np.array([[1, 0]], np.float32),
+        "exams": np.ones(1, np.float32),
+        "breasts": np.full((1, 2), -1, np.float32),
+    }
+
+    one = float(learner.compute_loss({**batch, "kept": np.array([[1, 0]], np.float32)}, None, z))
+    both = float(learner.compute_loss({**batch, "kept": np.array([[1, 1]], np.float32)}, None, z))
+
+    assert one == pytest.approx(np.log1p(np.exp(-4.0)), rel=1e-4)
+    assert both == pytest.approx(np.log(2.0))
+
+
+def test_a_breast_without_an_image_has_no_logit() -> None:
+    examples = tiny_examples(2, views=1)
+    network = build_network(tiny_plan().architecture, 64)
+
+    exams, breasts = example_logits(image_logits(network, examples), examples)
+
+    assert np.isnan(breasts[:, 1]).all()
+    np.testing.assert_allclose(exams, breasts[:, 0])
+
+
+TWO_DEVICES = """
+import sys
+import numpy as np
+import tensorflow as tf
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+from dibmg.training import backend, training
+from tests.model.training.factories_training import tiny_examples, tiny_plan
+
+
+class TwoDevices(backend.Devices):
+    def __init__(self):
+        self._strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+plan = tiny_plan(epochs=1, batch=4, weight_decay=0.001)
+if sys.argv[2] == "two":
+    training.Devices = TwoDevices
+network = training.train(tiny_examples(), None, plan, __import__("pathlib").Path(sys.argv[1]))
+np.savez(sys.argv[1] + "/values.npz", *network.get_weights())
+"""
+
+
+def test_two_devices_take_the_same_step_as_one(tmp_path: Path) -> None:
+    for devices in ("one", "two"):
+        folder = tmp_path / devices
+        folder.mkdir()
+        root = Path(__file__).parents[3]
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", TWO_DEVICES, str(folder), devices],
+            cwd=root,
+            env={"PYTHONPATH": f"{root}/model:{root}", "PATH": "/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "3"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+
+    one, two = (np.load(tmp_path / devices / "values.npz") for devices in ("one", "two"))
+    kernels = [name for name in one.files if one[name].ndim == 4]
+    # each device normalizes by its own half of the minibatch, so the steps agree only roughly
+    for name in kernels:
+        assert np.abs(one[name] - two[name]).max() < 0.1 * max(np.abs(one[name]).max(), 0.1)
