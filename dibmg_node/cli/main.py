@@ -22,6 +22,7 @@ from dibmg_node.cli.options import (
 from dibmg_node.cli.peers import echo
 from dibmg_node.cli.status import status
 from dibmg_node.cli.studies import explain, retry, studies, study
+from dibmg_node.cli.train import train
 from dibmg_node.cli.weights import weights
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, DibmgError, WeightsError
@@ -99,7 +100,7 @@ def config_show(settings: Settings, as_json: bool) -> None:
                 click.echo(f"{name}.{key} = {value}")
 
 
-for _command in (status, studies, study, explain, retry, echo, analyze, dataset, evaluate, weights):
+for _command in (status, studies, study, explain, retry, echo, analyze, dataset, evaluate, weights, train):
     cli.add_command(_command)
 
 

@@ -15,13 +15,13 @@ from pydicom import dcmread
 from tests.flow.running_node import DIBMG, RunningNode
 
 PLAN = """\
-preset = "local"
+preset = "fine"
 pooling = "breast"
 input_size = 256
 wall_columns = 192
 unit = "breast"
 batch = 8
-epochs = 16
+epochs = 8
 schedule = "cosine"
 learning_rate = 0.03
 warmup_epochs = 0.5
@@ -66,11 +66,11 @@ def kill_after_a_segment(command: list[str], run: Path) -> None:
 def test_training_learns_survives_a_kill_and_the_node_serves_what_was_trained(
     tmp_path: Path, make_node: Callable[..., RunningNode]
 ) -> None:
-    series = {"train": (140, 0), "validation": (30, 1000), "test": (40, 2000)}
+    series = {"train": (120, 0), "validation": (30, 1000), "test": (40, 2000)}
     for name, (exams, first) in series.items():
         dibmg(
             *("dataset", "synthesize", "--exams", exams, "--first", first, "--seed", 77, "--rows", 256),
-            *("--visibility", 1.6, "--out", tmp_path / name),
+            *("--visibility", 3, "--out", tmp_path / name),
         )
     plan = tmp_path / "plan.toml"
     plan.write_text(PLAN)
@@ -85,7 +85,7 @@ def test_training_learns_survives_a_kill_and_the_node_serves_what_was_trained(
     summary = json.loads(dibmg(*training, "--json"))
 
     segments = history(run)
-    assert [row["segment"] for row in segments] == [str(number) for number in range(1, 17)]
+    assert [row["segment"] for row in segments] == [str(number) for number in range(1, 9)]
     assert segments[: len(before)] == before
     weights = summary["weights"]
     report = tmp_path / "report"
