@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from dibmg.architecture import PRESETS, Architecture
+from dibmg.data.kinds import Label
+from dibmg.data.manifest import ImageRow, Manifest, read_manifest, write_manifest
 from dibmg.training.examples import Examples
 from dibmg.training.plan import TrainingPlan, plan_of
+from dibmg_node.domain.study import Laterality, View
+from tests.model.factories_model import breast
 
 PRESETS.setdefault(
     "tiny", Architecture(initial_widths=(4, 4), block_widths=(4, 4, 4, 4), block_strides=(1, 1, 1, 1))
@@ -56,3 +62,35 @@ def normal_breasts(count: int = 4, size: int = 256) -> Examples:
     members = tuple(np.array([number]) for number in range(count))
     right = np.zeros(count, bool)
     return Examples(pixels.astype(np.uint8), members, right, labels, breasts, np.arange(count))
+
+
+def image_row(
+    path: Path,
+    exam: str,
+    laterality: Laterality,
+    label: Label,
+    breast_label: Label | None = None,
+    line: int = 2,
+) -> ImageRow:
+    return ImageRow(
+        exam=exam, patient=exam, laterality=laterality, view=View.CC, path=path, label=label,
+        breast_label=breast_label, line=line,
+    )  # fmt: skip
+
+
+def write_picture(path: Path, laterality: Laterality) -> Path:
+    cv2.imwrite(str(path), (breast(laterality).pixels // 16).astype(np.uint8))
+    return path
+
+
+def picture_manifest(folder: Path) -> Manifest:
+    rows = []
+    for number, label in enumerate((Label.NORMAL, Label.CANCER)):
+        for laterality in (Laterality.RIGHT, Laterality.LEFT):
+            path = write_picture(folder / f"{number}{laterality}.png", laterality)
+            sick = label is Label.CANCER and laterality is Laterality.LEFT
+            rows.append(
+                image_row(path, str(number), laterality, label, Label.CANCER if sick else Label.NORMAL)
+            )
+    write_manifest(rows, folder / "manifest.csv")
+    return read_manifest(folder / "manifest.csv")

@@ -7,51 +7,25 @@ import numpy as np
 import pytest
 
 from dibmg.data.kinds import Label
-from dibmg.data.manifest import ImageRow, Manifest, read_manifest, write_manifest
+from dibmg.data.manifest import Manifest, read_manifest
 from dibmg.training.plan import Unit
 from dibmg.training.prepare import group_examples, prepare_examples
-from dibmg_node.domain.study import Laterality, View
+from dibmg_node.domain.study import Laterality
 from dibmg_node.errors import RejectedError
-from tests.model.factories_model import breast
+from tests.model.training.factories_training import image_row, picture_manifest
 
 SIZE = 64
-
-
-def row(
-    path: Path,
-    exam: str,
-    laterality: Laterality,
-    label: Label,
-    breast_label: Label | None = None,
-    line: int = 2,
-) -> ImageRow:
-    return ImageRow(
-        exam=exam, patient=exam, laterality=laterality, view=View.CC, path=path, label=label,
-        breast_label=breast_label, line=line,
-    )  # fmt: skip
-
-
-def picture(path: Path, laterality: Laterality) -> Path:
-    cv2.imwrite(str(path), (breast(laterality).pixels // 16).astype(np.uint8))
-    return path
-
-
-def manifest(folder: Path) -> Manifest:
-    rows = []
-    for number, label in enumerate((Label.NORMAL, Label.CANCER)):
-        for laterality in (Laterality.RIGHT, Laterality.LEFT):
-            path = picture(folder / f"{number}{laterality}.png", laterality)
-            sick = label is Label.CANCER and laterality is Laterality.LEFT
-            rows.append(row(path, str(number), laterality, label, Label.CANCER if sick else Label.NORMAL))
-    write_manifest(rows, folder / "manifest.csv")
-    return read_manifest(folder / "manifest.csv")
 
 
 def test_images_are_prepared_as_the_node_prepares_them_and_kept(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
 
     first = prepare_examples(
-        manifest(tmp_path), SIZE, Unit.EXAM, tmp_path / "cache", progress=lambda *done: told.append(done)
+        picture_manifest(tmp_path),
+        SIZE,
+        Unit.EXAM,
+        tmp_path / "cache",
+        progress=lambda *done: told.append(done),
     )
     again = prepare_examples(read_manifest(tmp_path / "manifest.csv"), SIZE, Unit.EXAM, tmp_path / "cache")
 
@@ -74,7 +48,7 @@ def test_images_are_prepared_as_the_node_prepares_them_and_kept(tmp_path: Path) 
 def test_units_share_their_labels(
     tmp_path: Path, unit: Unit, exams: list[int], breasts: list[list[int]]
 ) -> None:
-    rows = manifest(tmp_path).rows
+    rows = picture_manifest(tmp_path).rows
 
     found = group_examples(rows, np.zeros((4, 8, 8), np.uint8), unit)
 
@@ -84,7 +58,7 @@ def test_units_share_their_labels(
 
 
 def test_the_breasts_of_a_cancer_exam_are_unknown_where_the_table_does_not_say() -> None:
-    rows = [row(Path("a.png"), "1", side, Label.CANCER) for side in (Laterality.RIGHT, Laterality.LEFT)]
+    rows = [image_row(Path("a.png"), "1", side, Label.CANCER) for side in (Laterality.RIGHT, Laterality.LEFT)]
 
     found = group_examples(rows, np.zeros((2, 8, 8), np.uint8), Unit.EXAM)
 
@@ -92,7 +66,7 @@ def test_the_breasts_of_a_cancer_exam_are_unknown_where_the_table_does_not_say()
 
 
 def test_benign_is_no_cancer() -> None:
-    rows = [row(Path("a.png"), "1", Laterality.RIGHT, Label.BENIGN, Label.BENIGN)]
+    rows = [image_row(Path("a.png"), "1", Laterality.RIGHT, Label.BENIGN, Label.BENIGN)]
 
     found = group_examples(rows, np.zeros((1, 8, 8), np.uint8), Unit.IMAGE)
 
@@ -101,7 +75,7 @@ def test_benign_is_no_cancer() -> None:
 
 def test_an_image_without_a_breast_stops_the_training_and_names_its_line(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "blank.png"), np.zeros((80, 60), np.uint8))
-    rows = [row(tmp_path / "blank.png", "1", Laterality.RIGHT, Label.NORMAL, line=7)]
+    rows = [image_row(tmp_path / "blank.png", "1", Laterality.RIGHT, Label.NORMAL, line=7)]
 
     with pytest.raises(RejectedError, match=r"line 7: .*no breast found"):
         prepare_examples(Manifest(tmp_path / "m.csv", tuple(rows)), SIZE, Unit.IMAGE, tmp_path / "cache")
