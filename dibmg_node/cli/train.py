@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -52,6 +53,7 @@ def train(
 ) -> None:
     """Train DIB-MG as in the paper; every choice is a key of the plan."""
     start = None if initial is None else resolve(initial) / KERAS
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # what TensorFlow tells of the processor is noise here
     try:
         from dibmg.training.run import Run, run_training
     except ModuleNotFoundError as error:

@@ -116,7 +116,13 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
         "trained_on": f"{run.manifest.name}: {_counts(examples)}",
         "license": run.terms or "those of the images it was trained on",
         "attribution": "",
-        "how": "dibmg train" + "".join(f" --set {change}" for change in run.changes),
+        "how": " ".join(
+            [
+                "dibmg train",
+                *([] if run.plan is None else [f"--plan {run.plan.name}"]),
+                *(f"--set {change}" for change in run.changes),
+            ]
+        ),
     }
     weights = run.folder / "weights"
     finish([network], plan, weights, point, words, training_card(plan, words, _counts(examples), point))
