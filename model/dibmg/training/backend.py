@@ -75,7 +75,7 @@ def learn(
     if devices.replicas > 1:
         return _fit(learner, batches, first, last, tell)
     # one at a time and not by `fit`: a generator in tf.data makes glibc give every tensor back to the
-    # system and fetch it again, which doubles the time of a step on a CPU
+    # system and fetch it again: half of a step on a CPU was system time
     total = 0.0
     for number, batch in enumerate(batches.stream(first, last), start=first):
         total += float(learner.train_on_batch(batch))

@@ -69,16 +69,17 @@ class Batches:
             upside_down = bool(random.random() < plan.augmentation.flip_rows)
             members = examples.members[example]
             inserted = _breast_with_insertion(breasts[place], plan.augmentation, random)
+            sick = False
             for slot, image in enumerate(members):
                 right = bool(examples.right[image])
                 view = np.asarray(examples.views[image])
                 if inserted is not None and right == (inserted == 0):
                     view, done = _with_lesion(view, random)
-                    inserted = inserted if done else None
+                    sick = sick or done
                 changed, wall_right = augment_view(view, right, plan.augmentation, random, upside_down)
                 made["views"][place, slot] = changed[:, -columns:] if wall_right else changed[:, :columns]
                 made["right"][place, slot] = right
-            if inserted is not None:
+            if inserted is not None and sick:
                 breasts[place, inserted] = exams[place] = 1.0
             kept = random.random(len(members)) >= plan.view_dropout
             made["kept"][place, : len(members)] = kept if kept.any() else 1.0

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from dibmg.training.augment import augment_view
 from dibmg.training.batches import Batches, class_weights
 from dibmg.training.patches import PatchPlan, make_patches
 from dibmg.training.plan import Augmentation
-from tests.model.training.factories_training import tiny_examples, tiny_plan
+from tests.model.training.factories_training import normal_breasts, tiny_examples, tiny_plan
 
 EVERYTHING = Augmentation(
     contrast=0.2,
@@ -124,8 +126,6 @@ def test_weights_give_both_classes_the_same_share_of_the_loss() -> None:
 
 
 def test_a_pair_of_patches_differs_by_its_lesion_alone() -> None:
-    from tests.model.training.factories_training import normal_breasts
-
     patches = make_patches(normal_breasts(), PatchPlan(count=4, side=96, largest=2.0))
 
     assert patches.exams.tolist() == [0, 1] * 4
@@ -142,8 +142,6 @@ def test_patches_of_exams_with_cancer_are_refused() -> None:
 
 
 def test_an_inserted_lesion_changes_the_label_of_its_breast() -> None:
-    from tests.model.training.factories_training import normal_breasts
-
     plan = tiny_plan(
         preset="fine", input_size=256, batch=4, view_dropout=0.0, augmentation={"insert_lesion": 1.0}
     )
@@ -152,3 +150,20 @@ def test_an_inserted_lesion_changes_the_label_of_its_breast() -> None:
 
     assert (batch["exams"] == 1).all()
     assert (batch["breasts"].max(axis=1) == 1).all()
+
+
+def test_a_breast_is_sick_if_one_of_its_views_had_room_for_the_lesion() -> None:
+    roomy = normal_breasts(2)
+    views = roomy.views.copy()
+    views[1] = 0
+    views[1, :12, :12] = 80
+    exam = dataclasses.replace(
+        roomy.pick([0]), views=views, members=(np.array([0, 1]),), right=np.zeros(2, bool)
+    )
+    plan = tiny_plan(
+        preset="fine", input_size=256, batch=1, view_dropout=0.0, augmentation={"insert_lesion": 1.0}
+    )
+
+    batch = Batches(exam, plan).batch(0)
+
+    assert batch["exams"].tolist() == [1.0]
