@@ -22,14 +22,18 @@ HALF_LEVEL: Final = 1.0 / 255.0
 
 
 class ViewPooling(StrEnum):
-    """Over which cells the mean of a view's map runs.
+    """How the cells of a view's map become its two values.
 
-    SQUARE: all of them, as in the paper. BREAST: those that hold breast, in proportion to its share of the
-    cell, so that the score of a lesion does not depend on the size of the breast around it.
+    SQUARE: the mean of all of them, as in the paper. BREAST: the mean of those that hold breast, in
+    proportion to its share of the cell, so that the score of a lesion does not depend on the size of the
+    breast around it. PEAK: over the same cells the logarithm of the mean exponential of cancer minus
+    normal, which few cells that are sure decide where the mean of all drowns them (Pinheiro and Collobert
+    2015, arXiv:1411.6228).
     """
 
     SQUARE = "square"
     BREAST = "breast"
+    PEAK = "peak"
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Architecture:
         map_pool: Side, in cells, of a mean over the map before it is put out; 1 = none, as in the paper. It
             leaves z as it is but for the map's border, and moves the hottest cell into the lesion where
             the network answers to the surroundings of a lesion.
-        view_pooling: Over which cells the mean of a view's map runs.
+        view_pooling: How the cells of a view's map become its two values.
     """
 
     initial_widths: tuple[int, int] = (48, 48)
@@ -116,7 +120,14 @@ PRESETS: Final[dict[str, Architecture]] = {
         block_kernels=((3, 1), (3, 1), (1, 1), (1, 1)),
         map_pool=3,
     ),
+    "near": Architecture(
+        initial_widths=(16, 24),
+        block_widths=(32, 48, 64, 96),
+        block_strides=(1, 1, 1, 1),
+        block_kernels=((3, 1), (3, 1), (3, 1), (1, 1)),
+        map_pool=1,
+    ),
 }
 """`paper32` has twice the map resolution; `fine` (stride 16) is for inputs of about 512 pixels, where
 a cell of stride 64 would be larger than most lesions; `local` is the same with a receptive field of 137
-pixels instead of 457."""
+pixels instead of 457; `near` has a stride of 8, so that a lesion of a centimeter holds more than one cell."""

@@ -52,7 +52,7 @@ def export_weights(
     for network in networks:
         members.append(build_network(architecture, input_size, weight_decay=0.0))
         members[-1].set_weights(network.get_weights())
-    fixed = members[0] if len(members) == 1 else average_networks(members, input_size)
+    fixed = members[0] if len(members) == 1 else average_networks(members, architecture, input_size)
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)

@@ -114,6 +114,29 @@ def cells_inside(area: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.
     return np.asarray(area[np.ix_(rows.astype(np.int64), columns.astype(np.int64))], dtype=bool)
 
 
+def project(area: NDArray[np.bool_], placement: Placement, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Points of a regular grid over the network's square that lie in an area of the stored image.
+
+    Args:
+        area: bool (rows, columns) on the stored grid.
+        placement: Of the image.
+        shape: (h, w) of the grid: the map, or the square itself.
+
+    Returns:
+        bool (h, w), for the center of each cell.
+    """
+    columns, rows = cell_centers(shape, placement.size)
+    across = np.array([placement.to_stored((column, 0.0))[0] for column in columns])
+    down = np.array([placement.to_stored((0.0, row))[1] for row in rows])
+    inside = np.zeros(shape, bool)
+    on_rows = (down >= 0) & (down < area.shape[0])
+    on_columns = (across >= 0) & (across < area.shape[1])
+    inside[np.ix_(on_rows, on_columns)] = area[
+        np.ix_(down[on_rows].astype(np.int64), across[on_columns].astype(np.int64))
+    ]
+    return inside
+
+
 def hottest_cell(raw_map: NDArray[np.float32], area: NDArray[np.bool_]) -> Point | None:
     """Center, in network pixels, of the cell with the largest cancer minus normal among those in an area.
 

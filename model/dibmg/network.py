@@ -74,19 +74,26 @@ def _build(architecture: Architecture, input_size: int | None, weight_decay: flo
     raw = keras.layers.AveragePooling2D(
         architecture.map_pool, strides=1, padding="same", dtype="float32", name="map"
     )(raw)
-    if architecture.view_pooling is ViewPooling.BREAST:
-        share = BreastShare(architecture.stride, dtype="float32", name="share")(view)
-        z = WeightedMean(dtype="float32", name="z")([raw, share])
-    else:
-        z = keras.layers.GlobalAveragePooling2D(dtype="float32", name="z")(raw)
-    return keras.Model(view, {"map": raw, "z": z}, name="dibmg")
+    return keras.Model(view, {"map": raw, "z": _pool(view, raw, architecture)}, name="dibmg")
 
 
-def average_networks(networks: Sequence[keras.Model], input_size: int) -> keras.Model:
+def _pool(view: Any, raw: Any, architecture: Architecture) -> Any:
+    """Values z (n, 2) of maps (n, h, w, 2), as `dibmg.scores.pool_view` computes them for the node."""
+    if architecture.view_pooling is ViewPooling.SQUARE:
+        return keras.layers.GlobalAveragePooling2D(dtype="float32", name="z")(raw)
+    share = BreastShare(architecture.stride, dtype="float32", name="share")(view)
+    pooling = WeightedPeak if architecture.view_pooling is ViewPooling.PEAK else WeightedMean
+    return pooling(dtype="float32", name="z")([raw, share])
+
+
+def average_networks(
+    networks: Sequence[keras.Model], architecture: Architecture, input_size: int
+) -> keras.Model:
     """One network whose map is the mean of the maps of several: an average of runs.
 
     Args:
-        networks: Of one architecture.
+        networks: What is averaged.
+        architecture: Of each of them.
         input_size: Side of the square input, pixels.
 
     Returns:
@@ -98,8 +105,7 @@ def average_networks(networks: Sequence[keras.Model], input_size: int) -> keras.
         network.name = f"member{number}"
         members.append(network(view))
     raw = keras.layers.Average(dtype="float32", name="map")([member["map"] for member in members])
-    z = keras.layers.Average(dtype="float32", name="z")([member["z"] for member in members])
-    return keras.Model(view, {"map": raw, "z": z}, name="dibmg")
+    return keras.Model(view, {"map": raw, "z": _pool(view, raw, architecture)}, name="dibmg")
 
 
 @keras.saving.register_keras_serializable("dibmg")
@@ -138,6 +144,26 @@ class WeightedMean(keras.layers.Layer):  # type: ignore[misc]
     def compute_output_shape(self, shapes: Sequence[Sequence[int | None]]) -> tuple[int | None, ...]:
         """As above."""
         return shapes[0][0], shapes[0][3]
+
+
+@keras.saving.register_keras_serializable("dibmg")
+class WeightedPeak(WeightedMean):
+    """As `WeightedMean`, but cancer minus normal is the logarithm of its mean exponential."""
+
+    def call(self, inputs: Sequence[Any]) -> Any:
+        """Of [map, share]."""
+        raw, share = inputs
+        share = share[..., 0]
+        total = keras.ops.maximum(keras.ops.sum(share, axis=(1, 2)), 1e-6)
+        normal = keras.ops.sum(raw[..., 0] * share, axis=(1, 2)) / total
+        evidence = raw[..., 1] - raw[..., 0]
+        # air cells may say anything
+        least = keras.ops.min(evidence, axis=(1, 2), keepdims=True)
+        highest = keras.ops.max(keras.ops.where(share > 0, evidence, least), axis=(1, 2))
+        above = keras.ops.minimum(evidence - highest[:, None, None], 0.0)
+        grown = keras.ops.sum(keras.ops.exp(above) * share, axis=(1, 2))
+        peak = highest + keras.ops.log(grown / total + 1e-12)
+        return keras.ops.stack([normal, normal + peak], axis=-1)
 
 
 def count_convolutions(network: keras.Model) -> int:

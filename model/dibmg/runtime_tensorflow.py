@@ -58,7 +58,9 @@ class TensorFlowRuntime:
                 build_network(weights.architecture, size, mixed_precision=True)
                 for _ in range(weights.members)
             ]
-            reduced = members[0] if weights.members == 1 else average_networks(members, size)
+            reduced = (
+                members[0] if weights.members == 1 else average_networks(members, weights.architecture, size)
+            )
             reduced.set_weights(network.get_weights())
             return reduced
         except (OSError, ValueError, TypeError, KeyError) as error:

@@ -42,7 +42,7 @@ def breast_share(pixels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray
 def pool_view(
     raw_map: NDArray[np.float32], pixels: NDArray[np.float32], pooling: ViewPooling = ViewPooling.SQUARE
 ) -> NDArray[np.float32]:
-    """Values z of one view: the mean of its raw map (h, w, 2) over the cells that `pooling` says; shape (2,).
+    """Values z of one view, from its raw map (h, w, 2) as `pooling` says; shape (2,).
 
     Args:
         raw_map: float32 (h, w, 2) [normal, cancer].
@@ -53,7 +53,14 @@ def pool_view(
     if pooling is ViewPooling.SQUARE:
         return np.asarray(values.mean(axis=(0, 1)), dtype=np.float32)
     share = breast_share(pixels, (raw_map.shape[0], raw_map.shape[1])).astype(np.float64)
-    return np.asarray(np.tensordot(share, values, 2) / max(share.sum(), 1e-6), dtype=np.float32)
+    share /= max(share.sum(), 1e-6)
+    z = np.tensordot(share, values, 2)
+    if pooling is ViewPooling.PEAK:
+        evidence = values[..., 1] - values[..., 0]
+        highest = evidence[share > 0].max(initial=evidence.min())
+        grown = np.sum(share * np.exp(np.minimum(evidence - highest, 0.0)))
+        z[1] = z[0] + highest + np.log(grown + 1e-12)
+    return np.asarray(z, dtype=np.float32)
 
 
 def score_exam(z: Mapping[ViewKey, NDArray[np.float32]], pooling: ExamPooling) -> Scores:

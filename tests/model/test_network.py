@@ -74,7 +74,7 @@ def test_an_average_of_networks_has_the_mean_of_their_maps() -> None:
         members.append(build_network(TINY, 128))
     views = np.random.default_rng(1).uniform(-1, 1, (1, 128, 128, 1)).astype(np.float32)
 
-    together = average_networks(members, 128)(views, training=False)
+    together = average_networks(members, TINY, 128)(views, training=False)
 
     for name in ("map", "z"):
         alone = [np.asarray(member(views, training=False)[name]) for member in members]

@@ -79,6 +79,16 @@ class ImageRow:
         """Side and projection."""
         return ViewKey(self.laterality, self.view)
 
+    @property
+    def shows_cancer(self) -> bool:
+        """Whether the image is of a breast with cancer, as far as is known: the breast's label goes first."""
+        return (self.breast_label or self.label) is Label.CANCER
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it shows a cancer and the row says where."""
+        return self.shows_cancer and (self.mask is not None or self.lesion is not None)
+
 
 @dataclass(frozen=True)
 class Manifest:

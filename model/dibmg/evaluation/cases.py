@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from dibmg.data.images import lesion_area
 from dibmg.data.manifest import ImageRow
 from dibmg.evaluation.performance import Decision
-from dibmg.evaluation.places import project
 from dibmg.evaluation.reading import ImageReading, prepare
 from dibmg.evaluation.units import Unit, UnitSet
-from dibmg.localize import dib_map, hottest_cell
+from dibmg.localize import dib_map, hottest_cell, project
 from dibmg.preprocess import Prepared
 from dibmg.runtime import Runtime
 from dibmg_node.dicom.colors import OUTLINE, blend, heat_start

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dibmg.evaluation.estimate import CONFIDENCE, Estimate, unknown
 from dibmg.evaluation.places import Places
-from dibmg.evaluation.reading import ImageReading, shows_cancer
+from dibmg.evaluation.reading import ImageReading
 
 RATES: Final = (0.25, 0.5, 1.0, 2.0)
 """False marks an image at which the sensitivity is told."""
@@ -78,7 +78,7 @@ def froc(images: Sequence[ImageReading], seed: int) -> Froc:
 
     Source: Bunch et al. 1978; Chakraborty, Observer Performance Methods 2017, chapter 12.
     """
-    judged = [image for image in images if image.places.hit is not None or not shows_cancer(image.row)]
+    judged = [image for image in images if image.places.hit is not None or not image.row.shows_cancer]
     marks = gather([(image.row.patient, image.places) for image in judged])
     lesions = int(marks.lesions.sum())
     if not lesions:

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dibmg.localize import cell_centers, cells_inside, hottest_cell
-from dibmg.placement import Placement
+from dibmg.localize import cells_inside, hottest_cell
 
 _NEIGHBORHOOD: Final = 0.05
 """Two marks are at least this share of the square apart: about 1 cm of the breast."""
@@ -60,29 +59,6 @@ def find_places(
         best_inside=float(inside.max()) if inside.size else None,
         outside=strength[peaks & ~lesion],
     )
-
-
-def project(area: NDArray[np.bool_], placement: Placement, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Points of a regular grid over the network's square that lie in an area of the stored image.
-
-    Args:
-        area: bool (rows, columns) on the stored grid.
-        placement: Of the image.
-        shape: (h, w) of the grid: the map, or the square itself.
-
-    Returns:
-        bool (h, w), for the center of each cell.
-    """
-    columns, rows = cell_centers(shape, placement.size)
-    across = np.array([placement.to_stored((column, 0.0))[0] for column in columns])
-    down = np.array([placement.to_stored((0.0, row))[1] for row in rows])
-    inside = np.zeros(shape, bool)
-    on_rows = (down >= 0) & (down < area.shape[0])
-    on_columns = (across >= 0) & (across < area.shape[1])
-    inside[np.ix_(on_rows, on_columns)] = area[
-        np.ix_(down[on_rows].astype(np.int64), across[on_columns].astype(np.int64))
-    ]
-    return inside
 
 
 def _is_inside(cells: NDArray[np.bool_], point: tuple[float, float], size: int) -> bool:

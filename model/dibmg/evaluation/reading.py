@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from dibmg.architecture import ViewPooling
 from dibmg.data.images import ImageUnreadableError, lesion_area, load_image
-from dibmg.data.manifest import ImageRow, Label
-from dibmg.evaluation.places import Places, find_places, project
+from dibmg.data.manifest import ImageRow
+from dibmg.evaluation.places import Places, find_places
+from dibmg.localize import project
 from dibmg.placement import Placement
 from dibmg.preprocess import NoBreastError, Prepared, preprocess
 from dibmg.runtime import Runtime
@@ -73,11 +74,6 @@ class Readings:
 
     images: tuple[ImageReading, ...]
     left_out: tuple[LeftOut, ...]
-
-
-def shows_cancer(row: ImageRow) -> bool:
-    """Whether an image is of a breast with cancer, as far as its row says: the breast's label goes first."""
-    return (row.breast_label or row.label) is Label.CANCER
 
 
 def prepare(row: ImageRow, size: int, change: Change | None = None) -> Prepared:
@@ -144,7 +140,7 @@ def _ahead(
 
 def _lesion(row: ImageRow, placement: Placement, left_out: list[LeftOut]) -> NDArray[np.bool_] | None:
     """Area of the lesion of a cancer on the stored grid, None where it is not known."""
-    if not shows_cancer(row):
+    if not row.shows_cancer:
         return None
     try:
         return lesion_area(row, (placement.source_rows, placement.source_columns))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dibmg.data.manifest import CancerType, Density, Feature, Label
-from dibmg.evaluation.reading import ImageReading, LeftOut, shows_cancer
+from dibmg.evaluation.reading import ImageReading, LeftOut
 from dibmg.scores import ExamPooling, score_exam
 from dibmg_node.domain.result import Scores
 from dibmg_node.domain.study import Laterality, ViewKey
@@ -193,7 +193,7 @@ def _breast_label(image: ImageReading, breasts: int) -> Label | None:
 
 def _unit(images: Sequence[ImageReading], label: Label, score: float) -> Unit:
     rows = [image.row for image in images]
-    sick = [row for row in rows if shows_cancer(row)] if label is Label.CANCER else []
+    sick = [row for row in rows if row.shows_cancer] if label is Label.CANCER else []
     densities = sorted(row.density for row in rows if row.density is not None)
     sizes = [row.size_mm for row in sick if row.size_mm is not None]
     return Unit(

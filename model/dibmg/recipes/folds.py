@@ -21,7 +21,7 @@ from dibmg.evaluation.evaluate import Evaluation, Model, measure
 from dibmg.evaluation.localization import Localization, localize
 from dibmg.evaluation.outputs import write_outputs
 from dibmg.evaluation.performance import decisions_of
-from dibmg.evaluation.reading import Change, Readings, prepare, read_images, shows_cancer
+from dibmg.evaluation.reading import Change, Readings, prepare, read_images
 from dibmg.evaluation.request import Request
 from dibmg.evaluation.units import UnitKind
 from dibmg.recipes.default import FOLDS, cross_validate, fold_of
@@ -97,7 +97,7 @@ def _of_view(readings: Readings, view: View) -> Readings:
 def _by_hand(rows: Sequence[ImageRow]) -> Estimate:
     """Logistic regression on size, brightness, spread and texture, fitted on the other folds' women."""
     features = np.array([_features(row) for row in rows])
-    labels = np.array([shows_cancer(row) for row in rows])
+    labels = np.array([row.shows_cancer for row in rows])
     folds = np.array([fold_of(row) for row in rows])
     scores = np.zeros(labels.size)
     for fold in FOLDS:

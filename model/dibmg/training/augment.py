@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dibmg.training.plan import Augmentation
+
+
+@dataclass(frozen=True, eq=False)
+class Changed:
+    """A view after its random changes.
+
+    Attributes:
+        inputs: float32 (size, size), -1 = air to 1, the network's input.
+        wall_right: Its chest wall is now on the right edge.
+        lesion: uint8 (size, size), 1 in a cancer, moved as the view was; None where none was given.
+    """
+
+    inputs: NDArray[np.float32]
+    wall_right: bool
+    lesion: NDArray[np.uint8] | None
 
 
 def augment_view(
@@ -15,7 +32,8 @@ def augment_view(
     plan: Augmentation,
     random: np.random.Generator,
     upside_down: bool = False,
-) -> tuple[NDArray[np.float32], bool]:
+    lesion: NDArray[np.uint8] | None = None,
+) -> Changed:
     """Change a view as the plan says.
 
     Args:
@@ -24,16 +42,16 @@ def augment_view(
         plan: What is changed, and how much.
         random: Where chance comes from.
         upside_down: Turn it top to bottom; drawn once for all views of an example.
-
-    Returns:
-        float32 (size, size), -1 = air to 1, the network's input; and whether its chest wall is now on the
-        right edge.
+        lesion: uint8 (size, size), 1 in a cancer: moved with the view.
     """
-    image = view[::-1] if upside_down else view
     mirrored = bool(random.random() < plan.mirror)
-    image = image[:, ::-1] if mirrored else image
+    turn = (slice(None, None, -1 if upside_down else 1), slice(None, None, -1 if mirrored else 1))
+    image = view[turn]
+    lesion = None if lesion is None else lesion[turn]
     if plan.rotation or plan.zoom or plan.shift:
-        image = _move(np.ascontiguousarray(image), right != mirrored, plan, random)
+        matrix = _movement(image.shape[0], right != mirrored, plan, random)
+        image = _move(image, matrix, cv2.INTER_LINEAR)
+        lesion = None if lesion is None else _move(lesion, matrix, cv2.INTER_NEAREST)
     shown = image.astype(np.float32)
     shown *= np.float32(1.0 / 255.0)
     breast = shown > 0
@@ -45,18 +63,22 @@ def augment_view(
     brightness = np.float32(random.uniform(-plan.brightness, plan.brightness) / 2.0)
     changed = np.clip((shown - np.float32(0.5)) * contrast + np.float32(0.5) + brightness, 0.004, 1.0)
     inputs = np.where(breast, changed * np.float32(2.0) - np.float32(1.0), np.float32(-1.0))
-    return inputs, right != mirrored
+    return Changed(inputs, right != mirrored, lesion)
 
 
-def _move(
-    image: NDArray[np.uint8], wall_right: bool, plan: Augmentation, random: np.random.Generator
-) -> NDArray[np.uint8]:
-    """Turn, enlarge and shift about the middle of the chest wall, which stays at its edge."""
-    size = image.shape[0]
+def _movement(
+    size: int, wall_right: bool, plan: Augmentation, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """Turn, enlarge and shift about the middle of the chest wall, which stays at its edge: a 2x3 matrix."""
     angle = float(random.uniform(-plan.rotation, plan.rotation))
     zoom = float(np.exp(random.uniform(-1, 1) * np.log1p(plan.zoom)))
     shift = float(random.uniform(-plan.shift, plan.shift)) * size
     center = (float(size - 1) if wall_right else 0.0, (size - 1) / 2.0)
     matrix = cv2.getRotationMatrix2D(center, angle, zoom)
     matrix[1, 2] += shift
-    return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR), dtype=np.uint8)
+    return np.asarray(matrix, dtype=np.float64)
+
+
+def _move(image: NDArray[np.uint8], matrix: NDArray[np.float64], between: int) -> NDArray[np.uint8]:
+    moved = cv2.warpAffine(np.ascontiguousarray(image), matrix, image.shape[::-1], flags=between)
+    return np.asarray(moved, dtype=np.uint8)

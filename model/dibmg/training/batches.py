@@ -17,7 +17,9 @@ from dibmg.training.plan import Augmentation, Balance, TrainingPlan
 
 Batch = dict[str, NDArray[np.float32]]
 """`views` (b, slots, size, columns, 1); `kept` (b, slots): 1 where a view counts; `right` (b, slots): 1
-where it shows the right breast; `exams` (b,) and `breasts` (b, 2): 1 cancer, 0 not, -1 unknown; float32."""
+where it shows the right breast; `exams` (b,) and `breasts` (b, 2): 1 cancer, 0 not, -1 unknown; where places
+are learned, `lesions` (b, slots, h, w): share of each map cell that is cancer, and `placed` (b, slots): 1
+where that is known; float32."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ class Batches:
             "kept": np.zeros((plan.batch, slots), np.float32),
             "right": np.zeros((plan.batch, slots), np.float32),
         }
+        stride = plan.architecture.stride
+        if plan.place_weight:
+            made["lesions"] = np.zeros((plan.batch, slots, size // stride, columns // stride), np.float32)
+            made["placed"] = np.zeros((plan.batch, slots), np.float32)
         chosen = self._chosen(number)
         exams = examples.exams[chosen].astype(np.float32)
         breasts = examples.breasts[chosen].astype(np.float32)
@@ -73,12 +79,18 @@ class Batches:
             for slot, image in enumerate(members):
                 right = bool(examples.right[image])
                 view = np.asarray(examples.views[image])
+                lesion = examples.lesion(int(image)) if plan.place_weight else None
                 if inserted is not None and right == (inserted == 0):
-                    view, done = _with_lesion(view, random)
-                    sick = sick or done
-                changed, wall_right = augment_view(view, right, plan.augmentation, random, upside_down)
-                made["views"][place, slot] = changed[:, -columns:] if wall_right else changed[:, :columns]
+                    view, area = _with_lesion(view, random)
+                    sick = sick or area is not None
+                    lesion = lesion if area is None or lesion is None else np.maximum(lesion, area)
+                changed = augment_view(view, right, plan.augmentation, random, upside_down, lesion)
+                part = slice(size - columns, size) if changed.wall_right else slice(0, columns)
+                made["views"][place, slot] = changed.inputs[:, part]
                 made["right"][place, slot] = right
+                if changed.lesion is not None:
+                    made["lesions"][place, slot] = _cells(changed.lesion[:, part], stride)
+                    made["placed"][place, slot] = 1.0
             if inserted is not None and sick:
                 breasts[place, inserted] = exams[place] = 1.0
             kept = random.random(len(members)) >= plan.view_dropout
@@ -116,15 +128,31 @@ def _breast_with_insertion(
     return int(random.choice(clean)) if clean.size else None
 
 
-def _with_lesion(view: NDArray[np.uint8], random: np.random.Generator) -> tuple[NDArray[np.uint8], bool]:
-    """A view with one more lesion, and whether there was room; a detector's longer side is about 240 mm."""
+def _cells(area: NDArray[np.uint8], stride: int) -> NDArray[np.float32]:
+    """Share of every cell of `stride` pixels that lies in an area; a rest at the end is cut off."""
+    rows, columns = area.shape[0] // stride, area.shape[1] // stride
+    whole = area[: rows * stride, : columns * stride].reshape(rows, stride, columns, stride)
+    return np.asarray(whole.mean(axis=(1, 3)), dtype=np.float32)
+
+
+def _with_lesion(
+    view: NDArray[np.uint8], random: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """A view with one more lesion, and where (1 inside); a detector's longer side is about 240 mm.
+
+    Where there is no room: the view as it is, and None.
+    """
     shown = view.astype(np.float32) * np.float32(1.0 / 255.0)
     try:
         visibility = float(random.uniform(0.4, 1.0))
-        changed, _, _ = insert_into(shown, view > 0, random, 240.0 / view.shape[0], visibility)
+        changed, (column, row, radius), _ = insert_into(
+            shown, view > 0, random, 240.0 / view.shape[0], visibility
+        )
     except NoRoomError:
-        return view, False
-    return np.asarray(np.round(np.clip(changed, 0.0, 1.0) * 255.0), dtype=np.uint8), True
+        return view, None
+    v, u = np.ogrid[0 : view.shape[0], 0 : view.shape[1]]
+    area = ((u + 0.5 - column) ** 2 + (v + 0.5 - row) ** 2 <= radius**2).astype(np.uint8)
+    return np.asarray(np.round(np.clip(changed, 0.0, 1.0) * 255.0), dtype=np.uint8), area
 
 
 def class_weights(labels: NDArray[np.int8], plan: TrainingPlan) -> tuple[float, float]:

@@ -26,6 +26,8 @@ class Examples:
         exams: int8 (examples,): 1 cancer, 0 not, -1 unknown.
         breasts: int8 (examples, 2), right and left: as `exams`.
         groups: int64 (examples,): number of the patient; examples of one are never split.
+        lesions: uint8 (images, size, size), 1 in a cancer; None where no place of a cancer is known.
+        placed: bool (images,): the image has no cancer, or `lesions` says where; None: not known of any.
     """
 
     views: NDArray[np.uint8]
@@ -34,6 +36,8 @@ class Examples:
     exams: NDArray[np.int8]
     breasts: NDArray[np.int8]
     groups: NDArray[np.int64]
+    lesions: NDArray[np.uint8] | None = None
+    placed: NDArray[np.bool_] | None = None
 
     @property
     def size(self) -> int:
@@ -44,6 +48,12 @@ class Examples:
     def slots(self) -> int:
         """Most images of an example."""
         return max(len(images) for images in self.members)
+
+    def lesion(self, image: int) -> NDArray[np.uint8] | None:
+        """Where the cancer of an image is, uint8 (size, size), 1 inside; None where that is not known."""
+        if self.placed is None or not self.placed[image]:
+            return None
+        return np.zeros_like(self.views[image]) if self.lesions is None else np.asarray(self.lesions[image])
 
     def __len__(self) -> int:
         return len(self.members)
@@ -58,4 +68,6 @@ class Examples:
             self.exams[picked],
             self.breasts[picked],
             self.groups[picked],
+            self.lesions,
+            self.placed,
         )

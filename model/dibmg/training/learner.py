@@ -5,14 +5,18 @@ Written with Keras operations alone, so that the same code trains on every backe
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import keras
 from keras import ops
 
+from dibmg.architecture import AIR, HALF_LEVEL
 from dibmg.training.batches import class_weights
 from dibmg.training.examples import UNKNOWN, Examples
 from dibmg.training.plan import Schedule, TrainingPlan
+
+_HEAVIEST: Final = 12.0
+"""Most that a cell with cancer weighs against one without: a map that is sure of nothing says nothing."""
 
 
 class Learner(keras.Model):  # type: ignore[misc]
@@ -33,11 +37,16 @@ class Learner(keras.Model):  # type: ignore[misc]
         self._replicas = replicas
 
     def call(self, batch: dict[str, Any], training: bool | None = None) -> Any:
-        """Values z of every view, float32 (b, slots, 2)."""
+        """Cancer minus normal of every view: `z` (b, slots) and its `map` (b, slots, h, w); float32."""
         views = batch["views"]
         shape = ops.shape(views)
-        flat = ops.reshape(views, (-1, shape[2], shape[3], 1))
-        return ops.reshape(self.network(flat, training=training)["z"], (-1, shape[1], 2))
+        found = self.network(ops.reshape(views, (-1, shape[2], shape[3], 1)), training=training)
+        z, cells = (values[..., 1] - values[..., 0] for values in (found["z"], found["map"]))
+        size = ops.shape(cells)
+        return {
+            "z": ops.reshape(z, (-1, shape[1])),
+            "map": ops.reshape(cells, (-1, shape[1], size[1], size[2])),
+        }
 
     def compute_loss(
         self,
@@ -47,8 +56,8 @@ class Learner(keras.Model):  # type: ignore[misc]
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Cross-entropies of exams and breasts, and the penalty on the kernels."""
-        logits = y_pred[..., 1] - y_pred[..., 0]
+        """Cross-entropies of exams, breasts and map cells, and the penalty on the kernels."""
+        logits = y_pred["z"]
         kept, right = x["kept"], x["right"]
         loss = self.plan.exam_weight * self._loss(
             _mean(logits, kept), x["exams"], ops.sum(kept, axis=-1), self._exam_balance
@@ -58,9 +67,28 @@ class Learner(keras.Model):  # type: ignore[misc]
         loss += self.plan.breast_weight * self._loss(
             breasts, x["breasts"], ops.sum(sides, axis=-1), self._breast_balance
         )
+        if self.plan.place_weight:
+            loss += self.plan.place_weight * self._cells(x, y_pred["map"])
         for penalty in self.network.losses:
             loss += penalty
         return loss / self._replicas  # the gradients of replicas are added up
+
+    def _cells(self, batch: dict[str, Any], cells: Any) -> Any:
+        """Mean cross-entropy of the cells on the breast whose truth is known; a cell may be cancer in part.
+
+        What is cancer is a hundredth of what is not: it weighs more, but no more than `_HEAVIEST` times.
+        """
+        stride = self.plan.architecture.stride
+        breast = ops.cast(batch["views"][..., 0] > AIR + HALF_LEVEL, "float32")
+        shape = ops.shape(breast)
+        breast = ops.reshape(breast, (-1, shape[2], shape[3], 1))
+        share = ops.reshape(ops.average_pool(breast, stride, stride, padding="valid"), ops.shape(cells))
+        counted = share * (batch["placed"] * batch["kept"])[..., None, None]
+        truth = batch["lesions"]
+        sick, sound = ops.sum(counted * truth), ops.sum(counted * (1.0 - truth))
+        weights = counted * (1.0 + (ops.minimum(sound / (sick + 1e-3), _HEAVIEST) - 1.0) * truth)
+        losses = ops.softplus(cells) - truth * cells
+        return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1.0)
 
     def _loss(self, logits: Any, labels: Any, present: Any, balance: tuple[float, float]) -> Any:
         """Mean cross-entropy over what is present and of known label."""

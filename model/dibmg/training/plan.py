@@ -89,6 +89,8 @@ class TrainingPlan:
         weight_decay: Half of this times the squared norm of every convolution's kernel.
         clip_norm: Longest gradient; 0 = none.
         exam_weight, breast_weight: Weights of the two losses; breasts count where their label is known.
+        place_weight: Weight of the loss of the map's cells, on images whose manifest says where the cancer is
+            (mask or circle) or that there is none; 0 (the paper): no place is told.
         label_smoothing: Share of a label that goes to the other class.
         view_dropout: Chance that a view is left out of the means, so that missing views are safe.
         mixed_precision: Convolutions in bfloat16; map, means and loss stay float32.
@@ -115,6 +117,7 @@ class TrainingPlan:
     clip_norm: float = 0.0
     exam_weight: float = 1.0
     breast_weight: float = 1.0
+    place_weight: float = 0.0
     label_smoothing: float = 0.0
     balance: Balance = Balance.SAMPLING
     view_dropout: float = 0.1
@@ -195,10 +198,12 @@ def _conflicts(plan: TrainingPlan) -> list[str]:
         for name in ("batch", "epochs", "checks_per_epoch")
         if getattr(plan, name) < 1
     ]
-    if plan.wall_columns is not None and plan.pooling is not ViewPooling.BREAST:
-        found.append('wall_columns: a part of a view has the mean of the whole only with pooling = "breast"')
-    if plan.exam_weight <= 0 and plan.breast_weight <= 0:
-        found.append("exam_weight and breast_weight: both are 0, so there is nothing to learn")
+    if plan.wall_columns is not None and plan.pooling is ViewPooling.SQUARE:
+        found.append(
+            'wall_columns: a part of a view has the score of the whole only with pooling = "breast" or "peak"'
+        )
+    if plan.exam_weight <= 0 and plan.breast_weight <= 0 and plan.place_weight <= 0:
+        found.append("exam_weight, breast_weight and place_weight: all are 0, so there is nothing to learn")
     return found
 
 

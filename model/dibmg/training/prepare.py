@@ -12,9 +12,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dibmg.data.images import load_image
+from dibmg.data.images import lesion_area, load_image
 from dibmg.data.kinds import Label
 from dibmg.data.manifest import ImageRow, Manifest
+from dibmg.localize import project
 from dibmg.preprocess import PREPROCESSING_VERSION, NoBreastError, preprocess
 from dibmg.training.examples import LEVELS, UNKNOWN, Examples
 from dibmg.training.plan import Unit
@@ -46,17 +47,23 @@ def prepare_examples(
         RejectedError: An image cannot be read or shows no breast; the message names its line. Training
             data are put right, not skipped.
     """
-    views = _prepared_views(manifest, size, cache, threads, progress)
-    return group_examples(manifest.rows, views, unit)
+    views, lesions = _prepared(manifest, size, cache, threads, progress)
+    return group_examples(manifest.rows, views, unit, lesions)
 
 
-def group_examples(rows: Sequence[ImageRow], views: NDArray[np.uint8], unit: Unit) -> Examples:
+def group_examples(
+    rows: Sequence[ImageRow],
+    views: NDArray[np.uint8],
+    unit: Unit,
+    lesions: NDArray[np.uint8] | None = None,
+) -> Examples:
     """Put prepared images together to examples.
 
     Args:
         rows: One for each image.
         views: uint8 (images, size, size), in their order.
         unit: What one example is.
+        lesions: uint8 (images, size, size), 1 in a cancer; None where no row says where one is.
     """
     examples: dict[tuple[str, ...], list[int]] = {}
     for number, row in enumerate(rows):
@@ -85,6 +92,8 @@ def group_examples(rows: Sequence[ImageRow], views: NDArray[np.uint8], unit: Uni
         exams=np.array(exams, np.int8),
         breasts=np.array(breasts, np.int8),
         groups=np.array([patients[rows[numbers[0]].patient] for numbers in examples.values()], np.int64),
+        lesions=lesions,
+        placed=np.array([not row.shows_cancer or row.is_placed for row in rows]),
     )
 
 
@@ -98,41 +107,58 @@ def _breast_label(rows: Sequence[ImageRow]) -> int | None:
     return UNKNOWN if rows[0].label is Label.CANCER else 0
 
 
-def _prepared_views(
+def _prepared(
     manifest: Manifest, size: int, cache: Path, threads: int, progress: Callable[[int, int], None] | None
-) -> NDArray[np.uint8]:
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Views, and lesions where a row says where one is; from the cache where they are there."""
     facts = [
         (
-            str(row.path),
-            row.path.stat().st_size,
-            row.path.stat().st_mtime_ns,
+            *_file_facts(row.path),
             row.laterality.value,
             row.window,
+            *(_file_facts(row.mask) if row.mask and row.shows_cancer else ()),
+            None if row.lesion is None else (row.lesion.column, row.lesion.row, row.lesion.radius),
+            row.shows_cancer,
         )
         for row in manifest.rows
     ]
-    text = json.dumps([PREPROCESSING_VERSION, size, facts])
-    path = cache / f"views-{sha256(text.encode()).hexdigest()[:16]}.npy"
-    if not path.exists():
+    key = sha256(json.dumps([PREPROCESSING_VERSION, size, facts]).encode()).hexdigest()[:16]
+    paths = [cache / f"{kind}-{key}.npy" for kind in ("lesions", "views")]
+    if not any(row.is_placed for row in manifest.rows):
+        del paths[0]
+    if not paths[-1].exists():  # written last
         cache.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npy")
-        views = np.lib.format.open_memmap(
-            partial, mode="w+", dtype=np.uint8, shape=(len(manifest.rows), size, size)
-        )
+        shape = (len(manifest.rows), size, size)
+        partials = [path.with_suffix(".partial.npy") for path in paths]
+        files = [np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape) for path in partials]
         with ThreadPoolExecutor(threads) as pool:
             prepared = pool.map(lambda row: prepare_view(row, size), manifest.rows)
-            for number, view in enumerate(prepared):
-                views[number] = view
+            for number, (view, lesion) in enumerate(prepared):
+                files[-1][number] = view
+                if lesion is not None:
+                    files[0][number] = lesion
                 if progress is not None:
                     progress(number + 1, len(manifest.rows))
-        views.flush()
-        del views
-        partial.rename(path)
-    return np.asarray(np.load(path, mmap_mode="r"))
+        for file in files:
+            file.flush()
+        del files
+        for partial, path in zip(partials, paths, strict=True):
+            partial.rename(path)
+    found = [np.asarray(np.load(path, mmap_mode="r")) for path in paths]
+    return found[-1], found[0] if len(found) > 1 else None
 
 
-def prepare_view(row: ImageRow, size: int) -> NDArray[np.uint8]:
-    """One image as the network reads it, uint8 (size, size).
+def _file_facts(path: Path) -> tuple[str, int, int]:
+    """What changes with a file: path, size, time."""
+    found = path.stat()
+    return str(path), found.st_size, found.st_mtime_ns
+
+
+def prepare_view(row: ImageRow, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """One image as the network reads it, and where its cancer is.
+
+    Returns:
+        uint8 (size, size), 0 = air; and uint8 (size, size), 1 in the cancer, None where no place is told.
 
     Raises:
         RejectedError: As `prepare_examples`.
@@ -142,4 +168,8 @@ def prepare_view(row: ImageRow, size: int) -> NDArray[np.uint8]:
         prepared = preprocess(loaded.mammogram, row.laterality, loaded.orientation, size)
     except NoBreastError as error:
         raise RejectedError(f"line {row.line}: {row.path}: {error}") from error
-    return np.round((prepared.pixels + 1.0) * (LEVELS / 2.0)).astype(np.uint8)
+    view = np.round((prepared.pixels + 1.0) * (LEVELS / 2.0)).astype(np.uint8)
+    area = lesion_area(row, loaded.mammogram.shape) if row.is_placed else None
+    if area is None:
+        return view, None
+    return view, project(area, prepared.placement, (size, size)).view(np.uint8)

@@ -78,7 +78,8 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
     Raises:
         ManifestError: A manifest cannot be used, or the two share a patient or an image.
         ConfigError: As for `read_plan`.
-        RejectedError: As for `prepare_examples` and `train`; or there is only one class to learn.
+        RejectedError: As for `prepare_examples` and `train`; or there is only one class to learn,
+            or places shall be learned and none is told.
     """
     plan = read_plan(run.plan, run.changes)
     manifest = read_manifest(run.manifest)
@@ -88,6 +89,11 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
     run.folder.mkdir(parents=True, exist_ok=True)
     examples = _prepare(manifest, plan, run, tell)
     _require_classes(examples, run.manifest)
+    if plan.place_weight and examples.lesions is None:
+        raise RejectedError(
+            f"{run.manifest}: place_weight is {plan.place_weight:g}, but no image of a breast with cancer "
+            "has a place: expected `mask`, or `lesion_x`, `lesion_y` and `lesion_radius`"
+        )
     held_out = None if validation is None else _prepare(validation, plan, run, tell)
     log = TensorBoardLog(run.folder / "events")
     last: list[Step] = []

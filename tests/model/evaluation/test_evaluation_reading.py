@@ -13,9 +13,9 @@ from dibmg.data.images import load_image
 from dibmg.data.manifest import ImageRow, Label, read_manifest
 from dibmg.evaluation.confound import resampling
 from dibmg.evaluation.localization import localize
-from dibmg.evaluation.places import project
 from dibmg.evaluation.reading import NoUsableImageError, Readings, prepare, read_images
 from dibmg.evaluation.units import UnitKind, build_units
+from dibmg.localize import project
 from dibmg.operating_choice import OperatingChoice
 from dibmg.predictor import DibmgPredictor
 from dibmg.runtime import Runtime, open_runtime

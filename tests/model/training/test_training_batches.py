@@ -78,33 +78,85 @@ def test_dropout_of_views_leaves_one_at_least() -> None:
 def test_nothing_to_change_leaves_the_view_as_the_node_reads_it() -> None:
     view = tiny_examples().views[0]
 
-    inputs, right = augment_view(view, True, Augmentation(contrast=0, brightness=0), np.random.default_rng(1))
+    changed = augment_view(view, True, Augmentation(contrast=0, brightness=0), np.random.default_rng(1))
 
-    assert right
+    assert changed.wall_right
     breast = view > 0
-    np.testing.assert_allclose(inputs[breast], view[breast] / 127.5 - 1.0, atol=1e-5)
-    assert (inputs[~breast] == -1.0).all()
+    np.testing.assert_allclose(changed.inputs[breast], view[breast] / 127.5 - 1.0, atol=1e-5)
+    assert (changed.inputs[~breast] == -1.0).all()
 
 
 def test_a_mirrored_view_has_its_wall_on_the_other_side() -> None:
     view = tiny_examples().views[0]
 
-    inputs, right = augment_view(view, True, Augmentation(mirror=1.0), np.random.default_rng(1))
+    changed = augment_view(view, True, Augmentation(mirror=1.0), np.random.default_rng(1))
 
-    assert not right
-    assert (inputs[20:40, 0] > -1).all()
-    assert (inputs[:, -1] == -1).all()
+    assert not changed.wall_right
+    assert (changed.inputs[20:40, 0] > -1).all()
+    assert (changed.inputs[:, -1] == -1).all()
 
 
 def test_air_stays_air_and_values_stay_in_range() -> None:
     view = tiny_examples().views[0]
 
     for seed in range(20):
-        inputs, right = augment_view(view, True, EVERYTHING, np.random.default_rng(seed))
-        assert inputs.min() == -1.0
-        assert inputs.max() <= 1.0
-        far = inputs[:, :6] if right else inputs[:, -6:]
+        changed = augment_view(view, True, EVERYTHING, np.random.default_rng(seed))
+        assert changed.inputs.min() == -1.0
+        assert changed.inputs.max() <= 1.0
+        far = changed.inputs[:, :6] if changed.wall_right else changed.inputs[:, -6:]
         assert (far == -1.0).all()
+
+
+def test_a_lesion_moves_with_its_view() -> None:
+    view = np.full((64, 64), 40, np.uint8)
+    view[20:32, 44:56] = 250
+    still = Augmentation(contrast=0, brightness=0, mirror=0.5, rotation=20, zoom=0.3, shift=0.1)
+
+    for seed in range(20):
+        changed = augment_view(
+            view, True, still, np.random.default_rng(seed), seed % 2 == 0, (view > 200).astype(np.uint8)
+        )
+        assert changed.lesion is not None
+        bright, lesion = changed.inputs > 0.1, changed.lesion > 0
+        assert (bright & lesion).sum() > 0.8 * (bright | lesion).sum() > 0
+
+
+def test_the_truth_of_a_cell_is_the_share_of_it_that_is_cancer() -> None:
+    examples = tiny_examples(2)
+    lesions = np.zeros_like(examples.views)
+    lesions[2, 16:40, 40:64] = 1
+    placed = np.array([True, True, True, False])
+    known = dataclasses.replace(examples, lesions=lesions, placed=placed)
+    still = {"contrast": 0.0, "brightness": 0.0}
+    plan = tiny_plan(place_weight=1.0, batch=2, view_dropout=0.0, augmentation=still)
+
+    batch = Batches(known, plan).batch(0)
+
+    sick = int(np.flatnonzero(batch["exams"] == 1)[0])
+    assert batch["placed"][sick].tolist() == [1.0, 0.0]
+    assert batch["placed"][1 - sick].tolist() == [1.0, 1.0]
+    stride = plan.architecture.stride
+    cells = lesions[2].reshape(64 // stride, stride, 64 // stride, stride).mean(axis=(1, 3))
+    np.testing.assert_allclose(batch["lesions"][sick, 0], cells)
+    assert 0 < batch["lesions"][sick, 0].max() <= 1
+    assert batch["lesions"].sum() == pytest.approx(cells.sum())
+
+
+def test_an_inserted_lesion_is_told_with_its_place() -> None:
+    sound = dataclasses.replace(normal_breasts(), placed=np.ones(4, bool))
+    plan = tiny_plan(
+        preset="fine",
+        input_size=256,
+        batch=4,
+        view_dropout=0.0,
+        place_weight=1.0,
+        augmentation={"insert_lesion": 1.0},
+    )
+
+    batch = Batches(sound, plan).batch(0)
+
+    assert (batch["placed"] == 1).all()
+    assert (batch["lesions"].max(axis=(1, 2, 3)) > 0).all()
 
 
 def test_columns_next_to_the_wall_are_cut_on_the_right_side() -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from dibmg.data.kinds import Label
+from dibmg.data.kinds import Circle, Label
 from dibmg.data.manifest import Manifest, read_manifest
 from dibmg.training.plan import Unit
 from dibmg.training.prepare import group_examples, prepare_examples
@@ -35,6 +36,42 @@ def test_images_are_prepared_as_the_node_prepares_them_and_kept(tmp_path: Path) 
     assert (first.views[first.right][:, 32, -1] > 0).all()
     assert (first.views[~first.right][:, 32, 0] > 0).all()
     assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_the_place_of_a_cancer_is_prepared_with_its_view(tmp_path: Path) -> None:
+    rows = list(picture_manifest(tmp_path).rows)
+    sick = next(number for number, row in enumerate(rows) if row.shows_cancer)
+    picture = cv2.imread(str(rows[sick].path), cv2.IMREAD_UNCHANGED)
+    across = 0.8 if rows[sick].laterality is Laterality.RIGHT else 0.2
+    circle = Circle(across * picture.shape[1], 0.5 * picture.shape[0], 0.1 * picture.shape[0])
+    rows[sick] = dataclasses.replace(rows[sick], lesion=circle)
+    sound = 1 - sick if sick < 2 else 0
+    mask = tmp_path / "benign.png"
+    cv2.imwrite(str(mask), np.full(picture.shape[:2], 255, np.uint8))
+    rows[sound] = dataclasses.replace(rows[sound], label=Label.BENIGN, breast_label=Label.BENIGN, mask=mask)
+    manifest = Manifest(tmp_path / "manifest.csv", tuple(rows))
+
+    found, again = (prepare_examples(manifest, SIZE, Unit.IMAGE, tmp_path / "cache") for _ in range(2))
+
+    lesion = found.lesion(sick)
+    assert lesion is not None
+    v, u = np.nonzero(lesion)
+    assert abs(v.mean() + 0.5 - SIZE / 2) < 1.5
+    assert lesion.sum() == pytest.approx(np.pi * (0.1 * SIZE) ** 2, rel=0.15)
+    assert (u.mean() > SIZE / 2) == (rows[sick].laterality is Laterality.RIGHT)
+    benign = found.lesion(sound)
+    assert benign is not None
+    assert not benign.any()
+    np.testing.assert_array_equal(found.lesions, again.lesions)
+
+
+def test_a_cancer_without_a_place_is_not_taken_for_sound(tmp_path: Path) -> None:
+    manifest = picture_manifest(tmp_path)
+
+    found = prepare_examples(manifest, SIZE, Unit.IMAGE, tmp_path / "cache")
+
+    for number, row in enumerate(manifest.rows):
+        assert (found.lesion(number) is None) == row.shows_cancer
 
 
 @pytest.mark.parametrize(

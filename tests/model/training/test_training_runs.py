@@ -92,7 +92,7 @@ def test_an_unknown_breast_label_teaches_nothing() -> None:
     examples = tiny_examples(4)
     plan = tiny_plan(exam_weight=0.0, weight_decay=0.0)
     learner = make_learner(build_network(plan.architecture, None, 0.0), plan, examples, 1)
-    z = np.zeros((2, 2, 2), np.float32)
+    logits = {"z": np.zeros((2, 2), np.float32)}
     batch = {
         "kept": np.ones((2, 2), np.float32),
         "right": np.array([[1, 0], [1, 0]], np.float32),
@@ -100,8 +100,8 @@ def test_an_unknown_breast_label_teaches_nothing() -> None:
         "breasts": np.full((2, 2), -1, np.float32),
     }
 
-    unknown = float(learner.compute_loss(batch, None, z))
-    known = float(learner.compute_loss({**batch, "breasts": np.ones((2, 2), np.float32)}, None, z))
+    unknown = float(learner.compute_loss(batch, None, logits))
+    known = float(learner.compute_loss({**batch, "breasts": np.ones((2, 2), np.float32)}, None, logits))
 
     assert unknown == 0.0
     assert known == pytest.approx(np.log(2.0))
@@ -111,19 +111,50 @@ def test_the_mean_of_an_exam_runs_over_the_views_that_are_kept() -> None:
     examples = tiny_examples(4)
     plan = tiny_plan(breast_weight=0.0, weight_decay=0.0)
     learner = make_learner(build_network(plan.architecture, None, 0.0), plan, examples, 1)
-    z = np.zeros((1, 2, 2), np.float32)
-    z[0, :, 1] = (4.0, -4.0)
+    logits = {"z": np.array([[4.0, -4.0]], np.float32)}
     batch = {
         "right": np.array([[1, 0]], np.float32),
         "exams": np.ones(1, np.float32),
         "breasts": np.full((1, 2), -1, np.float32),
     }
 
-    one = float(learner.compute_loss({**batch, "kept": np.array([[1, 0]], np.float32)}, None, z))
-    both = float(learner.compute_loss({**batch, "kept": np.array([[1, 1]], np.float32)}, None, z))
+    one = float(learner.compute_loss({**batch, "kept": np.array([[1, 0]], np.float32)}, None, logits))
+    both = float(learner.compute_loss({**batch, "kept": np.array([[1, 1]], np.float32)}, None, logits))
 
     assert one == pytest.approx(np.log1p(np.exp(-4.0)), rel=1e-4)
     assert both == pytest.approx(np.log(2.0))
+
+
+def test_the_loss_of_places_counts_cells_on_the_breast_whose_truth_is_known() -> None:
+    examples = tiny_examples(4)
+    plan = tiny_plan(exam_weight=0.0, breast_weight=0.0, place_weight=1.0, weight_decay=0.0)
+    learner = make_learner(build_network(plan.architecture, None, 0.0), plan, examples, 1)
+    stride = plan.architecture.stride
+    cells = 64 // stride
+    views = np.full((1, 2, 64, 64, 1), -1.0, np.float32)
+    views[0, :, :, :stride] = 0.0  # the first column of cells is breast
+    lesions = np.zeros((1, 2, cells, cells), np.float32)
+    lesions[0, 0, 0, 0] = 1.0
+    logits = np.zeros((1, 2, cells, cells), np.float32)
+    logits[0, :, :, 1:] = 50.0  # air: whatever is said there costs nothing
+    logits[0, 1] = 50.0  # nothing is known of this view
+    batch = {
+        "views": views,
+        "kept": np.ones((1, 2), np.float32),
+        "right": np.array([[1, 0]], np.float32),
+        "exams": np.ones(1, np.float32),
+        "breasts": np.full((1, 2), -1, np.float32),
+        "lesions": lesions,
+        "placed": np.array([[1, 0]], np.float32),
+    }
+
+    undecided = float(learner.compute_loss(batch, None, {"z": np.zeros((1, 2), np.float32), "map": logits}))
+    logits[0, 0, :, 0] = -9.0
+    logits[0, 0, 0, 0] = 9.0
+    right = float(learner.compute_loss(batch, None, {"z": np.zeros((1, 2), np.float32), "map": logits}))
+
+    assert undecided == pytest.approx(np.log(2.0), rel=1e-3)
+    assert right < 0.001
 
 
 def test_a_breast_without_an_image_has_no_logit() -> None:
