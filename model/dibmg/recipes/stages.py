@@ -78,7 +78,14 @@ class Workshop:
             with self._timed(name):
                 made = make_patches(normals(), plan)
                 partial = self.folder / f"{name}.partial.npz"
-                np.savez(partial, views=made.views, right=made.right, exams=made.exams, breasts=made.breasts)
+                np.savez(
+                    partial,
+                    views=made.views,
+                    lesions=np.asarray(made.lesions),
+                    right=made.right,
+                    exams=made.exams,
+                    breasts=made.breasts,
+                )
                 partial.replace(path)
         with np.load(path) as kept:
             count = kept["exams"].size
@@ -89,6 +96,8 @@ class Workshop:
                 exams=kept["exams"],
                 breasts=kept["breasts"],
                 groups=np.repeat(np.arange(count // 2), 2),
+                lesions=kept["lesions"],
+                placed=np.ones(count, bool),
             )
 
     def network(

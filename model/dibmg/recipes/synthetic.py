@@ -31,21 +31,23 @@ _AUGMENTATION: Final[dict[str, Any]] = {
     "blur": 0.2,
 }
 
-PATCHES: Final = PatchPlan(count=6000, side=128, largest=2.5)
+PATCHES: Final = PatchPlan(count=6000, side=128, largest=1.5)
 
 PATCH_TRAINING: Final[TrainingPlan] = plan_of(
     {
-        "preset": "local",
-        "pooling": "breast",
+        "preset": "near",
+        "pooling": "peak",
         "input_size": 128,
         "unit": "image",
         "batch": 32,
         "epochs": 5,
         "schedule": "cosine",
-        "learning_rate": 0.03,
+        "learning_rate": 0.05,
         "warmup_epochs": 0.3,
         "clip_norm": 5.0,
         "exam_weight": 0.0,
+        "breast_weight": 0.5,
+        "place_weight": 1.0,
         "choose": "last",
         "checks_per_epoch": 5,
         "seed": 1,
@@ -55,8 +57,8 @@ PATCH_TRAINING: Final[TrainingPlan] = plan_of(
 
 EXAM_TRAINING: Final[TrainingPlan] = plan_of(
     {
-        "preset": "local",
-        "pooling": "breast",
+        "preset": "near",
+        "pooling": "peak",
         "input_size": SIZE,
         "wall_columns": 352,
         "unit": "exam",
@@ -67,6 +69,8 @@ EXAM_TRAINING: Final[TrainingPlan] = plan_of(
         "warmup_epochs": 0.3,
         "clip_norm": 5.0,
         "exam_weight": 0.25,
+        "breast_weight": 0.5,
+        "place_weight": 1.0,
         "view_dropout": 0.1,
         "choose": "best",
         "checks_per_epoch": 3,
@@ -106,7 +110,7 @@ def make_synthetic(shop: Workshop, out: Path) -> Path:
     point = choose_threshold(networks, held_out, plan, 0.9)
     words = {
         "name": "synthetic",
-        "version": "2",
+        "version": "3",
         "trained_on": "synthetic mammograms only; not for real ones",
         "license": "Apache-2.0",
         "attribution": "",

@@ -90,6 +90,13 @@ def insert_into(
     return inserted, (*center, design.radius_mm / pixel_mm), design.kind
 
 
+def disc(shape: tuple[int, ...], center: Point, radius: float) -> NDArray[np.uint8]:
+    """Pixels of a lesion: uint8 (rows, columns), 1 where the middle of a pixel lies within the radius."""
+    v, u = np.ogrid[0 : shape[0], 0 : shape[1]]
+    column, row = center
+    return np.asarray((u + 0.5 - column) ** 2 + (v + 0.5 - row) ** 2 <= radius**2, dtype=np.uint8)
+
+
 def _choose_place(
     image: Image,
     breast: NDArray[np.bool_],

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dibmg.synthesis.insert import NoRoomError, insert_into
+from dibmg.synthesis.insert import NoRoomError, disc, insert_into
 from dibmg.training.augment import augment_view
 from dibmg.training.examples import UNKNOWN, Examples
 from dibmg.training.plan import Augmentation, Balance, TrainingPlan
@@ -150,9 +150,8 @@ def _with_lesion(
         )
     except NoRoomError:
         return view, None
-    v, u = np.ogrid[0 : view.shape[0], 0 : view.shape[1]]
-    area = ((u + 0.5 - column) ** 2 + (v + 0.5 - row) ** 2 <= radius**2).astype(np.uint8)
-    return np.asarray(np.round(np.clip(changed, 0.0, 1.0) * 255.0), dtype=np.uint8), area
+    with_lesion = np.asarray(np.round(np.clip(changed, 0.0, 1.0) * 255.0), dtype=np.uint8)
+    return with_lesion, disc(view.shape, (column, row), radius)
 
 
 def class_weights(labels: NDArray[np.int8], plan: TrainingPlan) -> tuple[float, float]:

@@ -1,7 +1,6 @@
 """Patches of normal views, half of them with an inserted lesion: what a network can learn quickly from.
 
-In a whole view a lesion is a thousandth of the map's mean, so learning starts slowly; in a patch it is a
-twentieth. The labels are those of the patches alone, no place is told.
+In a whole view a lesion is a thousandth of the map, so learning starts slowly; in a patch it is a twentieth.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dibmg.synthesis.insert import NoRoomError, insert_into
+from dibmg.synthesis.insert import NoRoomError, disc, insert_into
 from dibmg.training.examples import Examples
 
 _DETECTOR_MM = 240.0
@@ -44,7 +43,8 @@ def make_patches(normals: Examples, plan: PatchPlan) -> Examples:
         plan: Which.
 
     Returns:
-        2 x `count` examples of one view each, pairs of [without, with]; a pair is one group.
+        2 x `count` examples of one view each, pairs of [without, with], with the places of the lesions; a
+        pair is one group.
 
     Raises:
         ValueError: An example has a cancer, or its label is not known.
@@ -53,6 +53,7 @@ def make_patches(normals: Examples, plan: PatchPlan) -> Examples:
         raise ValueError("patches need normal examples: found one with a cancer or without a label")
     images = np.unique(np.concatenate(normals.members))
     pixels = np.zeros((2 * plan.count, plan.side, plan.side), np.uint8)
+    lesions = np.zeros_like(pixels)
     right = np.zeros(2 * plan.count, bool)
     made = attempt = 0
     while made < plan.count:
@@ -64,20 +65,21 @@ def make_patches(normals: Examples, plan: PatchPlan) -> Examples:
         pair = _pair(np.asarray(normals.views[image]), plan, random)
         if pair is None:
             continue
-        pixels[2 * made], pixels[2 * made + 1] = pair
+        pixels[2 * made], pixels[2 * made + 1], lesions[2 * made + 1] = pair
         right[2 * made : 2 * made + 2] = normals.right[image]
         made += 1
     labels = np.tile(np.array([0, 1], np.int8), plan.count)
     breasts = np.full((labels.size, 2), -1, np.int8)
     breasts[np.arange(labels.size), np.where(right, 0, 1)] = labels
     members = tuple(np.array([number]) for number in range(labels.size))
-    return Examples(pixels, members, right, labels, breasts, np.repeat(np.arange(plan.count), 2))
+    groups = np.repeat(np.arange(plan.count), 2)
+    return Examples(pixels, members, right, labels, breasts, groups, lesions, np.ones(labels.size, bool))
 
 
 def _pair(
     view: NDArray[np.uint8], plan: PatchPlan, random: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
-    """The same place without and with a lesion; None where the view has no room for it."""
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]] | None:
+    """The same place without and with a lesion, and where it is; None where the view has no room for it."""
     enlargement = float(np.exp(random.uniform(0.0, np.log(plan.largest)))) if plan.largest > 1 else 1.0
     shown = view.astype(np.float32) * np.float32(1.0 / 255.0)
     pixel_mm = _DETECTOR_MM / view.shape[0] / enlargement
@@ -90,4 +92,4 @@ def _pair(
     left, top = (int(np.clip(start, 0, view.shape[0] - plan.side)) for start in (left, top))
     window = (slice(top, top + plan.side), slice(left, left + plan.side))
     with_lesion = np.round(np.clip(changed[window], 0.0, 1.0) * 255.0).astype(np.uint8)
-    return view[window].copy(), with_lesion
+    return view[window].copy(), with_lesion, disc(view.shape, (column, row), radius)[window]

@@ -185,6 +185,12 @@ def test_a_pair_of_patches_differs_by_its_lesion_alone() -> None:
         without, with_lesion = patches.views[2 * pair].astype(int), patches.views[2 * pair + 1].astype(int)
         changed = np.abs(with_lesion - without) > 0
         assert 0.0005 < changed.mean() < 0.9
+        without_place, place = (patches.lesion(2 * pair + number) for number in (0, 1))
+        assert without_place is not None
+        assert not without_place.any()
+        assert place is not None
+        assert changed[place > 0].mean() > 0.3
+        assert np.abs(with_lesion - without)[place > 0].mean() > np.abs(with_lesion - without).mean()
         assert patches.groups[2 * pair] == patches.groups[2 * pair + 1]
 
 
