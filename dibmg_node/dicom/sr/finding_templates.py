@@ -1,0 +1,397 @@
+"""The lower templates of a Mammography CAD report: features, findings, their properties and places.
+
+Rows are numbered as in PixelMed's machine-readable templates of 2022. Source: TID 1400 to 1402, 4004 to
+4014, 4021, 4022, 4108, PS3.16.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from dibmg_node.dicom import codes
+from dibmg_node.dicom.codes import Code
+from dibmg_node.dicom.sr import terms
+from dibmg_node.dicom.sr.rows import (
+    ANY_NUMBER,
+    Beside,
+    Include,
+    InTree,
+    ParentIs,
+    ParentIsNot,
+    Requirement,
+    Row,
+    Template,
+)
+from dibmg_node.dicom.sr_content import (
+    CONTAINS,
+    HAS_CONCEPT_MODIFIER,
+    HAS_OBSERVATION_CONTEXT,
+    HAS_PROPERTIES,
+    INFERRED_FROM,
+    SELECTED_FROM,
+)
+
+M, MC, U, UC = Requirement
+_AREAS: Final = ("POLYLINE", "CIRCLE", "ELLIPSE")
+_NO_LESION: Final = (
+    terms.BREAST_COMPOSITION,
+    terms.BREAST_GEOMETRY,
+    terms.NIPPLE,
+    codes.SELECTED_REGION,
+    terms.IMAGE_QUALITY,
+    terms.NON_LESION,
+)
+_PLACELESS: Final = (terms.BREAST_COMPOSITION, terms.BREAST_GEOMETRY, terms.IMAGE_QUALITY)
+
+
+def _on_image(number: str) -> Row:
+    return Row(number, SELECTED_FROM, ("IMAGE",), by_reference=True)
+
+
+def _measurements(first: int, requirement: Requirement, when: ParentIs | None = None) -> tuple[Include, ...]:
+    """TID 1400, 1401 and 1402, from a row number on."""
+    return tuple(
+        Include(str(first + place), tid, "", requirement, ANY_NUMBER, when=when)
+        for place, tid in enumerate(("1400", "1401", "1402"))
+    )
+
+
+def _percent(number: str, concept: Code, requirement: Requirement = U) -> Row:
+    return Row(number, "", ("NUM",), (concept,), requirement, units=(codes.PERCENT,))
+
+
+def _value(number: str, concept: Code, value_set: int, requirement: Requirement = U, most: int = 1) -> Row:
+    return Row(number, "", ("CODE",), (concept,), requirement, value_set=value_set, most=most)
+
+
+def _only(template: str, number: str, requirement: Requirement, value: Code) -> Include:
+    return Include(number, template, HAS_PROPERTIES, requirement, when=ParentIs((value,)))
+
+
+def _geometry(tid: str, most: int) -> Template:
+    return Template(
+        tid,
+        (
+            Row(
+                "1",
+                "",
+                ("SCOORD",),
+                (codes.CENTER,),
+                most=most,
+                graphics=("POINT",),
+                children=(_on_image("2"),),
+            ),
+            Row(
+                "3",
+                "",
+                ("SCOORD",),
+                (codes.OUTLINE,),
+                U,
+                most=most,
+                graphics=_AREAS,
+                children=(_on_image("4"),),
+            ),
+            Row("5", "", ("SCOORD",), (), U, named_by=6166, most=ANY_NUMBER, children=(_on_image("6"),)),
+        ),
+    )
+
+
+def _measurement(
+    tid: str, name_set: int, unit_set: int, method_set: int, outline: tuple[Code, ...]
+) -> Template:
+    source = Row("3", SELECTED_FROM, ("IMAGE",), any_name=True, open=True)
+    sources = (
+        Row(
+            "2",
+            INFERRED_FROM,
+            ("SCOORD",),
+            outline,
+            U,
+            most=ANY_NUMBER,
+            children=(
+                replace(source, by_reference=True, requirement=U),
+                replace(source, number="4", requirement=U),
+            ),
+            one_of=("3", "4"),
+        ),
+        Row("5", INFERRED_FROM, ("IMAGE",), (), U, any_name=True, most=ANY_NUMBER),
+        Row("6", INFERRED_FROM, ("IMAGE",), (), U, any_name=True, most=ANY_NUMBER, by_reference=True),
+        Row("7", HAS_PROPERTIES, ("CODE",), (terms.MEASUREMENT_METHOD,), U, value_set=method_set),
+        Include("8", "4108", HAS_OBSERVATION_CONTEXT, U),
+    )
+    row = Row(
+        "1", "", ("NUM",), (), M, named_by=name_set, most=ANY_NUMBER, unit_set=unit_set, children=sources
+    )
+    return Template(tid, (row,), ordered=False)
+
+
+FINDING_TEMPLATES: Final = (
+    Template(
+        "4004",
+        (
+            Row(
+                "1",
+                "",
+                ("CODE",),
+                (terms.COMPOSITE_FEATURE,),
+                value_set=6016,
+                children=(
+                    terms.INTENT_ROW,
+                    Include("3", "4108", HAS_OBSERVATION_CONTEXT, U),
+                    Include("4", "4005", HAS_PROPERTIES, U),
+                    Include("5", "4004", INFERRED_FROM, U, ANY_NUMBER, loosely=True),
+                    Include("6", "4006", INFERRED_FROM, U, ANY_NUMBER, loosely=True),
+                    Include("7", "4022", HAS_OBSERVATION_CONTEXT, U),
+                ),
+                one_of=("5", "6"),
+            ),
+        ),
+    ),
+    Template(
+        "4005",
+        (
+            _value("1", terms.COMPOSITE_TYPE, 6035, M),
+            _value("2", terms.SCOPE_OF_FEATURE, 6036, M),
+            Include("3", "4019"),
+            _percent("4", terms.CERTAINTY_OF_FEATURE),
+            Row(
+                "5",
+                "",
+                ("NUM",),
+                (codes.PROBABILITY_OF_CANCER,),
+                UC,
+                when=ParentIsNot((terms.NON_LESION,)),
+                units=(codes.PERCENT,),
+            ),
+            _value("6", terms.PATHOLOGY, 6030, U, ANY_NUMBER),
+            *_measurements(7, U),
+            Include("10", "4021 of features", INFERRED_FROM, U, ANY_NUMBER),
+            Row("11", "", ("NUM",), (), U, named_by=6037, most=ANY_NUMBER, open=True),
+        ),
+    ),
+    Template(
+        "4006",
+        (
+            Row(
+                "1",
+                "",
+                ("CODE",),
+                (codes.SINGLE_IMAGE_FINDING,),
+                value_set=6014,
+                children=(
+                    replace(
+                        terms.INTENT_ROW,
+                        children=(
+                            Row(
+                                "3",
+                                HAS_PROPERTIES,
+                                ("NUM",),
+                                (terms.OPERATING_POINT,),
+                                UC,
+                                when=InTree(terms.MAXIMUM_OPERATING_POINT, codes.PRESENTATION_OPTIONAL),
+                            ),
+                        ),
+                    ),
+                    Include("4", "4108", HAS_OBSERVATION_CONTEXT, U),
+                    Include("5", "4019", HAS_PROPERTIES),
+                    replace(_percent("6", codes.CERTAINTY_OF_FINDING), relationship=HAS_PROPERTIES),
+                    Row(
+                        "7",
+                        HAS_PROPERTIES,
+                        ("NUM",),
+                        (codes.PROBABILITY_OF_CANCER,),
+                        UC,
+                        when=ParentIsNot(_NO_LESION),
+                        units=(codes.PERCENT,),
+                    ),
+                    Include("8", "4021", HAS_PROPERTIES, MC, when=ParentIsNot(_PLACELESS)),
+                    _only("4007", "9", MC, terms.BREAST_COMPOSITION),
+                    Row(
+                        "10",
+                        INFERRED_FROM,
+                        ("CODE",),
+                        (codes.SINGLE_IMAGE_FINDING,),
+                        UC,
+                        most=ANY_NUMBER,
+                        by_reference=True,
+                        when=ParentIs((terms.BREAST_COMPOSITION,)),
+                    ),
+                    _only("4008", "11", MC, terms.BREAST_GEOMETRY),
+                    _only("4009", "12", UC, terms.INDIVIDUAL_CALCIFICATION),
+                    _only("4010", "13", UC, terms.CALCIFICATION_CLUSTER),
+                    _only("4011", "14", UC, codes.BREAST_DENSITY),
+                    Row(
+                        "15",
+                        HAS_PROPERTIES,
+                        ("CODE",),
+                        (terms.NIPPLE_CHARACTERISTIC,),
+                        UC,
+                        when=ParentIs((terms.NIPPLE,)),
+                        value_set=6039,
+                    ),
+                    _only("4012", "16", MC, terms.NON_LESION),
+                    _only("4013", "17", MC, codes.SELECTED_REGION),
+                    Row(
+                        "18",
+                        INFERRED_FROM,
+                        ("IMAGE",),
+                        (),
+                        UC,
+                        by_reference=True,
+                        when=ParentIs((terms.IMAGE_QUALITY,)),
+                    ),
+                    Row(
+                        "19",
+                        HAS_PROPERTIES,
+                        ("SCOORD",),
+                        (terms.IMAGE_REGION,),
+                        UC,
+                        most=ANY_NUMBER,
+                        when=ParentIs((terms.IMAGE_QUALITY,)),
+                        children=(_on_image("20"),),
+                    ),
+                    replace(_only("4014", "21", MC, terms.IMAGE_QUALITY), most=ANY_NUMBER),
+                    Row(
+                        "22",
+                        HAS_PROPERTIES,
+                        ("NUM",),
+                        (),
+                        U,
+                        named_by=6142,
+                        most=ANY_NUMBER,
+                        children=(
+                            replace(terms.DERIVATION_ROW, number="23"),
+                            replace(terms.CALCULATION_ROW, number="24"),
+                        ),
+                    ),
+                    Include(
+                        "25",
+                        "4006",
+                        INFERRED_FROM,
+                        UC,
+                        ANY_NUMBER,
+                        when=ParentIs((terms.CALCIFICATION_CLUSTER,)),
+                        loosely=True,
+                    ),
+                    Include("26", "4022", HAS_OBSERVATION_CONTEXT, U),
+                ),
+            ),
+        ),
+    ),
+    Template(
+        "4007",
+        (
+            # CONTAINS by the template, which PS3.3 A.35.5.3.1.3 does not allow below a CODE
+            replace(_value("1", terms.BREAST_COMPOSITION, 6000), disputed=CONTAINS),
+            replace(_percent("2", terms.PERCENT_FIBROGLANDULAR), disputed=CONTAINS),
+        ),
+        one_of=("1", "2"),
+    ),
+    Template(
+        "4008",
+        (
+            Row(
+                "1",
+                "",
+                ("SCOORD",),
+                (terms.BREAST_OUTLINE,),
+                graphics=("POLYLINE",),
+                children=(_on_image("2"),),
+            ),
+            Row(
+                "3",
+                "",
+                ("SCOORD",),
+                (terms.PECTORAL_OUTLINE,),
+                U,
+                graphics=("POLYLINE",),
+                children=(_on_image("4"),),
+            ),
+        ),
+    ),
+    Template("4009", (_value("1", terms.CALCIFICATION_TYPE, 6010, U, ANY_NUMBER), *_measurements(2, U))),
+    Template(
+        "4010",
+        (
+            _value("1", terms.CALCIFICATION_TYPE, 6010, U, ANY_NUMBER),
+            _value("2", terms.CALCIFICATION_DISTRIBUTION, 6012),
+            Row("3", "", ("NUM",), (terms.NUMBER_OF_CALCIFICATIONS,), U, units=(terms.NO_UNITS,)),
+            *_measurements(4, U),
+        ),
+    ),
+    Template(
+        "4011",
+        (
+            _value("1", terms.LESION_DENSITY, 6008),
+            _value("2", terms.SHAPE, 6004),
+            Row("3", "", ("CODE",), terms.MARGINS, U, value_set=6006, most=ANY_NUMBER),
+            *_measurements(4, U),
+        ),
+    ),
+    Template("4012", (_value("1", terms.OBJECT_TYPE, 6040, M), *_measurements(2, U))),
+    Template("4013", (Row("1", "", ("TEXT",), (codes.SELECTED_REGION_DESCRIPTION,)), *_measurements(2, U))),
+    Template(
+        "4014",
+        (
+            Row(
+                "1",
+                "",
+                ("CODE",),
+                (terms.QUALITY_FINDING,),
+                value_set=6041,
+                children=(
+                    Row("2", HAS_PROPERTIES, ("CODE",), (terms.QUALITY_ASSESSMENT,), U, value_set=6044),
+                    Row(
+                        "3",
+                        HAS_PROPERTIES,
+                        ("CODE",),
+                        (terms.QUALITY_STANDARD,),
+                        UC,
+                        when=Beside((terms.QUALITY_ASSESSMENT,)),
+                        may_otherwise=True,
+                        value_set=6045,
+                    ),
+                    Row("4", HAS_PROPERTIES, ("NUM",), (terms.QUALITY_RATING,), U, units=(terms.RATING,)),
+                ),
+            ),
+        ),
+    ),
+    _geometry("4021", 1),
+    _geometry("4021 of features", ANY_NUMBER),
+    Template(
+        "4022",
+        (
+            Row(
+                "1",
+                HAS_OBSERVATION_CONTEXT,
+                ("COMPOSITE",),
+                (terms.ORIGINAL_SOURCE,),
+                U,
+                children=(Include("2", "1204", HAS_CONCEPT_MODIFIER, U),),
+            ),
+            # TID 1001 Observation Context: who observed whom, in any of its forms
+            Row(
+                "3",
+                HAS_OBSERVATION_CONTEXT,
+                ("TEXT", "CODE", "NUM", "DATE", "TIME", "PNAME", "UIDREF", "COMPOSITE"),
+                (),
+                U,
+                any_name=True,
+                most=ANY_NUMBER,
+                open=True,
+            ),
+        ),
+    ),
+    Template(
+        "4108",
+        (
+            Row("1", "", ("TEXT",), (codes.TRACKING_IDENTIFIER,), U),
+            Row("2", "", ("UIDREF",), (codes.TRACKING_UNIQUE_IDENTIFIER,), U),
+        ),
+        ordered=False,
+    ),
+    _measurement("1400", 7470, 7460, 7473, (terms.PATH, terms.PATH_VERTEX)),
+    _measurement("1401", 7471, 7461, 7473, (terms.PATH, terms.AREA_OUTLINE)),
+    _measurement("1402", 7472, 7462, 7474, (terms.PERIMETER_OUTLINE,)),
+)
