@@ -128,7 +128,6 @@ def _parts(node: Node, tree: Tree, remarks: list[str]) -> Iterator[str]:
 
 
 def _intent(node: Node) -> Intent | None:
-    """A finding's own intent, else that of the container it stands in is not asked: TID 4006 has its own."""
     stated = _value(_child(node, codes.RENDERING_INTENT))
     return next((intent for code, intent in _INTENTS if same(stated, code)), None)
 

@@ -51,12 +51,12 @@ def image_uids(node: Node, tree: Tree) -> Iterator[str]:
         meant = tree.resolve(child)
         if meant is None:
             continue
-        if meant.value_type == "IMAGE":
-            reference = image_reference(meant)
+        # no farther than from a region to its image: references may go round in circles
+        sources = map(tree.resolve, meant.children) if meant.value_type == "SCOORD" else (meant,)
+        for source in sources:
+            reference = None if source is None else image_reference(source)
             if reference is not None:
                 yield reference.sop_uid
-        elif meant.value_type == "SCOORD":
-            yield from image_uids(meant, tree)
 
 
 def _shape(node: Node, tree: Tree, remarks: list[str]) -> Shape | None:
