@@ -14,7 +14,7 @@ from rich.table import Table
 
 from dibmg_node.cli.options import EXIT_CONFIG, EXIT_FAILED, console, fail, print_json, with_json
 from dibmg_node.cli.sr_pictures import Pictures, draw_report
-from dibmg_node.cli.sr_words import content_json, content_lines, finding_rows
+from dibmg_node.cli.sr_words import content_json, content_lines, finding_rows, printable
 from dibmg_node.dicom.sr.checking import check_report, errors_of
 from dibmg_node.dicom.sr.complaints import Complaint
 from dibmg_node.dicom.sr.file import MAXIMUM_BYTES, read_report
@@ -93,14 +93,14 @@ def show(file: Path, images: Path | None, out: Path | None, as_json: bool) -> No
         print_json({**content_json(content), "pictures": [str(path) for path in pictures.written]})
         return
     for line in content_lines(content):
-        click.echo(line)
+        click.echo(printable(line))
     if content.findings:
         table = Table("", "finding", "image", "certainty", "probability", "intent", "center", "outline")
         for row in finding_rows(content):
-            table.add_row(*map(escape, row))
+            table.add_row(*(escape(printable(cell)) for cell in row))
         console.print(table)
     for remark in (*content.remarks, *pictures.missing):
-        click.echo(f"note: {remark}", err=True)
+        click.echo(f"note: {printable(remark)}", err=True)
     for path in pictures.written:
         click.echo(f"written: {path}")
 
@@ -122,4 +122,4 @@ def _print_complaints(path: Path, complaints: Sequence[Complaint], errors: int) 
     warnings = len(complaints) - errors
     click.echo(f"{path}: {errors} errors, {warnings} warnings")
     for complaint in complaints:
-        click.echo(f"  {complaint}")
+        click.echo(f"  {printable(str(complaint))}")

@@ -9,6 +9,11 @@ from dibmg_node.dicom.codes import Code
 from dibmg_node.dicom.sr.cad_content import CadContent, CadFinding, LibraryImage, Performed
 
 
+def printable(words: str) -> str:
+    """Words of another's report without characters that could steer a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in words)
+
+
 def content_lines(content: CadContent) -> Iterator[str]:
     """What stands above the table of findings."""
     maker = " ".join(filter(None, (content.manufacturer, content.model)))

@@ -181,7 +181,8 @@ def _check_item(node: Node, slot: Slot, parent: Node, tree: Tree) -> Iterator[Co
         expected = "no concept name" if not row.names and row.named_by is None else _row_in_words(row)
         complaint = warning if row.named_by is not None else error
         yield complaint(node, slot.label, told(node), expected)
-    yield from check_value(node, slot)
+    else:
+        yield from check_value(node, slot)
     yield from _check_under(node, slot, tree)
 
 

@@ -69,9 +69,9 @@ def _only(template: str, number: str, requirement: Requirement, value: Code) -> 
     return Include(number, template, HAS_PROPERTIES, requirement, when=ParentIs((value,)))
 
 
-def _geometry(tid: str, most: int) -> Template:
+def _geometry(most: int, variant: str = "") -> Template:
     return Template(
-        tid,
+        "4021",
         (
             Row(
                 "1",
@@ -94,6 +94,7 @@ def _geometry(tid: str, most: int) -> Template:
             ),
             Row("5", "", ("SCOORD",), (), U, named_by=6166, most=ANY_NUMBER, children=(_on_image("6"),)),
         ),
+        variant=variant,
     )
 
 
@@ -357,8 +358,8 @@ FINDING_TEMPLATES: Final = (
             ),
         ),
     ),
-    _geometry("4021", 1),
-    _geometry("4021 of features", ANY_NUMBER),
+    _geometry(1),
+    _geometry(ANY_NUMBER, " of features"),
     Template(
         "4022",
         (

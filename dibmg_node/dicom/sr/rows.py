@@ -191,12 +191,19 @@ class Template:
         rows: Its top rows.
         one_of: Numbers of top rows, of which one at least must be there.
         ordered: Whether the order of its rows is significant.
+        variant: Tells apart what the standard does by parameters of one template.
     """
 
     tid: str
     rows: tuple[Row | Include, ...]
     one_of: tuple[str, ...] = ()
     ordered: bool = True
+    variant: str = ""
+
+    @property
+    def key(self) -> str:
+        """What an Include names it by."""
+        return f"{self.tid}{self.variant}"
 
 
 def written(code: Code) -> str:

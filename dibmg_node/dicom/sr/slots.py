@@ -11,7 +11,7 @@ from dibmg_node.dicom.sr.rows import ANY_NUMBER, Include, Requirement, Row, Temp
 from dibmg_node.dicom.sr.top_templates import TOP_TEMPLATES
 from dibmg_node.dicom.sr.tree import Node, Tree
 
-TEMPLATES: Final[Mapping[str, Template]] = {one.tid: one for one in (*TOP_TEMPLATES, *FINDING_TEMPLATES)}
+TEMPLATES: Final[Mapping[str, Template]] = {one.key: one for one in (*TOP_TEMPLATES, *FINDING_TEMPLATES)}
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def level_under(slot: Slot) -> Level:
 def included(level: Level, entry: Include) -> Level:
     """Top rows of the template that an entry of a level includes."""
     template = TEMPLATES[entry.template]
-    return Level(entry.template, template.rows, template.one_of, template.ordered, (*level.includes, entry))
+    return Level(template.tid, template.rows, template.one_of, template.ordered, (*level.includes, entry))
 
 
 def unfold(level: Level, prefix: Sequence[int] = (), full: Sequence[int] = ()) -> Iterator[Slot]:
