@@ -50,6 +50,8 @@ def draw_findings(
 ) -> NDArray[np.uint8]:
     """One image with its findings.
 
+    Calcifications of a cluster are drawn, but neither numbered nor listed.
+
     Args:
         image: float32 (rows, columns) in 0..1, 1 = bright, stored orientation.
         about: Which image it is; shapes on other images are left out.
@@ -79,8 +81,12 @@ def draw_findings(
             _draw(canvas, shape, path, _COLORS[one.finding.intent], size)
         if paths:
             box = _bounds(np.concatenate(paths), rows, columns)
-            space.take(box)
             boxes.append((one, box))
+            if one.finding.intent is not Intent.NOT:
+                # the outline of a whole breast would leave no place for words
+                space.take(box)
+    parts = {path for one in marked for path in one.finding.parts if not one.finding.composite}
+    boxes = [(one, box) for one, box in boxes if one.finding.path not in parts]
     canvas = _numbers(canvas, boxes, size, space.air_is_left)
     _lay_caption(canvas, space, _lines(about, [one for one, _ in reversed(boxes)], title), size)
     return canvas
@@ -89,6 +95,8 @@ def draw_findings(
 def describe(finding: CadFinding) -> str:
     """A finding in a few words."""
     parts = [finding.kind.meaning or finding.kind.value]
+    if finding.parts:
+        parts[0] += f" of {len(finding.parts)}"
     if finding.certainty is not None:
         parts.append(f"certainty {finding.certainty:g} %")
     if finding.probability is not None:
@@ -152,7 +160,7 @@ def _numbers(
             min(max(column, size), columns - size),
             min(max(box.top + box.height / 2, size), rows - size),
         )
-        draw_number(draw, one.number, place, size)
+        draw_number(draw, one.number, place, size, _COLORS[one.finding.intent])
     return np.array(picture)
 
 

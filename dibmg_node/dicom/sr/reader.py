@@ -98,7 +98,7 @@ def read_cad_content(report: Dataset) -> CadContent:
 
 def _finding(node: Node, tree: Tree, remarks: list[str]) -> CadFinding:
     composite = same(node.concept, terms.COMPOSITE_FEATURE)
-    kind = coded(node)
+    kind = _coded(node)
     if kind is None:
         remarks.append(f"{node.path}: a finding without a code")
     certainty = next((_number(node, one) for one in _CERTAINTIES if _child(node, one) is not None), None)
@@ -144,9 +144,9 @@ def _properties(node: Node) -> Iterator[tuple[str, str]]:
             continue
         name = _clean(child.concept.meaning or child.concept.value)
         if child.value_type == "CODE":
-            value = coded(child)
+            value = _coded(child)
             if value is not None:
-                yield name, _clean(value.meaning or value.value)
+                yield name, value.meaning or value.value
         elif child.value_type == "NUM":
             number = quantity(child)
             if number is not None:
@@ -180,7 +180,7 @@ def _library_image(number: int, node: Node) -> LibraryImage:
         sop_class_uid=reference.sop_class_uid,
         laterality=_lookup(facts.LATERALITY_BY_CODE, side),
         view=_view(view),
-        modifiers=tuple(_clean(code.meaning) for code in map(coded, modifiers) if code is not None),
+        modifiers=tuple(code.meaning for code in map(_coded, modifiers) if code is not None),
         size=(round(columns), round(rows)) if columns and rows else None,
     )
 
@@ -199,7 +199,7 @@ def _performed(tree: Tree, images: Mapping[str, LibraryImage]) -> Iterator[Perfo
             if not same(node.concept, heading):
                 continue
             for row in node.children:
-                what = coded(row)
+                what = _coded(row)
                 if what is not None:
                     yield Performed(
                         what, is_detection, succeeded, _algorithm(row), tuple(image_uids(row, tree))
@@ -213,7 +213,12 @@ def _child(node: Node | None, concept: Code) -> Node | None:
 
 
 def _value(node: Node | None) -> Code | None:
-    code = None if node is None else coded(node)
+    return None if node is None else _coded(node)
+
+
+def _coded(node: Node) -> Code | None:
+    """An item's code; the standard's pages have invisible characters in some meanings."""
+    code = coded(node)
     return None if code is None else code._replace(meaning=_clean(code.meaning))
 
 
@@ -228,8 +233,8 @@ def _text(node: Node | None, concept: Code) -> str:
     child = _child(node, concept)
     if child is None:
         return ""
-    value = coded(child)
-    return words(child) if value is None else _clean(value.meaning)
+    value = _coded(child)
+    return words(child) if value is None else value.meaning
 
 
 def _clean(text: str) -> str:
