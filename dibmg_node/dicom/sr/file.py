@@ -13,7 +13,7 @@ from dibmg_node.dicom.part10 import data_set_offset
 from dibmg_node.dicom.sr.tree import ReportUnreadableError, text_of
 from dibmg_node.dicom.sr.whole import is_whole
 
-MAXIMUM_BYTES: Final = 64 * 2**20
+MAXIMUM_BYTES: Final = 16 * 2**20
 """Of one report; real ones have kilobytes."""
 
 

@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw
 
 from dibmg_node.dicom import colors
-from dibmg_node.dicom.caption import SMALLEST_TEXT, Line, Panel, caption_panel, draw_number
+from dibmg_node.dicom.caption import RESEARCH_ONLY, SMALLEST_TEXT, Line, Panel, caption_panel, draw_number
 from dibmg_node.dicom.placement import Box, FreeSpace
 from dibmg_node.dicom.rendering import MAX_SIDE, output_shape
 from dibmg_node.dicom.sr.cad_content import CadFinding, Intent, LibraryImage, Shape
@@ -165,7 +165,7 @@ def _numbers(
 
 
 def _lines(about: LibraryImage, marked: Sequence[Marked], title: str) -> list[Line]:
-    lines = [Line(about.name, is_title=True), Line(title)]
+    lines = [Line(RESEARCH_ONLY), Line(about.name, is_title=True), Line(title)]
     lines += [
         Line(f"{one.number} {describe(one.finding)}", _COLORS[one.finding.intent]) for one in marked[:_LISTED]
     ]
