@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from dibmg_node.dicom.codes import Code
@@ -155,4 +155,4 @@ class CadContent:
     images: Mapping[str, LibraryImage]
     findings: tuple[CadFinding, ...]
     performed: tuple[Performed, ...]
-    remarks: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
-"""The lower templates of a Mammography CAD report: features, findings, their properties and places.
+"""Templates of findings and of features that are made of them, with their places.
 
-Rows are numbered as in PixelMed's machine-readable templates of 2022. Source: TID 1400 to 1402, 4004 to
-4014, 4021, 4022, 4108, PS3.16.
+Rows are numbered as in PixelMed's machine-readable templates of 2022. Source: TID 4004 to
+4006, 4021, 4022, 4108, PS3.16.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Final
 from dibmg_node.dicom import codes
 from dibmg_node.dicom.codes import Code
 from dibmg_node.dicom.sr import terms
+from dibmg_node.dicom.sr.property_templates import measurements, on_image, percent_row, value_row
 from dibmg_node.dicom.sr.rows import (
     ANY_NUMBER,
-    Beside,
     Include,
     InTree,
     ParentIs,
@@ -24,12 +24,10 @@ from dibmg_node.dicom.sr.rows import (
     Template,
 )
 from dibmg_node.dicom.sr_content import (
-    CONTAINS,
     HAS_CONCEPT_MODIFIER,
     HAS_OBSERVATION_CONTEXT,
     HAS_PROPERTIES,
     INFERRED_FROM,
-    SELECTED_FROM,
 )
 
 M, MC, U, UC = Requirement
@@ -43,26 +41,6 @@ _NO_LESION: Final = (
     terms.NON_LESION,
 )
 _PLACELESS: Final = (terms.BREAST_COMPOSITION, terms.BREAST_GEOMETRY, terms.IMAGE_QUALITY)
-
-
-def _on_image(number: str) -> Row:
-    return Row(number, SELECTED_FROM, ("IMAGE",), by_reference=True)
-
-
-def _measurements(first: int, requirement: Requirement, when: ParentIs | None = None) -> tuple[Include, ...]:
-    """TID 1400, 1401 and 1402, from a row number on."""
-    return tuple(
-        Include(str(first + place), tid, "", requirement, ANY_NUMBER, when=when)
-        for place, tid in enumerate(("1400", "1401", "1402"))
-    )
-
-
-def _percent(number: str, concept: Code, requirement: Requirement = U) -> Row:
-    return Row(number, "", ("NUM",), (concept,), requirement, units=(codes.PERCENT,))
-
-
-def _value(number: str, concept: Code, value_set: int, requirement: Requirement = U, most: int = 1) -> Row:
-    return Row(number, "", ("CODE",), (concept,), requirement, value_set=value_set, most=most)
 
 
 def _only(template: str, number: str, requirement: Requirement, value: Code) -> Include:
@@ -80,7 +58,7 @@ def _geometry(most: int, variant: str = "") -> Template:
                 (codes.CENTER,),
                 most=most,
                 graphics=("POINT",),
-                children=(_on_image("2"),),
+                children=(on_image("2"),),
             ),
             Row(
                 "3",
@@ -90,41 +68,12 @@ def _geometry(most: int, variant: str = "") -> Template:
                 U,
                 most=most,
                 graphics=_AREAS,
-                children=(_on_image("4"),),
+                children=(on_image("4"),),
             ),
-            Row("5", "", ("SCOORD",), (), U, named_by=6166, most=ANY_NUMBER, children=(_on_image("6"),)),
+            Row("5", "", ("SCOORD",), (), U, named_by=6166, most=ANY_NUMBER, children=(on_image("6"),)),
         ),
         variant=variant,
     )
-
-
-def _measurement(
-    tid: str, name_set: int, unit_set: int, method_set: int, outline: tuple[Code, ...]
-) -> Template:
-    source = Row("3", SELECTED_FROM, ("IMAGE",), any_name=True, open=True)
-    sources = (
-        Row(
-            "2",
-            INFERRED_FROM,
-            ("SCOORD",),
-            outline,
-            U,
-            most=ANY_NUMBER,
-            children=(
-                replace(source, by_reference=True, requirement=U),
-                replace(source, number="4", requirement=U),
-            ),
-            one_of=("3", "4"),
-        ),
-        Row("5", INFERRED_FROM, ("IMAGE",), (), U, any_name=True, most=ANY_NUMBER),
-        Row("6", INFERRED_FROM, ("IMAGE",), (), U, any_name=True, most=ANY_NUMBER, by_reference=True),
-        Row("7", HAS_PROPERTIES, ("CODE",), (terms.MEASUREMENT_METHOD,), U, value_set=method_set),
-        Include("8", "4108", HAS_OBSERVATION_CONTEXT, U),
-    )
-    row = Row(
-        "1", "", ("NUM",), (), M, named_by=name_set, most=ANY_NUMBER, unit_set=unit_set, children=sources
-    )
-    return Template(tid, (row,), ordered=False)
 
 
 FINDING_TEMPLATES: Final = (
@@ -152,10 +101,10 @@ FINDING_TEMPLATES: Final = (
     Template(
         "4005",
         (
-            _value("1", terms.COMPOSITE_TYPE, 6035, M),
-            _value("2", terms.SCOPE_OF_FEATURE, 6036, M),
+            value_row("1", terms.COMPOSITE_TYPE, 6035, M),
+            value_row("2", terms.SCOPE_OF_FEATURE, 6036, M),
             Include("3", "4019"),
-            _percent("4", terms.CERTAINTY_OF_FEATURE),
+            percent_row("4", terms.CERTAINTY_OF_FEATURE),
             Row(
                 "5",
                 "",
@@ -165,8 +114,8 @@ FINDING_TEMPLATES: Final = (
                 when=ParentIsNot((terms.NON_LESION,)),
                 units=(codes.PERCENT,),
             ),
-            _value("6", terms.PATHOLOGY, 6030, U, ANY_NUMBER),
-            *_measurements(7, U),
+            value_row("6", terms.PATHOLOGY, 6030, U, ANY_NUMBER),
+            *measurements(7),
             Include("10", "4021 of features", INFERRED_FROM, U, ANY_NUMBER),
             Row("11", "", ("NUM",), (), U, named_by=6037, most=ANY_NUMBER, open=True),
         ),
@@ -196,7 +145,7 @@ FINDING_TEMPLATES: Final = (
                     ),
                     Include("4", "4108", HAS_OBSERVATION_CONTEXT, U),
                     Include("5", "4019", HAS_PROPERTIES),
-                    replace(_percent("6", codes.CERTAINTY_OF_FINDING), relationship=HAS_PROPERTIES),
+                    replace(percent_row("6", codes.CERTAINTY_OF_FINDING), relationship=HAS_PROPERTIES),
                     Row(
                         "7",
                         HAS_PROPERTIES,
@@ -250,7 +199,7 @@ FINDING_TEMPLATES: Final = (
                         UC,
                         most=ANY_NUMBER,
                         when=ParentIs((terms.IMAGE_QUALITY,)),
-                        children=(_on_image("20"),),
+                        children=(on_image("20"),),
                     ),
                     replace(_only("4014", "21", MC, terms.IMAGE_QUALITY), most=ANY_NUMBER),
                     Row(
@@ -276,84 +225,6 @@ FINDING_TEMPLATES: Final = (
                         loosely=True,
                     ),
                     Include("26", "4022", HAS_OBSERVATION_CONTEXT, U),
-                ),
-            ),
-        ),
-    ),
-    Template(
-        "4007",
-        (
-            # CONTAINS by the template, which PS3.3 A.35.5.3.1.3 does not allow below a CODE
-            replace(_value("1", terms.BREAST_COMPOSITION, 6000), disputed=CONTAINS),
-            replace(_percent("2", terms.PERCENT_FIBROGLANDULAR), disputed=CONTAINS),
-        ),
-        one_of=("1", "2"),
-    ),
-    Template(
-        "4008",
-        (
-            Row(
-                "1",
-                "",
-                ("SCOORD",),
-                (terms.BREAST_OUTLINE,),
-                graphics=("POLYLINE",),
-                children=(_on_image("2"),),
-            ),
-            Row(
-                "3",
-                "",
-                ("SCOORD",),
-                (terms.PECTORAL_OUTLINE,),
-                U,
-                graphics=("POLYLINE",),
-                children=(_on_image("4"),),
-            ),
-        ),
-    ),
-    Template("4009", (_value("1", terms.CALCIFICATION_TYPE, 6010, U, ANY_NUMBER), *_measurements(2, U))),
-    Template(
-        "4010",
-        (
-            _value("1", terms.CALCIFICATION_TYPE, 6010, U, ANY_NUMBER),
-            _value("2", terms.CALCIFICATION_DISTRIBUTION, 6012),
-            Row("3", "", ("NUM",), (terms.NUMBER_OF_CALCIFICATIONS,), U, units=(terms.NO_UNITS,)),
-            *_measurements(4, U),
-        ),
-    ),
-    Template(
-        "4011",
-        (
-            _value("1", terms.LESION_DENSITY, 6008),
-            _value("2", terms.SHAPE, 6004),
-            Row("3", "", ("CODE",), terms.MARGINS, U, value_set=6006, most=ANY_NUMBER),
-            *_measurements(4, U),
-        ),
-    ),
-    Template("4012", (_value("1", terms.OBJECT_TYPE, 6040, M), *_measurements(2, U))),
-    Template("4013", (Row("1", "", ("TEXT",), (codes.SELECTED_REGION_DESCRIPTION,)), *_measurements(2, U))),
-    Template(
-        "4014",
-        (
-            Row(
-                "1",
-                "",
-                ("CODE",),
-                (terms.QUALITY_FINDING,),
-                value_set=6041,
-                children=(
-                    Row("2", HAS_PROPERTIES, ("CODE",), (terms.QUALITY_ASSESSMENT,), U, value_set=6044),
-                    Row(
-                        "3",
-                        HAS_PROPERTIES,
-                        ("CODE",),
-                        (terms.QUALITY_STANDARD,),
-                        UC,
-                        when=Beside((terms.QUALITY_ASSESSMENT,)),
-                        may_otherwise=True,
-                        value_set=6045,
-                    ),
-                    Row("4", HAS_PROPERTIES, ("NUM",), (terms.QUALITY_RATING,), U, units=(terms.RATING,)),
                 ),
             ),
         ),
@@ -392,7 +263,4 @@ FINDING_TEMPLATES: Final = (
         ),
         ordered=False,
     ),
-    _measurement("1400", 7470, 7460, 7473, (terms.PATH, terms.PATH_VERTEX)),
-    _measurement("1401", 7471, 7461, 7473, (terms.PATH, terms.AREA_OUTLINE)),
-    _measurement("1402", 7472, 7462, 7474, (terms.PERIMETER_OUTLINE,)),
 )

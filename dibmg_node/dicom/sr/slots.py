@@ -6,12 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from dibmg_node.dicom.sr.coverage_templates import COVERAGE_TEMPLATES
 from dibmg_node.dicom.sr.finding_templates import FINDING_TEMPLATES
+from dibmg_node.dicom.sr.property_templates import PROPERTY_TEMPLATES
 from dibmg_node.dicom.sr.rows import ANY_NUMBER, Include, Requirement, Row, Template
 from dibmg_node.dicom.sr.top_templates import TOP_TEMPLATES
 from dibmg_node.dicom.sr.tree import Node, Tree
 
-TEMPLATES: Final[Mapping[str, Template]] = {one.key: one for one in (*TOP_TEMPLATES, *FINDING_TEMPLATES)}
+TEMPLATES: Final[Mapping[str, Template]] = {
+    one.key: one for one in TOP_TEMPLATES + COVERAGE_TEMPLATES + FINDING_TEMPLATES + PROPERTY_TEMPLATES
+}
 
 
 @dataclass(frozen=True)

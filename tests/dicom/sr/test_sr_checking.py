@@ -15,6 +15,7 @@ from dibmg_node.dicom import codes
 from dibmg_node.dicom.cad_report import cad_report
 from dibmg_node.dicom.codes import Code
 from dibmg_node.dicom.encode import encode
+from dibmg_node.dicom.sr import terms
 from dibmg_node.dicom.sr.checking import check_report, errors_of
 from dibmg_node.dicom.sr.complaints import Severity
 from dibmg_node.dicom.sr_content import code_sequence
@@ -492,6 +493,63 @@ def test_an_asymmetry_that_is_not_between_the_breasts_is_told() -> None:
     told = [(one.path, one.rule) for one in errors_of(check_report(report))]
 
     assert told == [("1.3.1.2.2", "TID 4005 row 1")]
+
+
+def test_composition_as_the_template_has_it_and_the_iod_has_not_is_a_warning() -> None:
+    report = vendor_report(conforming=True)
+    composition = Place(report, SUMMARY, 5, 2, 4)
+    composition.item.RelationshipType = "CONTAINS"
+
+    told = [(one.severity, one.path, one.rule) for one in check_report(report) if "chapter 8" not in one.rule]
+
+    assert told == [
+        (Severity.WARNING, composition.path, "PS3.3 A.35.5.3.1.2"),
+        (Severity.WARNING, composition.path, "TID 4007 row 2"),
+    ]
+
+
+def number_item(relationship: str, concept: Code, value: str, unit: Code) -> Dataset:
+    measured = Dataset()
+    measured.NumericValue, measured.MeasurementUnitsCodeSequence = value, code_sequence(unit)
+    item = Dataset()
+    item.RelationshipType, item.ValueType = relationship, "NUM"
+    item.ConceptNameCodeSequence, item.MeasuredValueSequence = code_sequence(concept), [measured]
+    return item
+
+
+def test_an_operating_point_needs_a_greatest_one() -> None:
+    report = vendor_report(conforming=True)
+    unit = Code("1", "UCUM", "no units")
+    intent = Place(report, SUMMARY, 2, 2, 1)
+    intent.item.ContentSequence = [number_item("HAS PROPERTIES", terms.OPERATING_POINT, "3", unit)]
+
+    without = [(one.path, one.rule) for one in errors_of(check_report(report))]
+    Place(report, DETECTIONS, 1, 2).add(
+        number_item("HAS PROPERTIES", terms.MAXIMUM_OPERATING_POINT, "5", unit)
+    )
+    with_one = errors_of(check_report(report))
+
+    assert without == [(f"{intent.path}.1", "TID 4006 row 3")]
+    assert with_one == []
+
+
+def test_an_impression_of_a_container_stands_in_it() -> None:
+    report = vendor_report(conforming=True)
+    intent = Place(report, SUMMARY, 1, 1)
+    rows = [
+        text_item("CONTAINS", codes.IMPRESSION_DESCRIPTION, "one mass"),
+        text_item("CONTAINS", codes.ALGORITHM_NAME, "Reasoner"),
+        text_item("CONTAINS", codes.ALGORITHM_VERSION, "8.3"),
+    ]
+    for row in reversed(rows):
+        intent.add_behind(row)
+
+    right = errors_of(check_report(report))
+    Place(report, SUMMARY, 1, 4).remove()
+    wrong = [(one.path, one.rule) for one in errors_of(check_report(report))]
+
+    assert right == []
+    assert wrong == [("1.3.1", "TID 4019 row 2")]
 
 
 def test_no_complaint_shows_a_text_of_the_report() -> None:
