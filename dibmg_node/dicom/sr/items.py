@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from dibmg_node.dicom.header import texts_of
 from dibmg_node.dicom.sr.complaints import Complaint, error, warning
 from dibmg_node.dicom.sr.tree import Node, Tree, code_of, items_of, text_of
-from dibmg_node.dicom.sr.values import coded, graphic, image_reference, words
+from dibmg_node.dicom.sr.values import POINTS, coded, graphic, image_reference, words
 from dibmg_node.dicom.sr_content import (
     CONTAINS,
     HAS_ACQUISITION_CONTEXT,
@@ -56,14 +56,6 @@ _ALLOWED: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
 }
 _NAMED: Final = frozenset({"CODE", "DATE", "NUM", "PNAME", "TEXT", "TIME", "UIDREF"})
 _INVISIBLE: Final = ("\u200b", "\u200c", "\u200d", "\u2060", "\ufeff")
-_POINTS: Final = {
-    "POINT": (1, 1),
-    "MULTIPOINT": (1, None),
-    "POLYLINE": (2, None),
-    "CIRCLE": (2, 2),
-    "ELLIPSE": (4, 4),
-}
-"""Least and most points of a graphic type. Source: PS3.3 C.18.6.1.2."""
 
 
 def check_items(tree: Tree) -> Iterator[Complaint]:
@@ -156,16 +148,13 @@ def _check_graphic(node: Node) -> Iterator[Complaint]:
     found, rule = graphic(node), "PS3.3 C.18.6.1.2"
     if found is None:
         return
-    if found.kind not in _POINTS:
-        yield error(node, rule, f"graphic type {found.kind}", f"one of {', '.join(_POINTS)}")
-        return
-    least, most = _POINTS[found.kind]
-    count = len(found.points)
-    if count < least or (most is not None and count > most):
+    if found.kind not in POINTS:
+        yield error(node, rule, f"graphic type {found.kind}", f"one of {', '.join(POINTS)}")
+    elif not found.is_whole:
+        least, most = POINTS[found.kind]
         expected = f"{least}" if most == least else f"at least {least}"
-        yield error(
-            node, rule, f"{found.kind} of {count} points", f"{expected}, each a pair of finite numbers"
-        )
+        found_points = f"{found.kind} of {len(found.points)} points"
+        yield error(node, rule, found_points, f"{expected}, each a pair of finite numbers")
 
 
 def _check_characters(node: Node) -> Iterator[Complaint]:

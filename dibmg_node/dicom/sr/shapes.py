@@ -10,7 +10,7 @@ from dibmg_node.dicom.sr import terms
 from dibmg_node.dicom.sr.cad_content import Shape
 from dibmg_node.dicom.sr.tree import Node, Tree
 from dibmg_node.dicom.sr.value_sets import same
-from dibmg_node.dicom.sr.values import graphic, image_reference
+from dibmg_node.dicom.sr.values import POINTS, graphic, image_reference
 
 _FEATURES = (codes.SINGLE_IMAGE_FINDING, terms.COMPOSITE_FEATURE)
 _NAMES: tuple[tuple[Code, str], ...] = (
@@ -20,7 +20,6 @@ _NAMES: tuple[tuple[Code, str], ...] = (
     (terms.PECTORAL_OUTLINE, "Pectoral outline"),
     (terms.IMAGE_REGION, "Image region"),
 )
-_COUNTS = {"POINT": (1, 1), "MULTIPOINT": (1, 0), "POLYLINE": (2, 0), "CIRCLE": (2, 2), "ELLIPSE": (4, 4)}
 
 
 def shapes_of(node: Node, tree: Tree, remarks: list[str]) -> Iterator[Shape]:
@@ -61,11 +60,10 @@ def image_uids(node: Node, tree: Tree) -> Iterator[str]:
 
 def _shape(node: Node, tree: Tree, remarks: list[str]) -> Shape | None:
     found = graphic(node)
-    if found is None or found.kind not in _COUNTS:
+    if found is None or found.kind not in POINTS:
         remarks.append(f"{node.path}: no graphic type that is known")
         return None
-    least, most = _COUNTS[found.kind]
-    if len(found.points) < least or (most and len(found.points) != most):
+    if not found.is_whole:
         remarks.append(f"{node.path}: {found.kind} of {len(found.points)} points")
         return None
     sop_uid = next(image_uids(node, tree), "")

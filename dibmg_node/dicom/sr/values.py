@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from dibmg_node.dicom.codes import Code
 from dibmg_node.dicom.header import numbers_of, texts_of
 from dibmg_node.dicom.sr.tree import Node, code_of, items_of, text_of
 from dibmg_node.domain.image import Point
+
+POINTS: Final = {
+    "POINT": (1, 1),
+    "MULTIPOINT": (1, 0),
+    "POLYLINE": (2, 0),
+    "CIRCLE": (2, 2),
+    "ELLIPSE": (4, 4),
+}
+"""Least and most points of a graphic type; 0: no most. Source: PS3.3 C.18.6.1.2."""
 
 
 class Quantity(NamedTuple):
@@ -37,6 +46,12 @@ class Graphic:
 
     kind: str
     points: tuple[Point, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is of a known kind, and has as many points as that wants."""
+        least, most = POINTS.get(self.kind, (1, 0))
+        return least <= len(self.points) <= (most or len(self.points))
 
 
 def coded(node: Node) -> Code | None:

@@ -472,6 +472,13 @@ def test_a_cluster_made_of_its_own_container_is_a_loop() -> None:
     assert ("1.3.2.2.11", "a reference to 1.3.2, that it stands in") in told
 
 
+def test_a_reference_to_itself_is_called_one() -> None:
+    report = own()
+    reference_to_itself(report)
+
+    assert [one.found for one in check_report(report)] == ["a reference to itself"]
+
+
 def test_calcifications_of_a_density_are_no_row_of_the_template() -> None:
     report = vendor_report(conforming=True)
     cluster = Place(report, SUMMARY, 2, 2)
