@@ -20,6 +20,7 @@ from dibmg_node.cli.options import (
     with_json,
 )
 from dibmg_node.cli.peers import echo
+from dibmg_node.cli.sr import sr
 from dibmg_node.cli.status import status
 from dibmg_node.cli.studies import explain, retry, studies, study
 from dibmg_node.cli.train import train
@@ -100,7 +101,20 @@ def config_show(settings: Settings, as_json: bool) -> None:
                 click.echo(f"{name}.{key} = {value}")
 
 
-for _command in (status, studies, study, explain, retry, echo, analyze, dataset, evaluate, weights, train):
+for _command in (
+    status,
+    studies,
+    study,
+    explain,
+    retry,
+    echo,
+    analyze,
+    dataset,
+    evaluate,
+    weights,
+    train,
+    sr,
+):
     cli.add_command(_command)
 
 

@@ -127,12 +127,18 @@ def color_bar(threshold: float, size: int, height: int, strength: float = 1.0) -
     return np.asarray(panel)
 
 
-def draw_number(draw: ImageDraw.ImageDraw, number: int, place: tuple[float, float], size: int) -> None:
+def draw_number(
+    draw: ImageDraw.ImageDraw,
+    number: int,
+    place: tuple[float, float],
+    size: int,
+    color: colors.Color = colors.OUTLINE,
+) -> None:
     """Write a finding's number, middle at a place (column, row)."""
     draw.text(
         place,
         str(number),
-        fill=colors.OUTLINE,
+        fill=color,
         font=_font(size, False),
         anchor="mm",
         stroke_width=max(1, size // 10),

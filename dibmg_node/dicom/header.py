@@ -68,7 +68,7 @@ def read_instance(header: FileDataset, transfer_syntax_uid: str) -> Instance:
         (_SOP_CLASS_TAG, "SOPClassUID"),
         (_SOP_UID_TAG, "SOPInstanceUID"),
     ):
-        found = _texts(header, name)
+        found = texts_of(header, name)
         if len(found) != 1 or not is_uid(found[0]):
             problem = "is not a UID" if any(found) else "is missing"
             raise InstanceRejectedError(StoreStatus.DATA_SET_MISMATCH, f"{name} {problem}", tag)
@@ -86,7 +86,7 @@ def read_instance(header: FileDataset, transfer_syntax_uid: str) -> Instance:
         laterality=_laterality(header),
         view=_view(header),
         modifiers=_modifiers(header),
-        image_type=tuple(value.upper() for value in _texts(header, "ImageType")),
+        image_type=tuple(value.upper() for value in texts_of(header, "ImageType")),
         acquired_at=_acquired_at(header),
         instance_number=_integer(header, "InstanceNumber", 0),
         rows=_integer(header, "Rows", 0),
@@ -96,12 +96,12 @@ def read_instance(header: FileDataset, transfer_syntax_uid: str) -> Instance:
         implant_present=_text(header, "BreastImplantPresent").upper() == "YES",
         burned_in=_is_marked(header),
         quality_control=_is_quality_control(header),
-        orientation=_texts(header, "PatientOrientation"),
+        orientation=texts_of(header, "PatientOrientation"),
         lossy=_text(header, "LossyImageCompression") == "01" or transfer_syntax_uid in facts.LOSSY_SYNTAXES,
         magnification=next(iter(numbers_of(header, "EstimatedRadiographicMagnificationFactor")), None),
         manufacturer=_text(header, "Manufacturer"),
         manufacturer_model=_text(header, "ManufacturerModelName"),
-        software_versions=" ".join(_texts(header, "SoftwareVersions")),
+        software_versions=" ".join(texts_of(header, "SoftwareVersions")),
     )
 
 
@@ -113,13 +113,13 @@ def instance_of(header: FileDataset) -> Instance:
 def numbers_of(header: Dataset, name: str) -> tuple[float, ...]:
     """Values of a numeric attribute; empty where it is absent, or any of it is not a finite number."""
     try:
-        values = tuple(float(text) for text in _texts(header, name))
+        values = tuple(float(text) for text in texts_of(header, name))
     except ValueError:
         return ()
     return values if all(map(math.isfinite, values)) else ()
 
 
-def _texts(header: Dataset, name: str) -> tuple[str, ...]:
+def texts_of(header: Dataset, name: str) -> tuple[str, ...]:
     """Values of a text attribute, stripped; empty where it is absent or cannot be read."""
     try:
         value = header.get(name)
@@ -132,7 +132,7 @@ def _texts(header: Dataset, name: str) -> tuple[str, ...]:
 
 
 def _text(header: Dataset, name: str) -> str:
-    values = _texts(header, name)
+    values = texts_of(header, name)
     return values[0] if values else ""
 
 
@@ -214,7 +214,7 @@ def _acquired_at(header: Dataset) -> str:
 def _is_marked(header: Dataset) -> bool:
     """Whether marks of a CAD or a reader are burned into the pixels."""
     return _text(header, "BurnedInAnnotation").upper() == "YES" or any(
-        value.upper() in _MARKED_IMAGE_TYPES for value in _texts(header, "ImageType")
+        value.upper() in _MARKED_IMAGE_TYPES for value in texts_of(header, "ImageType")
     )
 
 

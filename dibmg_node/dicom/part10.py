@@ -35,7 +35,8 @@ def data_set_offset(part10: bytes) -> int:
     Returns:
         Offset in bytes; 0 where the file has no preamble and is a bare data set.
     """
-    if part10[128:132] != b"DICM" or part10[132:140] != b"\x02\0\0\0UL\x04\0":
+    prefix = b"DICM" + b"\x02\0\0\0UL\x04\0"
+    if len(part10) < 144 or part10[128:140] != prefix:
         return 0
     (length,) = struct.unpack_from("<I", part10, 140)
     return 144 + int(length)

@@ -35,6 +35,11 @@ def test_the_data_set_of_another_writers_file_is_found() -> None:
     assert content[data_set_offset(content) :] == data_set_bytes(mammogram())
 
 
-@pytest.mark.parametrize("content", [b"", b"short", b"\0" * 132 + b"no magic", b"\0" * 128 + b"DICMxx"])
+CUT_OFF = b"\0" * 128 + b"DICM\x02\0\0\0UL\x04\0\xb4"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"short", b"\0" * 132 + b"no magic", b"\0" * 128 + b"DICMxx", CUT_OFF]
+)
 def test_what_is_no_part_10_file_is_a_bare_data_set(content: bytes) -> None:
     assert data_set_offset(content) == 0
