@@ -12,7 +12,13 @@ import click
 from dibmg.data.importers.registry import KINDS
 from dibmg.data.scan import WAIVABLE
 from dibmg_node.cli.dataset_split import split
-from dibmg_node.cli.dataset_tables import print_import, print_manifest, print_scan, show_progress
+from dibmg_node.cli.dataset_tables import (
+    print_import,
+    print_insertion,
+    print_manifest,
+    print_scan,
+    show_progress,
+)
 from dibmg_node.cli.options import EXIT_FAILED, fail, print_json, with_json
 from dibmg_node.domain.study import ExclusionCode
 
@@ -175,6 +181,42 @@ def synthesize(
             progress=lambda done: progress(done, exams),
         )
     print_manifest(manifest, read_manifest(manifest).rows, as_json)
+
+
+@dataset.command(
+    epilog="Example: dibmg dataset insert manifest.csv --seed 7 --out inserted/ "
+    "(writes images/ and manifest.csv; exams with a finding are left out)"
+)
+@click.argument("manifest", type=_FILE)
+@click.option("--seed", required=True, type=click.IntRange(min=0), help="The same seed, the same lesions.")
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where to write."
+)
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Of normal exams, that get a lesion in one breast.",
+)
+@click.option(
+    "--visibility",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Of lesions; less is harder.",
+)
+@with_json
+def insert(manifest: Path, seed: int, out: Path, share: float, visibility: float, as_json: bool) -> None:
+    """Insert synthetic lesions, whose places are known, into the normal films of a manifest."""
+    from dibmg.data.manifest import read_manifest
+    from dibmg.synthesis.insertion_series import insert_series
+
+    with show_progress("inserting", as_json) as progress:
+        made = insert_series(
+            read_manifest(manifest), out, seed, share=share, visibility=visibility, progress=progress
+        )
+    print_insertion(out / "manifest.csv", made.rows, made.changed, made.passed_over, as_json)
 
 
 dataset.add_command(split)

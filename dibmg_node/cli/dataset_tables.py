@@ -74,6 +74,19 @@ def print_manifest(path: Path, rows: Sequence[ImageRow], as_json: bool) -> None:
         click.echo(f"{path}: {_sentence(rows)}")
 
 
+def print_insertion(
+    path: Path, rows: Sequence[ImageRow], changed: int, passed_over: Mapping[str, int], as_json: bool
+) -> None:
+    """What `insert` wrote, changed and left out."""
+    if as_json:
+        told = {"manifest": str(path), "changed": changed, "passed_over": dict(passed_over)}
+        print_json({**told, **_counts(rows)})
+        return
+    click.echo(f"{path}: {_sentence(rows)}; {changed} images with an inserted lesion")
+    for reason, count in passed_over.items():
+        click.echo(f"{count} images: {reason}")
+
+
 def print_import(report: ImportReport, out: Path, as_json: bool) -> None:
     """What `import` read and left out."""
     if as_json:

@@ -15,6 +15,7 @@ from dibmg.data.leakage import LeakageError, check_leakage
 from dibmg.data.manifest import ImageRow, Label, ManifestError, read_manifest, write_manifest
 from dibmg.data.splits import SplitError
 from dibmg_node.cli.main import cli
+from dibmg_node.errors import RejectedError
 from tests.factories import R_CC, mammogram, part10, write_exam
 from tests.model.data.factories_data import picture, screened
 
@@ -234,3 +235,40 @@ def test_synthetic_exams_have_four_views_a_manifest_and_known_places(tmp_path: P
     assert (told["images"], told["cancer"], told["normal"]) == (8, 1, 1)
     assert all(load_image(row).mammogram.shape[0] == 128 for row in rows)
     assert {row.label for row in rows if row.lesion is not None} == {Label.CANCER}
+
+
+def test_lesions_are_inserted_into_normal_films_and_told_with_their_places(tmp_path: Path) -> None:
+    dataset("synthesize", "--exams", 4, "--seed", 3, "--rows", 256, "--out", tmp_path / "made")
+    before = read_manifest(tmp_path / "made" / "manifest.csv").rows
+
+    told = as_json("insert", tmp_path / "made" / "manifest.csv", "--seed", 1, "--out", tmp_path / "inserted")
+
+    rows = read_manifest(tmp_path / "inserted" / "manifest.csv").rows
+    normal = [row for row in before if row.label is Label.NORMAL]
+    assert told["passed_over"] == {"exam not normal": 8}
+    assert [(row.exam, row.view_key) for row in rows] == [(row.exam, row.view_key) for row in normal]
+    changed = [row for row in rows if row.lesion is not None]
+    assert told["changed"] == len(changed) == 2
+    assert len({(row.exam, row.laterality) for row in changed}) == 1
+    assert len({row.features for row in changed}) == 1
+    for row, was in zip(rows, normal, strict=True):
+        difference = np.abs(load_image(row).mammogram.image() - load_image(was).mammogram.image())
+        if row.lesion is None:
+            assert difference.max() < 0.001
+            assert row.breast_label is Label.NORMAL
+        else:
+            assert row.breast_label is Label.CANCER
+            v, u = np.unravel_index(int(np.argmax(difference)), difference.shape)
+            away = np.hypot(u + 0.5 - row.lesion.column, v + 0.5 - row.lesion.row)
+            assert difference.max() > 0.02
+            assert away < 1.5 * row.lesion.radius
+        assert (row.label is Label.CANCER) == (row.exam == changed[0].exam)
+
+
+def test_a_manifest_without_a_normal_exam_gets_no_lesion(tmp_path: Path) -> None:
+    dataset(
+        "synthesize", "--exams", 1, "--seed", 3, "--rows", 128, "--cancer-share", 1, "--out", tmp_path / "m"
+    )
+
+    with pytest.raises(RejectedError, match="no normal exam"):
+        dataset("insert", tmp_path / "m" / "manifest.csv", "--seed", 1, "--out", tmp_path / "inserted")
