@@ -21,7 +21,7 @@ from dibmg_node.dicom import facts
 from dibmg_node.dicom.encode import encode
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
-from dibmg_node.services.cstore import CStoreSender, outcome_of
+from dibmg_node.services.cstore import CStoreSender
 from dibmg_node.services.delivery import Parcel
 from tests.factories import CANARY
 from tests.programs import find_program
@@ -301,16 +301,6 @@ def test_echo_is_answered_refused_or_nobody_there() -> None:
         sender(peer.port).echo()
     with pytest.raises(PeerUnavailableError):
         sender(peer.port).echo()
-
-
-def test_every_status_has_one_outcome() -> None:
-    outcomes = {status: outcome_of(status) for status in range(0x10000)}
-
-    stored = {s for s, outcome in outcomes.items() if outcome is DeliveryState.STORED}
-    owed = {s for s, outcome in outcomes.items() if outcome is DeliveryState.OWED}
-    assert set(outcomes.values()) == {DeliveryState.STORED, DeliveryState.OWED, DeliveryState.REFUSED}
-    assert stored == {0x0000, 0x0107, 0x0111, *range(0xB000, 0xC000)}
-    assert owed == {0x0110, 0x0213, *range(0xA700, 0xA800)}
 
 
 @pytest.fixture
