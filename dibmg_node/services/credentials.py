@@ -14,7 +14,7 @@ from urllib.parse import quote_plus, urlencode
 
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import ConfigError, PeerRefusedError, PeerUnavailableError
-from dibmg_node.services.exchange import Answer, Deadline, Request, TlsFiles, exchange, trust_of
+from dibmg_node.services.exchange import Answer, Deadline, Request, TlsFiles, exchange
 from dibmg_node.services.outcomes import outcome_of_http
 
 Secret = Callable[[], str]
@@ -135,7 +135,7 @@ class ClientCredentials:
             len(body),
             _LONGEST_ANSWER,
         )
-        answer = exchange(request, trust_of(self.tls), deadline, now)
+        answer = exchange(request, self.tls, deadline, now)
         if answer.status != HTTPStatus.OK:
             raise _refusal(answer)
         self._token, seconds = _token_in(answer)

@@ -137,19 +137,20 @@ def trust_of(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-def exchange(request: Request, trust: ssl.SSLContext, deadline: Deadline, now: datetime) -> Answer:
+def exchange(request: Request, tls: TlsFiles, deadline: Deadline, now: datetime) -> Answer:
     """Ask once, over a connection of its own; redirects are not followed.
 
     Args:
         request: What is asked.
-        trust: From `trust_of`; without effect on http://.
+        tls: Read anew each time, so that a renewed certificate counts; without effect on http://.
         deadline: Running.
         now: For a Retry-After that names a date, where the answer has no Date of its own.
 
     Raises:
         PeerUnavailableError: There was no whole answer; the message says why and names no credentials.
     """
-    who = _server(httpx.URL(request.url))
+    url = httpx.URL(request.url)
+    who = _server(url)
 
     def trace(event: str, facts_of_it: Mapping[str, Any]) -> None:
         if event == "connection.connect_tcp.complete":
@@ -162,6 +163,7 @@ def exchange(request: Request, trust: ssl.SSLContext, deadline: Deadline, now: d
     }
     if request.length:
         headers["Content-Length"] = str(request.length)
+    trust = _trust(url, tls)
     timeout = httpx.Timeout(_IDLE_SECONDS, connect=_CONNECT_SECONDS)
     try:
         # neither proxies nor passwords out of the environment
@@ -200,13 +202,18 @@ def _body(response: httpx.Response, longest: int) -> bytes | None:
     return bytes(body)
 
 
-def _location(response: httpx.Response) -> str:
+def _trust(url: httpx.URL, tls: TlsFiles) -> ssl.SSLContext:
+    if url.scheme != "https":
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies, and trusts nobody
     try:
-        return (
-            _server(response.url.join(response.headers["Location"])) if response.has_redirect_location else ""
-        )
-    except httpx.InvalidURL:
-        return ""
+        return trust_of(tls)
+    except OSError as error:
+        told = f"a file of tls cannot be used: {error.strerror or error}"
+        raise PeerUnavailableError(f"{_server(url)}: {told}") from error
+
+
+def _location(response: httpx.Response) -> str:
+    return _server(response.next_request.url) if response.next_request else ""
 
 
 def _server(url: httpx.URL) -> str:

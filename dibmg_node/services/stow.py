@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
@@ -17,7 +15,7 @@ from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.credentials import Credentials
 from dibmg_node.services.delivery import Parcel
-from dibmg_node.services.exchange import Answer, Deadline, Request, TlsFiles, exchange, trust_of
+from dibmg_node.services.exchange import Answer, Deadline, Request, TlsFiles, exchange
 from dibmg_node.services.multipart import Multipart
 from dibmg_node.services.outcomes import (
     PROCESSING_FAILURE,
@@ -123,17 +121,15 @@ class StowSender:
 
     def _ask(self, deadline: Deadline, make: Callable[[], Request]) -> Answer:
         """Ask as whom the credentials say; with fresh ones where the server no longer takes them."""
-        with _readable(self.who):
-            trust = trust_of(self.tls)
-        answer = self._ask_once(make(), trust, deadline)
+        answer = self._ask_once(make(), deadline)
         if answer.status == HTTPStatus.UNAUTHORIZED and self.credentials.renew():
-            answer = self._ask_once(make(), trust, deadline)
+            answer = self._ask_once(make(), deadline)
         return answer
 
-    def _ask_once(self, request: Request, trust: ssl.SSLContext, deadline: Deadline) -> Answer:
+    def _ask_once(self, request: Request, deadline: Deadline) -> Answer:
         word = self.credentials.authorization(deadline, self.now())
         headers = {**request.headers, "Authorization": word} if word else request.headers
-        return exchange(replace(request, headers=headers), trust, deadline, self.now())
+        return exchange(replace(request, headers=headers), self.tls, deadline, self.now())
 
 
 def settle(parcels: Sequence[Parcel], answer: Answer) -> list[Settlement]:
@@ -215,13 +211,3 @@ def _told(answer: Answer) -> str:
     if answer.location:
         return f"{words} to {answer.location}, which is not followed"
     return words
-
-
-@contextmanager
-def _readable(who: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise PeerUnavailableError(
-            f"{who}: a file of tls cannot be used: {error.strerror or error}"
-        ) from error
