@@ -147,7 +147,7 @@ def _refusal(answer: Answer) -> Exception:
     if outcome_of_http(answer.status) is DeliveryState.OWED:
         return PeerUnavailableError(told, answer.retry_after)
     error = _field(answer, "error")
-    return PeerRefusedError(f"{told} {error}" if error in _OAUTH_ERRORS else told)
+    return PeerRefusedError(f"{told} {error}" if isinstance(error, str) and error in _OAUTH_ERRORS else told)
 
 
 def _token_in(answer: Answer) -> tuple[str, float]:

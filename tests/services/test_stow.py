@@ -3,7 +3,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,13 +20,14 @@ from dibmg_node.services.outcomes import outcome_of_http
 from dibmg_node.services.stow import SEND_SECONDS, StowSender
 from dibmg_node.storage.outbox import Settlement
 from tests.factories import CANARY, Clock
-from tests.services.test_cstore import PIXELS, capture, report
+from tests.services.parcels import OVERLAY, PIXELS, REPORT
 from tests.services.web_peers import (
     Asked,
     Script,
     Told,
     WebPeer,
     make_certificates,
+    openssl,
     raw_peer,
     server_tls,
     store_all,
@@ -34,20 +35,7 @@ from tests.services.web_peers import (
 )
 
 STORED, OWED, REFUSED = DeliveryState.STORED, DeliveryState.OWED, DeliveryState.REFUSED
-OVERLAY, REPORT = "2.25.10", "2.25.11"
 SECRET = "geheim-4711"
-
-
-@pytest.fixture
-def parcels() -> list[Parcel]:
-    """An overlay in RLE and a report."""
-    from dibmg_node.dicom.encode import encode
-
-    made = []
-    for dataset, syntax in [(capture(OVERLAY), facts.RLE_LOSSLESS), (report(REPORT), facts.EXPLICIT_LE)]:
-        uid, sop_class = str(dataset.SOPInstanceUID), str(dataset.SOPClassUID)
-        made.append(Parcel(uid, sop_class, syntax, encode(dataset, syntax), dataset.Modality == "SR"))
-    return made
 
 
 def sender(
@@ -506,8 +494,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tls_peer(certificates: Path) -> Iterator[Callable[..., WebPeer]]:
     """Starts servers that speak TLS."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         yield lambda name="server", *, asks=False: stack.enter_context(
             WebPeer(tls=server_tls(certificates, name, asks=asks)).running()
@@ -595,8 +581,6 @@ def test_a_certificate_that_is_gone_keeps_the_results_owed(parcels: list[Parcel]
 def test_an_encrypted_key_is_an_error_and_no_question_on_the_terminal(
     parcels: list[Parcel], certificates: Path, tmp_path: Path
 ) -> None:
-    from tests.services.web_peers import openssl
-
     openssl(
         certificates,
         "pkey",
