@@ -40,6 +40,8 @@ ECHO_SECONDS: Final = 30.0
 _NO_STUDY: Final = "2.25.0"
 """No study has this UID: a query for it finds nothing anywhere."""
 _ANSWERS_READ: Final = frozenset({HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT})
+_REQUEST_REFUSED: Final = frozenset({"400", "413", "415"})
+"""Of a whole request, which one of its results may have spoiled: malformed, too large, of a wrong type."""
 _NOT_AUTHORIZED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
@@ -62,7 +64,9 @@ class StowSender:
     def send(self, parcels: Sequence[Parcel]) -> Sequence[Settlement]:
         """Send results in one request.
 
-        Results that a server refuses for their compression are sent once more without it.
+        Where the server refuses the request as a whole, each result goes once more alone: one too many, or
+        one that it cannot read, must not keep the others away. What it refuses for its compression goes
+        once more without.
 
         Raises:
             PeerUnavailableError: No connection, no answer, or it broke.
@@ -70,6 +74,8 @@ class StowSender:
         """
         with Deadline(self.seconds) as deadline:
             settlements = self._store(parcels, deadline)
+            if len(parcels) > 1 and all(one.status in _REQUEST_REFUSED for one in settlements):
+                settlements = [one for parcel in parcels for one in self._store_again([parcel], deadline)]
             plain = {
                 parcel.sop_uid: replace(
                     parcel, content=decompressed(parcel.content), transfer_syntax_uid=facts.EXPLICIT_LE
@@ -117,7 +123,8 @@ class StowSender:
         try:
             return self._store(parcels, deadline)
         except PeerUnavailableError as error:  # what the first request has settled stays so
-            return [Settlement(one.sop_uid, DeliveryState.OWED, "", str(error)) for one in parcels]
+            told, wait = str(error), error.retry_after
+            return [Settlement(one.sop_uid, DeliveryState.OWED, "", told, wait) for one in parcels]
 
     def _ask(self, deadline: Deadline, make: Callable[[], Request]) -> Answer:
         """Ask as whom the credentials say; with fresh ones where the server no longer takes them."""

@@ -455,7 +455,22 @@ def test_a_server_that_takes_no_such_media_type_is_asked_once_more_without_compr
         found = sender(peer.url).send(parcels)
 
     assert told(found) == [(OVERLAY, REFUSED, "415"), (REPORT, REFUSED, "415")]
-    assert [asked.sop_uids for asked in peer.asked] == [[OVERLAY, REPORT], [OVERLAY]]
+    assert [asked.sop_uids for asked in peer.asked] == [[OVERLAY, REPORT], [OVERLAY], [REPORT], [OVERLAY]]
+    assert peer.asked[-1].files[0].file_meta.TransferSyntaxUID == facts.EXPLICIT_LE
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_a_result_that_spoils_the_request_does_not_keep_the_others_away(
+    parcels: list[Parcel], status: int
+) -> None:
+    def refuse_overlays(asked: Asked) -> Told:
+        return Told(status) if OVERLAY in asked.sop_uids else store_answer(asked.sop_uids)
+
+    with WebPeer(refuse_overlays).running() as peer:
+        found = sender(peer.url).send(parcels)
+
+    assert told(found) == [(OVERLAY, REFUSED, str(status)), (REPORT, STORED, "200")]
+    assert [asked.sop_uids for asked in peer.asked] == [[OVERLAY, REPORT], [OVERLAY], [REPORT]]
 
 
 def test_what_was_stored_before_the_peer_went_away_stays_stored(parcels: list[Parcel]) -> None:
