@@ -47,7 +47,7 @@ class Request:
     """What is asked.
 
     Attributes:
-        content: The body, in pieces; empty for none. Taken once.
+        content: The body, in pieces, that can be gone through again; empty for none.
         length: Bytes in it.
         headers: May hold credentials, and are therefore in no representation.
         longest_answer: Bytes of a body that are read; of a longer one nothing is handed on.
@@ -66,8 +66,7 @@ class Answer:
     """What was answered.
 
     Attributes:
-        body: None where it was too long or encoded in a way that was not asked for; empty where the status
-            says enough.
+        body: None where it was too long; empty where the status says enough.
         location: Scheme and host that a redirect names; empty where there is none.
         retry_after: How long the peer wants to be left alone; None where it did not say.
     """
@@ -192,8 +191,6 @@ def exchange(request: Request, tls: TlsFiles, deadline: Deadline, now: datetime)
 def _body(response: httpx.Response, longest: int) -> bytes | None:
     if not response.is_success and response.status_code not in _BODIES_READ:
         return b""
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        return None
     body = bytearray()
     for piece in response.iter_raw():
         body += piece

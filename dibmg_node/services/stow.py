@@ -97,7 +97,7 @@ class StowSender:
         """
         with Deadline(min(self.seconds, ECHO_SECONDS)) as deadline:
             query = f"{self.url}/studies?StudyInstanceUID={_NO_STUDY}&limit=1"
-            answer = self._ask(deadline, lambda: Request("GET", query, {"Accept": "application/dicom+json"}))
+            answer = self._ask(Request("GET", query, {"Accept": "application/dicom+json"}), deadline)
         told = f"{self.who}: {_told(answer)}"
         # a server that stores but does not search knows the place, not the method
         if answer.status // 100 == 2 or answer.status == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -114,10 +114,8 @@ class StowSender:
     def _store(self, parcels: Sequence[Parcel], deadline: Deadline) -> list[Settlement]:
         body = Multipart([parcel.content for parcel in parcels], token_hex(16))
         headers = {"Content-Type": body.content_type, "Accept": ACCEPT}
-        answer = self._ask(
-            deadline, lambda: Request("POST", f"{self.url}/studies", headers, body, body.length)
-        )
-        return settle(parcels, answer)
+        request = Request("POST", f"{self.url}/studies", headers, body, body.length)
+        return settle(parcels, self._ask(request, deadline))
 
     def _store_again(self, parcels: Sequence[Parcel], deadline: Deadline) -> list[Settlement]:
         try:
@@ -126,11 +124,11 @@ class StowSender:
             told, wait = str(error), error.retry_after
             return [Settlement(one.sop_uid, DeliveryState.OWED, "", told, wait) for one in parcels]
 
-    def _ask(self, deadline: Deadline, make: Callable[[], Request]) -> Answer:
+    def _ask(self, request: Request, deadline: Deadline) -> Answer:
         """Ask as whom the credentials say; with fresh ones where the server no longer takes them."""
-        answer = self._ask_once(make(), deadline)
+        answer = self._ask_once(request, deadline)
         if answer.status == HTTPStatus.UNAUTHORIZED and self.credentials.renew():
-            answer = self._ask_once(make(), deadline)
+            answer = self._ask_once(request, deadline)
         return answer
 
     def _ask_once(self, request: Request, deadline: Deadline) -> Answer:
@@ -152,7 +150,7 @@ def settle(parcels: Sequence[Parcel], answer: Answer) -> list[Settlement]:
     if answer.status in _ANSWERS_READ:
         try:
             if answer.body is None:
-                raise AnswerUnreadableError("too long, or encoded")
+                raise AnswerUnreadableError("too long")
             named = read_answer(answer.content_type, answer.body)
         except AnswerUnreadableError as error:
             # what it stored is not known: what comes a second time counts as stored

@@ -593,9 +593,7 @@ def test_a_certificate_that_is_gone_keeps_the_results_owed(parcels: list[Parcel]
         sender("https://localhost:1", tls=TlsFiles(ca=tmp_path / "ca.pem")).send(parcels)
 
 
-def test_an_encrypted_key_is_an_error_and_no_question_on_the_terminal(
-    parcels: list[Parcel], certificates: Path, tmp_path: Path
-) -> None:
+def test_an_encrypted_key_cannot_be_used(parcels: list[Parcel], certificates: Path, tmp_path: Path) -> None:
     openssl(
         certificates,
         "pkey",
