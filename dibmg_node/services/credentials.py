@@ -14,7 +14,8 @@ from urllib.parse import quote_plus, urlencode
 
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import ConfigError, PeerRefusedError, PeerUnavailableError
-from dibmg_node.services.exchange import Answer, Deadline, Request, TlsFiles, exchange
+from dibmg_node.services.deadline import Deadline
+from dibmg_node.services.exchange import Answer, Request, TlsFiles, exchange
 from dibmg_node.services.outcomes import outcome_of_http
 
 Secret = Callable[[], str]

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
-import threading
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import httpx
 
 from dibmg_node.dicom import facts
 from dibmg_node.errors import PeerUnavailableError
+from dibmg_node.services.deadline import Deadline
 
 _CONNECT_SECONDS: Final = 10
 _IDLE_SECONDS: Final = 60
@@ -76,50 +73,6 @@ class Answer:
     body: bytes | None = field(repr=False)
     location: str
     retry_after: timedelta | None
-
-
-class Deadline:
-    """Ends every connection that is watched once its time is over.
-
-    The time-outs of a client count from byte to byte: a peer that drips never reaches them.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.passed = False
-        self._lock = threading.Lock()
-        self._watched: list[socket.socket] = []
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
-
-    def watch(self, connection: socket.socket) -> None:
-        """End a connection in time, whatever wraps its socket later."""
-        with self._lock:
-            self._watched.append(connection.dup())
-            if self.passed:
-                self._shut_down()
-
-    def __enter__(self) -> Deadline:
-        self._timer.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._timer.cancel()
-        self._timer.join()
-        for one in self._watched:
-            one.close()
-
-    def _end(self) -> None:
-        with self._lock:
-            self.passed = True
-            self._shut_down()
-
-    def _shut_down(self) -> None:
-        for one in self._watched:
-            with suppress(OSError):  # the peer was faster
-                one.shutdown(socket.SHUT_RDWR)
 
 
 def trust_of(files: TlsFiles) -> ssl.SSLContext:

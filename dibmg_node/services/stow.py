@@ -14,8 +14,9 @@ from dibmg_node.dicom.encode import decompressed
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.credentials import Credentials
+from dibmg_node.services.deadline import Deadline
 from dibmg_node.services.delivery import Parcel
-from dibmg_node.services.exchange import Answer, Deadline, Request, TlsFiles, exchange
+from dibmg_node.services.exchange import Answer, Request, TlsFiles, exchange
 from dibmg_node.services.multipart import Multipart
 from dibmg_node.services.outcomes import (
     PROCESSING_FAILURE,
