@@ -19,6 +19,7 @@ from pydantic import (
 
 from dibmg.operating_choice import names_a_file
 from dibmg_node.domain.policy import ExamPolicy
+from dibmg_node.environment import read_secret
 from dibmg_node.errors import ConfigError
 from dibmg_node.sections import (
     BrokerSection,
@@ -158,19 +159,9 @@ def _complaint(error: Any) -> str:
 
 def _with_password(url: str, variable: str) -> str:
     """The URL with the password that the environment, or the file that it names, holds."""
-    password = os.environ.get(variable) or _from_file(f"{variable}_FILE")
+    password = read_secret(variable)
     if not password:
         return url
     scheme, rest = url.split("://", 1)
     user, _, host = rest.rpartition("@")
     return f"{scheme}://{user}:{quote(password, safe='')}@{host}"
-
-
-def _from_file(variable: str) -> str:
-    path = os.environ.get(variable)
-    if not path:
-        return ""
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{variable}: {path} cannot be read"]) from error

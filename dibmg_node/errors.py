@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from dibmg_node.domain.study import Exclusion
 
@@ -54,7 +55,15 @@ class RetryableError(DibmgError):
 
 
 class PeerUnavailableError(RetryableError):
-    """No association, time-out, 0xA7xx, HTTP 408, 429 or 5xx."""
+    """No association, time-out, 0xA7xx, HTTP 408, 429 or 5xx.
+
+    Attributes:
+        retry_after: How long the peer wants to be left alone; None where it did not say.
+    """
+
+    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
 
 
 class StorageFullError(RetryableError):

@@ -75,5 +75,5 @@ def start_logging(process: str, folder: Path | None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [target]
     root.setLevel(logging.INFO)
-    for noisy in ("alembic", "celery", "pydicom", "pynetdicom", "kombu", "amqp", "PIL"):
+    for noisy in ("alembic", "celery", "pydicom", "pynetdicom", "kombu", "amqp", "httpx", "httpcore", "PIL"):
         logging.getLogger(noisy).setLevel(logging.ERROR)

@@ -103,11 +103,11 @@ class Node:
         """Run until SIGTERM or SIGINT, then drain; a second signal ends it at once.
 
         Raises:
-            ConfigError: The model or the data folder cannot be used, or another node uses the folder.
+            ConfigError: Model, destinations or data folder cannot be used, or another node uses it.
             PermanentError: The node did not come up.
         """
         settings = self._settings
-        wiring.check_model(settings)
+        wiring.check_node(settings)
         with _locked(settings):
             archive = wiring.open_archive(settings)
             archive.prepare()

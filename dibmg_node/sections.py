@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
@@ -13,13 +13,16 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     field_validator,
     model_validator,
 )
 
 from dibmg.runtime_choice import Precision, RuntimeKind
+from dibmg_node.destination_rules import rules_broken
 from dibmg_node.domain.policy import ExamMinimum, ImplantPolicy
 from dibmg_node.domain.result import FindingCode, ResultKind
+from dibmg_node.section_values import Variable, WebUrl, whole
 
 
 def _check_ae_title(value: str) -> str:
@@ -161,23 +164,60 @@ class OverlaySection(Section):
         return value
 
 
+class TlsSection(Section):
+    """`[destination.tls]`: whom we trust, and who we are. PEM files, relative to the configuration."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _key_has_a_certificate(self) -> TlsSection:
+        if self.key and not self.certificate:
+            raise ValueError("key is of no use without certificate")
+        return self
+
+
+class OAuthSection(Section):
+    """`[destination.oauth]`: a token of our own, by client credentials."""
+
+    token_url: WebUrl
+    client_id: str
+    client_secret_env: Variable
+    scope: str = ""
+    ca: Path | None = None
+
+
 class DestinationSection(Section):
-    """`[[destination]]`: who gets which results."""
+    """`[[destination]]`: who gets which results; address, port and AE title, or a URL."""
 
     name: Name
-    kind: str = "cstore"
-    address: str
-    port: Port
-    ae_title: AeTitle
+    kind: Literal["cstore", "stow"] = "cstore"
+    address: str | None = None
+    port: Port | None = None
+    ae_title: AeTitle | None = None
+    url: WebUrl | None = None
+    token_env: Variable | None = None
+    username: str | None = None
+    password_env: Variable | None = None
+    insecure: bool = False
+    oauth: OAuthSection | None = None
+    tls: TlsSection | None = None
     results: tuple[ResultKind, ...] = (ResultKind.CAD_SR, ResultKind.OVERLAY)
     answer_unread: bool = True
     finding_code: FindingCode = FindingCode.DENSITY
 
-    @field_validator("kind")
+    @model_validator(mode="wrap")
     @classmethod
-    def _can_send(cls, value: str) -> str:
-        if value != "cstore":
-            raise ValueError(f"{value!r}: this version delivers by 'cstore' only")
+    def _keys_fit_together(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Check every key, and which belong together: all complaints at once."""
+        return whole(value, handler, rules_broken)
+
+    @field_validator("username")
+    @classmethod
+    def _is_username(cls, value: str | None) -> str | None:
+        if value is not None and (not value or ":" in value):
+            raise ValueError("a user name is not empty and holds no colon")
         return value
 
     @field_validator("results")

@@ -12,6 +12,7 @@ from dibmg.predictor import open_predictor
 from dibmg.runtime import check_runtime
 from dibmg.weights import load_weights
 from dibmg_node.config import Settings
+from dibmg_node.destinations import check_destinations, open_senders
 from dibmg_node.dicom import facts
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import ConfigError, WeightsError
@@ -19,7 +20,6 @@ from dibmg_node.logs import start_logging
 from dibmg_node.processes import die_with_parent
 from dibmg_node.services.acceptor import Acceptor
 from dibmg_node.services.analysis import Analyst, Order, Report, Subscriber, carry_out
-from dibmg_node.services.cstore import CStoreSender
 from dibmg_node.services.delivery import Courier
 from dibmg_node.services.intake import AllowedSender, Intake, IntakePolicy
 from dibmg_node.services.reading import Predictor
@@ -124,19 +124,9 @@ def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
     )
 
 
-def senders(settings: Settings) -> dict[str, CStoreSender]:
-    """A sender for every destination, by its name."""
-    return {
-        destination.name: CStoreSender(
-            settings.intake.ae_title, destination.ae_title, destination.address, destination.port
-        )
-        for destination in settings.destination
-    }
-
-
 def make_courier(settings: Settings, ledger: Ledger) -> Courier:
     """The delivering side."""
-    return Courier(open_archive(settings), ledger.outbox, senders(settings), now)
+    return Courier(open_archive(settings), ledger.outbox, open_senders(settings, now), now)
 
 
 def check_model(settings: Settings) -> None:
@@ -159,6 +149,22 @@ def check_model(settings: Settings) -> None:
             choose_operating_point(weights, settings.operating_point)
         except WeightsError as error:
             complaints.append(f"model.operating_point: {error}")
+    if complaints:
+        raise ConfigError(complaints)
+
+
+def check_node(settings: Settings) -> None:
+    """Whether a node of these settings can come up: its model, and what its destinations need.
+
+    Raises:
+        ConfigError: With every complaint at once, each with the path of its key.
+    """
+    complaints: list[str] = []
+    for check in (check_destinations, check_model):
+        try:
+            check(settings)
+        except ConfigError as error:
+            complaints += error.complaints
     if complaints:
         raise ConfigError(complaints)
 

@@ -72,7 +72,7 @@ def test_the_shipped_file_has_a_comment_for_every_section_and_shows_every_key() 
 def test_what_the_shipped_file_shows_in_comments_is_valid(tmp_path: Path) -> None:
     settings = load(tmp_path, uncommented(SHIPPED.read_text(encoding="utf-8")))
 
-    assert (len(settings.sender), len(settings.destination)) == (1, 1)
+    assert (len(settings.sender), len(settings.destination)) == (1, 5)
 
 
 def test_no_file_is_all_defaults() -> None:
@@ -105,11 +105,18 @@ def test_all_complaints_come_at_once_with_their_keys(tmp_path: Path) -> None:
     max_side = 100
     [[destination]]
     name = "pacs"
+    kind = "fax"
+    results = []
+    [[destination]]
+    name = "archive"
     kind = "stow"
     address = "h"
-    port = 1
-    ae_title = "A"
+    username = "a:b"
     results = []
+    [[destination]]
+    name = "other"
+    port = 0
+    url = "x"
     """
 
     told = complaints(tmp_path, text)
@@ -129,6 +136,15 @@ def test_all_complaints_come_at_once_with_their_keys(tmp_path: Path) -> None:
         "overlay.max_side",
         "destination.0.kind",
         "destination.0.results",
+        "destination.1.url",
+        "destination.1.address",
+        "destination.1.username",
+        "destination.1.password_env",
+        "destination.1.results",
+        "destination.2.address",
+        "destination.2.port",
+        "destination.2.ae_title",
+        "destination.2.url",
     }
     assert "odd: unknown key" in told
     assert "model.weight: unknown key" in told
@@ -328,3 +344,96 @@ def test_an_absolute_path_of_operating_points_stays_as_it_is(tmp_path: Path) -> 
     assert (
         load(tmp_path, '[model]\noperating_point = "/etc/points.json"').operating_point == "/etc/points.json"
     )
+
+
+STOW = '[[destination]]\nname = "archive"\nkind = "stow"\n'
+HTTPS = STOW + 'url = "https://pacs.example/dicom-web/"\n'
+HTTP = STOW + 'url = "http://pacs.example/dicom-web"\n'
+TOKEN = 'token_env = "DIBMG_TOKEN"\n'
+BASIC = 'username = "u"\npassword_env = "DIBMG_PASSWORD"\n'
+OAUTH = '[destination.oauth]\ntoken_url = "{}"\nclient_id = "c"\nclient_secret_env = "DIBMG_SECRET"\n'
+
+
+def test_the_url_of_a_web_destination_ends_without_a_slash(tmp_path: Path) -> None:
+    (destination,) = load(tmp_path, HTTPS).destination
+
+    assert destination.url == "https://pacs.example/dicom-web"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HTTP,
+        STOW + 'url = "http://127.0.0.1:8042/dicom-web"\n' + TOKEN,
+        STOW + 'url = "http://[::1]:8042/dicom-web"\n' + BASIC,
+        STOW + 'url = "http://localhost"\n' + OAUTH.format("http://localhost:1/token"),
+        HTTP + BASIC + "insecure = true",
+        HTTPS + "insecure = true\n" + OAUTH.format("http://login.example/token"),
+        HTTPS + TOKEN + '[destination.tls]\nca = "ca.pem"\n',
+        HTTPS + '[destination.tls]\ncertificate = "c.pem"\nkey = "k.pem"\n',
+    ],
+)
+def test_a_web_destination_whose_keys_fit_together_is_valid(tmp_path: Path, text: str) -> None:
+    assert len(load(tmp_path, text).destination) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (STOW, ["destination.0.url: is needed with kind 'stow'"]),
+        (STOW + 'url = "ftp://x"', ["destination.0.url: expected https://host[:port]/path, or http://"]),
+        (STOW + 'url = "https://"', ["destination.0.url: expected https://host[:port]/path, or http://"]),
+        (STOW + 'url = "https://x:99999"', ["destination.0.url: is not a URL"]),
+        (STOW + 'url = "https://x y"', ["destination.0.url: a URL has no blanks, and nothing but ASCII"]),
+        (HTTP + TOKEN, ["destination.0.url: credentials would cross the network in plain text"]),
+        (HTTP + BASIC, ["destination.0.url: credentials would cross the network in plain text"]),
+        (
+            HTTP + OAUTH.format("http://login.example/token"),
+            [
+                "destination.0.url: credentials would cross the network in plain text",
+                "destination.0.oauth.token_url: credentials would cross the network in plain text",
+            ],
+        ),
+        (HTTPS + TOKEN + "insecure = true", ["destination.0.insecure: no credentials cross the network"]),
+        (HTTP + "insecure = true", ["destination.0.insecure: no credentials cross the network"]),
+        (
+            HTTPS + TOKEN + BASIC,
+            ["destination.0.username: only one of token_env, username, oauth can be used"],
+        ),
+        (HTTPS + 'username = "u"', ["destination.0.password_env: is needed with username"]),
+        (HTTPS + 'password_env = "P"', ["destination.0.username: is needed with password_env"]),
+        (HTTP + '[destination.tls]\nca = "c"', ["destination.0.tls: has no effect without an https:// url"]),
+        (HTTPS + '[destination.tls]\nkey = "k"', ["destination.0.tls: key is of no use without certificate"]),
+        (HTTPS + "[destination.tls]\nverify = false", ["destination.0.tls.verify: unknown key"]),
+        (HTTPS + "[destination.oauth]\nscope = 1", ["destination.0.oauth.token_url: Field required"]),
+        (DESTINATION.format("pacs") + TOKEN, ["destination.0.token_env: is of kind 'stow' only"]),
+        (HTTPS + "port = 1", ["destination.0.port: is of kind 'cstore' only"]),
+    ],
+)
+def test_keys_of_a_destination_that_do_not_fit_together_are_named(
+    tmp_path: Path, text: str, told: list[str]
+) -> None:
+    found = complaints(tmp_path, text)
+
+    assert [any(one.startswith(start) for one in found) for start in told] == [True] * len(told), found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'url = "https://user:geheim@host/"',
+        'url = "https://geheim@host/"',
+        'url = "https://host/?token=geheim"',
+        'url = "https://host/#geheim"',
+        'url = "https://host/"\ntoken_env = "geheim-4711.x"',
+        'url = "https://host/"\ntoken = "geheim"',
+        'url = "https://host/"\nusername = "u"\npassword = "geheim"',
+        'url = "https://host/"\n[destination.oauth]\nclient_secret = "geheim"',
+        'url = "https://host/"\n[destination.oauth]\nclient_secret_env = "geheim 4711"',
+    ],
+)
+def test_a_secret_of_a_destination_in_the_file_is_refused_and_not_repeated(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, STOW + line)
+
+    assert "geheim" not in str(caught.value) + str(caught.value.__cause__)

@@ -9,6 +9,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -54,12 +55,18 @@ def free_port() -> int:
 
 
 class Orthanc:
-    """A real PACS, with its own database below a folder."""
+    """A real PACS, with its own database below a folder.
 
-    def __init__(self, folder: Path, program: str) -> None:
+    Attributes:
+        port: Of DICOM.
+        http: Of its web service.
+    """
+
+    def __init__(self, folder: Path, program: str, options: Mapping[str, object] = {}) -> None:
         self.name = "Orthanc"
         self.port = free_port()
-        self._http = free_port()
+        self.http = free_port()
+        self._options = options
         self._folder = folder
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
@@ -85,7 +92,7 @@ class Orthanc:
                     "Name": "DEMO",
                     "StorageDirectory": str(self._folder / "db"),
                     "IndexDirectory": str(self._folder / "db"),
-                    "HttpPort": self._http,
+                    "HttpPort": self.http,
                     "HttpBindAddresses": ["127.0.0.1"],
                     "DicomPort": self.port,
                     "DicomAet": AE_TITLE,
@@ -94,6 +101,7 @@ class Orthanc:
                     "RemoteAccessAllowed": False,
                     "AuthenticationEnabled": False,
                     "UnknownSopClassAccepted": True,
+                    **self._options,
                 }
             )
         )
@@ -115,7 +123,7 @@ class Orthanc:
             self._process.wait(30)
 
     def _ask(self, path: str, body: bytes | None = None) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._http}{path}", body, timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", body, timeout=30) as answer:
             content: bytes = answer.read()
             return content
 

@@ -76,8 +76,11 @@ def config() -> None:
 @with_config
 @with_json
 def config_check(settings: Settings, as_json: bool) -> None:
-    """Check the file, and that its weights and runtime are here; exit code 2 with every complaint."""
-    wiring.check_model(settings)
+    """Check the file, and that weights, runtime, secrets and certificates are here.
+
+    Exit code 2 with every complaint.
+    """
+    wiring.check_node(settings)
     file = str(settings.path) if settings.path else None
     if as_json:
         print_json({"valid": True, "file": file})

@@ -8,7 +8,6 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from dibmg_node import wiring
 from dibmg_node.cli.options import (
     EXIT_FAILED,
     EXIT_UNKNOWN,
@@ -19,7 +18,9 @@ from dibmg_node.cli.options import (
     with_json,
 )
 from dibmg_node.config import Settings
+from dibmg_node.destinations import open_senders
 from dibmg_node.errors import DibmgError
+from dibmg_node.wiring import now
 
 
 @click.command(epilog="Example: dibmg echo pacs")
@@ -27,8 +28,12 @@ from dibmg_node.errors import DibmgError
 @with_config
 @with_json
 def echo(destination: str | None, settings: Settings, as_json: bool) -> None:
-    """Send C-ECHO to one destination, or to all; exit code 1 if one does not answer."""
-    senders = wiring.senders(settings)
+    """Ask one destination, or all, for a sign of life; exit code 1 if one does not answer.
+
+    C-ECHO, or for STOW-RS a query for a study that nobody has: it tells whether the URL is right and
+    whether the node is authorized.
+    """
+    senders = open_senders(settings, now)
     if destination is not None:
         if destination not in senders:
             fail(f"no destination {destination!r} in the configuration", EXIT_UNKNOWN)

@@ -136,7 +136,14 @@ def _destinations(settings: Settings, ledger: Ledger, health: Health) -> list[di
             health.degraded.append(f"{destination.name}: {view.failing} results could not be sent yet")
         if view.refused:
             health.degraded.append(f"{destination.name}: {view.refused} results were refused")
-        rows.append({"name": destination.name, **vars(view)})
+        rows.append(
+            {
+                "name": destination.name,
+                "kind": destination.kind,
+                "insecure": destination.insecure,
+                **vars(view),
+            }
+        )
     return rows
 
 
@@ -208,5 +215,6 @@ def _print(found: dict[str, Any]) -> None:
     for sender, at in found["senders"].items():
         console.print(f"sender    {escape(sender)}, last image {at.astimezone():%Y-%m-%d %H:%M:%S}")
     for row in found["destinations"]:
-        told = f"owed {row['owed']}, stored {row['stored']}, refused {row['refused']}"
+        kind = f"{row['kind']} (insecure)" if row["insecure"] else row["kind"]
+        told = f"{kind}, owed {row['owed']}, stored {row['stored']}, refused {row['refused']}"
         console.print(f"to        {row['name']}: {told} {escape(row['comment'])}")

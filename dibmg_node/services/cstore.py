@@ -1,4 +1,4 @@
-"""C-STORE as SCU: one association for all results of a study, and what each status means."""
+"""C-STORE as SCU: one association for all results of a study."""
 
 from __future__ import annotations
 
@@ -19,44 +19,10 @@ from dibmg_node.dicom.encode import decompressed
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.delivery import Parcel
+from dibmg_node.services.outcomes import meaning_of, outcome_of
 from dibmg_node.storage.outbox import Settlement
 
 _TIMEOUT_SECONDS: Final = 30
-_STORED_ANYWAY: Final = frozenset({0x0000, 0x0107, 0x0111, 0xB000, 0xB006, 0xB007})
-"""Success, attribute list error (a warning), duplicate SOP Instance (our first attempt arrived, only its
-answer was lost), and the warnings of PS3.4 B.2.3: the peer holds the instance."""
-_TRY_LATER: Final = frozenset({0x0110, 0x0213})
-"""Processing failure and resource limitation; with 0xA7xx the failures that may pass. PS3.7 Annex C."""
-
-_MEANINGS: Final = (
-    (0xFFFF, 0x0000, ""),
-    (0xFFFF, 0x0111, "duplicate: the peer has it already"),
-    (0xF000, 0xB000, "stored with a warning"),
-    (0xFF00, 0xA700, "out of resources"),
-    (0xFF00, 0xA900, "data set does not match SOP class"),
-    (0xF000, 0xC000, "cannot understand"),
-    (0xFFFF, 0x0110, "processing failure"),
-    (0xFFFF, 0x0117, "invalid SOP instance"),
-    (0xFFFF, 0x0122, "SOP class not supported"),
-    (0xFFFF, 0x0124, "not authorized"),
-    (0xFFFF, 0x0213, "resource limitation"),
-)
-"""(mask, value, words); the first that fits."""
-
-
-def outcome_of(status: int) -> DeliveryState:
-    """What a C-STORE status means for a delivery.
-
-    Returns:
-        STORED, OWED for: try again later, or REFUSED for: needs a person.
-
-    Source: PS3.4 B.2.3, PS3.7 Annex C.
-    """
-    if status in _STORED_ANYWAY or status >> 12 == 0xB:
-        return DeliveryState.STORED
-    if status in _TRY_LATER or status >> 8 == 0xA7:
-        return DeliveryState.OWED
-    return DeliveryState.REFUSED
 
 
 @dataclass(frozen=True)
@@ -183,7 +149,7 @@ def _store(association: Association, parcel: Parcel) -> Settlement:
         raise PeerUnavailableError("no answer (time-out or abort)")
     status = int(answer.Status)
     # the peer's own Error Comment is left out: it may quote the patient
-    return Settlement(parcel.sop_uid, outcome_of(status), f"0x{status:04X}", _meaning(status))
+    return Settlement(parcel.sop_uid, outcome_of(status), f"0x{status:04X}", meaning_of(status))
 
 
 def _later(parcel: Parcel) -> Settlement:
@@ -195,10 +161,3 @@ def _in_syntax(parcel: Parcel, accepted: set[str]) -> Dataset:
     if parcel.transfer_syntax_uid not in accepted and parcel.transfer_syntax_uid != facts.EXPLICIT_LE:
         content = decompressed(content)
     return dcmread(BytesIO(content))  # pynetdicom turns explicit into implicit where only that is accepted
-
-
-def _meaning(status: int) -> str:
-    for mask, value, meaning in _MEANINGS:
-        if status & mask == value:
-            return meaning
-    return "an unknown status"

@@ -102,7 +102,8 @@ class Courier:
         try:
             return sender.send(parcels)
         except PeerUnavailableError as error:
-            return [Settlement(p.sop_uid, DeliveryState.OWED, "", str(error)) for p in parcels]
+            wait = error.retry_after
+            return [Settlement(p.sop_uid, DeliveryState.OWED, "", str(error), wait) for p in parcels]
         except PeerRefusedError as error:
             return [Settlement(p.sop_uid, DeliveryState.REFUSED, "", str(error)) for p in parcels]
         # whatever went wrong here must be seen in the ledger and backed off, not repeated in silence

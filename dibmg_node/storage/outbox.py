@@ -32,14 +32,17 @@ class Settlement:
 
     Attributes:
         state: STORED, REFUSED, or OWED for: try again later.
-        status: `0x0000`, an HTTP status, or empty where there was no answer.
+        status: `0x0000`, `200`, `202 0xA700` (HTTP status and the reason of this result), or empty where
+            there was no answer.
         comment: For people; holds no patient identity.
+        retry_after: How long the destination wants to be left alone; None where it did not say.
     """
 
     sop_uid: str
     state: DeliveryState
     status: str
     comment: str
+    retry_after: timedelta | None = None
 
 
 class Outbox:
@@ -118,10 +121,13 @@ class Outbox:
         """Enter what became of each result; a study with nothing left to deliver is closed."""
         with self._engine.begin() as connection:
             lock_study(connection, study_uid)
-            delay = self._delay(connection, destination, settlements)
+            asked = max(
+                (s.retry_after for s in settlements if s.retry_after is not None), default=timedelta(0)
+            )
+            delay = max(asked, self._delay(connection, destination, settlements))
             for one in settlements:
                 _settle_one(connection, destination, one, now, delay)
-            if all(one.state is DeliveryState.OWED and not one.status for one in settlements):
+            if asked or all(one.state is DeliveryState.OWED and not one.status for one in settlements):
                 _postpone(connection, destination, now + delay)
             elif any(one.state is DeliveryState.STORED for one in settlements):
                 _hasten(connection, destination, now)
@@ -178,7 +184,10 @@ def _settle_one(
 
 
 def _postpone(connection: Connection, destination: str, until: datetime) -> None:
-    """A destination cannot be reached: what else it is owed waits too, or it would starve the others."""
+    """A destination cannot be reached, or wants to be left alone: what else it is owed waits too.
+
+    Otherwise it would starve the others.
+    """
     connection.execute(
         update(deliveries)
         .where(

@@ -143,6 +143,37 @@ def test_status_names_the_version_of_the_operating_points_in_use(tmp_path: Path)
     assert f"operating point specificity-0.90, version {version}" in dibmg(tmp_path, "status").stdout
 
 
+def test_status_says_of_each_destination_how_it_is_reached_and_whether_that_is_insecure(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "var").mkdir()
+    new_ledger(tmp_path / "var").engine.dispose()
+    (tmp_path / "config.toml").write_text(
+        "[[destination]]\nname = 'pacs'\naddress = '127.0.0.1'\nport = 104\nae_title = 'PACS'\n"
+        "[[destination]]\nname = 'lab'\nkind = 'stow'\nurl = 'http://10.1.2.3'\ninsecure = true\n"
+        "username = 'dibmg'\npassword_env = 'DIBMG_LAB'\n"
+    )
+
+    told = dibmg(tmp_path, "status").stdout
+
+    assert "to        pacs: cstore, owed 0" in told
+    assert "to        lab: stow (insecure), owed 0" in told
+
+
+def test_config_show_names_the_variables_of_secrets_and_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIBMG_LAB", "geheim")
+    (tmp_path / "config.toml").write_text(
+        "[[destination]]\nname = 'lab'\nkind = 'stow'\nurl = 'https://lab'\ntoken_env = 'DIBMG_LAB'\n"
+    )
+
+    told = dibmg(tmp_path, "config", "show").stdout + dibmg(tmp_path, "config", "show", "--json").stdout
+
+    assert "destination[0].token_env = DIBMG_LAB" in told
+    assert "geheim" not in told
+
+
 def test_study_tells_the_probability_with_the_population_that_it_rests_on(tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
     ledger = new_ledger(tmp_path / "var")

@@ -53,6 +53,7 @@ class RunningNode:
         quiet_seconds: float = 2,
         runtime: str = "openvino",
         weights: str = "synthetic",
+        more: str = "",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -63,7 +64,7 @@ class RunningNode:
         )
         for name, port in destinations.items():
             text += _DESTINATION.format(name=name, port=port)
-        self.config.write_text(text)
+        self.config.write_text(text + more)
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> RunningNode:

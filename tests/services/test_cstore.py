@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -18,53 +17,18 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
 from dibmg_node.dicom import facts
-from dibmg_node.dicom.encode import encode
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
-from dibmg_node.services.cstore import CStoreSender, outcome_of
+from dibmg_node.services.cstore import CStoreSender
 from dibmg_node.services.delivery import Parcel
 from tests.factories import CANARY
 from tests.programs import find_program
+from tests.services.parcels import PIXELS
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 """pynetdicom leaves the socket of a failed connection to the garbage collector."""
 
 SYNTAXES = [facts.RLE_LOSSLESS, facts.EXPLICIT_LE, facts.IMPLICIT_LE]
-PIXELS = (np.arange(20 * 30 * 3) % 251).astype(np.uint8)
-
-
-def capture(uid: str) -> Dataset:
-    dataset = Dataset()
-    dataset.SOPClassUID, dataset.SOPInstanceUID = facts.SECONDARY_CAPTURE, uid
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.3", "1.2.3.4"
-    dataset.PatientName, dataset.PatientID = CANARY, "P1"
-    dataset.Modality = "OT"
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
-    dataset.Rows, dataset.Columns = 20, 30
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
-    dataset.add_new("PixelData", "OB", PIXELS.tobytes())
-    return dataset
-
-
-def report(uid: str) -> Dataset:
-    dataset = Dataset()
-    dataset.SOPClassUID, dataset.SOPInstanceUID = facts.MAMMOGRAPHY_CAD_SR, uid
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.3", "1.2.3.5"
-    dataset.PatientName, dataset.Modality = CANARY, "SR"
-    return dataset
-
-
-@pytest.fixture
-def parcels() -> list[Parcel]:
-    """An overlay in RLE and a report."""
-    made = []
-    for dataset, syntax in [
-        (capture("2.25.10"), facts.RLE_LOSSLESS),
-        (report("2.25.11"), facts.EXPLICIT_LE),
-    ]:
-        uid, sop_class = str(dataset.SOPInstanceUID), str(dataset.SOPClassUID)
-        made.append(Parcel(uid, sop_class, syntax, encode(dataset, syntax), dataset.Modality == "SR"))
-    return made
 
 
 class Peer:
@@ -301,16 +265,6 @@ def test_echo_is_answered_refused_or_nobody_there() -> None:
         sender(peer.port).echo()
     with pytest.raises(PeerUnavailableError):
         sender(peer.port).echo()
-
-
-def test_every_status_has_one_outcome() -> None:
-    outcomes = {status: outcome_of(status) for status in range(0x10000)}
-
-    stored = {s for s, outcome in outcomes.items() if outcome is DeliveryState.STORED}
-    owed = {s for s, outcome in outcomes.items() if outcome is DeliveryState.OWED}
-    assert set(outcomes.values()) == {DeliveryState.STORED, DeliveryState.OWED, DeliveryState.REFUSED}
-    assert stored == {0x0000, 0x0107, 0x0111, *range(0xB000, 0xC000)}
-    assert owed == {0x0110, 0x0213, *range(0xA700, 0xA800)}
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,17 @@ def test_a_peer_that_is_away_is_tried_again(archive: Archive, owed: Ledger, cloc
     clock.advance(1)
     one.deliver(STUDY_UID, "pacs")
     assert state_of(owed) == "DELIVERED"
+
+
+def test_a_peer_that_wants_to_be_left_alone_is_left_alone(
+    archive: Archive, owed: Ledger, clock: Clock
+) -> None:
+    sender = RecordingSender(error=PeerUnavailableError("busy", timedelta(minutes=10)))
+
+    courier(archive, owed, clock, sender).deliver(STUDY_UID, "pacs")
+
+    assert owed.outbox.due(clock.advance(599), clock()) == []
+    assert owed.outbox.due(clock.advance(1), clock()) == [(STUDY_UID, 4, "pacs")]
 
 
 def test_a_peer_that_refuses_everything_is_not_tried_again(

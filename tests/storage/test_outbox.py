@@ -250,3 +250,45 @@ def test_a_worker_that_starts_frees_what_the_last_one_held(ledger: Ledger, clock
     assert ledger.outbox.release_all(clock()) == 1
     assert ledger.outbox.due(clock(), START) == [(STUDY_UID, 4, "pacs")]
     assert len(ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)) == 1
+
+
+def test_a_wait_that_a_destination_asks_for_is_kept_and_everything_else_for_it_waits_as_long(
+    ledger: Ledger, outbox: Outbox, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(TWO, ["pacs", "archive"]))
+    first = outbox.claim(STUDY_UID, "archive", clock(), LEASE)[0]
+    outbox.release_all(clock())
+    busy = Settlement(first.sop_uid, DeliveryState.OWED, "503", "busy", timedelta(minutes=10))
+
+    outbox.settle(STUDY_UID, "archive", [busy], clock())
+
+    assert {destination for *_, destination in outbox.due(clock.advance(599), clock())} == {"pacs"}
+    assert len(outbox.claim(STUDY_UID, "archive", clock.advance(1), LEASE)) == 2
+
+
+def test_a_wait_that_is_shorter_than_the_backoff_does_not_shorten_it(
+    ledger: Ledger, outbox: Outbox, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+    for _ in range(6):
+        outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+        busy = Settlement("2.25.1", DeliveryState.OWED, "429", "busy", timedelta(seconds=1))
+        outbox.settle(STUDY_UID, "pacs", [busy], clock())
+        clock.advance(32)
+
+    study = ledger.views.study(STUDY_UID)
+
+    assert study is not None
+    assert _seconds_until(study["deliveries"][0]["next_at"], clock) == 0
+    assert study["deliveries"][0]["status"] == "429"
+
+
+def test_an_http_status_and_the_reason_of_a_result_are_kept(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+
+    settle(ledger, clock, DeliveryState.REFUSED, "202 0x0122")
+
+    assert reason_of(ledger) == "pacs refused (202 0x0122)"

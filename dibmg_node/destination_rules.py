@@ -1,0 +1,77 @@
+"""Which keys of a destination belong together: what no single key can tell."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+_CSTORE_KEYS: Final = ("address", "port", "ae_title")
+_STOW_KEYS: Final = ("url", "token_env", "username", "password_env", "oauth", "insecure", "tls")
+_WAYS_IN: Final = ("token_env", "username", "oauth")
+
+
+def rules_broken(destination: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Complaints about a destination as the file has it, each with the path of its key.
+
+    Values that are no text are left to the checks of their own keys.
+    """
+    kind = destination.get("kind", "cstore")
+    if kind == "cstore":
+        yield from (
+            ((key,), "is needed with kind 'cstore'") for key in _CSTORE_KEYS if key not in destination
+        )
+        yield from (((key,), "is of kind 'stow' only") for key in _STOW_KEYS if key in destination)
+    elif kind == "stow":
+        if "url" not in destination:
+            yield ("url",), "is needed with kind 'stow'"
+        yield from (((key,), "is of kind 'cstore' only") for key in _CSTORE_KEYS if key in destination)
+        yield from _credentials(destination)
+        yield from _encryption(destination)
+
+
+def _credentials(destination: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    ways = [key for key in _WAYS_IN if key in destination]
+    yield from (((key,), f"only one of {', '.join(_WAYS_IN)} can be used") for key in ways[1:])
+    if "username" in destination and "password_env" not in destination:
+        yield ("password_env",), "is needed with username"
+    if "password_env" in destination and "username" not in destination:
+        yield ("username",), "is needed with password_env"
+
+
+def _encryption(destination: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    insecure = destination.get("insecure") is True
+    in_plain_text: list[tuple[str, ...]] = []
+    if any(key in destination for key in (*_WAYS_IN, "password_env")) and _is_exposed(destination.get("url")):
+        in_plain_text.append(("url",))
+    oauth = destination.get("oauth")
+    if isinstance(oauth, Mapping) and _is_exposed(oauth.get("token_url")):
+        in_plain_text.append(("oauth", "token_url"))
+    if not insecure:
+        told = "credentials would cross the network in plain text: expected https://, or insecure = true"
+        yield from ((key, told) for key in in_plain_text)
+    elif not in_plain_text:
+        yield ("insecure",), "no credentials cross the network in plain text here: leave it out"
+    if "tls" in destination and str(destination.get("url", "https:")).startswith("http:"):
+        yield ("tls",), "has no effect without an https:// url"
+
+
+def _is_exposed(url: Any) -> bool:
+    """Whether what goes to a URL can be read on the network."""
+    if not isinstance(url, str):
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+    except ValueError:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
