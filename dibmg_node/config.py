@@ -31,6 +31,7 @@ from dibmg_node.sections import (
     OverlaySection,
     Section,
     SenderSection,
+    StowSection,
     WebSection,
 )
 
@@ -50,7 +51,8 @@ class Settings(Section):
     ledger: LedgerSection = LedgerSection()
     model: ModelSection = ModelSection()
     overlay: OverlaySection = OverlaySection()
-    web: WebSection = WebSection()
+    web: WebSection | None = None
+    stow: StowSection = StowSection()
     destination: tuple[DestinationSection, ...] = ()
 
     @model_validator(mode="after")
@@ -110,6 +112,17 @@ class Settings(Section):
             return path
         name = sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
         return Path(gettempdir()) / f"dibmg-{os.getuid()}-{name}" / "broker.sock"
+
+    @property
+    def served_web(self) -> WebSection | None:
+        """Where the node answers by HTTP; None: it does not, neither `[web]` nor STOW-RS is asked for."""
+        return self.web or (WebSection() if self.stow.enabled else None)
+
+    @property
+    def web_token(self) -> str | None:
+        """Bearer token of DICOMweb, from the environment variable `stow.token_env` or the file `..._FILE`."""
+        variable = self.stow.token_env
+        return os.environ.get(variable) or _from_file(f"{variable}_FILE") or None
 
     @property
     def exam_policy(self) -> ExamPolicy:

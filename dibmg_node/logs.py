@@ -75,5 +75,15 @@ def start_logging(process: str, folder: Path | None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [target]
     root.setLevel(logging.INFO)
-    for noisy in ("alembic", "celery", "pydicom", "pynetdicom", "kombu", "amqp", "PIL"):
+    for noisy in (
+        "alembic",
+        "celery",
+        "pydicom",
+        "pynetdicom",
+        "kombu",
+        "amqp",
+        "PIL",
+        "uvicorn",
+        "python_multipart",
+    ):
         logging.getLogger(noisy).setLevel(logging.ERROR)

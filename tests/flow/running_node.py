@@ -53,6 +53,7 @@ class RunningNode:
         quiet_seconds: float = 2,
         runtime: str = "openvino",
         weights: str = "synthetic",
+        more: str = "",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -63,6 +64,7 @@ class RunningNode:
         )
         for name, port in destinations.items():
             text += _DESTINATION.format(name=name, port=port)
+        text += more
         self.config.write_text(text)
         self.process: subprocess.Popen[str] | None = None
 
@@ -108,6 +110,15 @@ class RunningNode:
                     return beat.pid
             time.sleep(0.05)
         raise AssertionError(f"{role} was not started; {self.logs()}")
+
+    def wait_for_file(self, folder: Path) -> None:
+        """Wait until a folder holds a file."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            if any(folder.iterdir()):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"no file came into {folder}; {self.logs()}")
 
     def kill_role(self, role: str) -> None:
         """SIGKILL to one process of the node."""
