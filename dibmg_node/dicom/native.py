@@ -11,6 +11,7 @@ from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 
 _NAME_PARTS: Final = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
+_CHARACTER_SET: Final = "00080005"
 _NAMESPACE: Final = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 
 
@@ -35,6 +36,8 @@ def to_xml(dataset: Dataset) -> bytes:
 def _model(dataset: Dataset) -> dict[str, Any]:
     # an attribute that cannot be written so is left out: the others are still worth having
     model: dict[str, Any] = dataset.to_json_dict(suppress_invalid_tags=True)
+    if _CHARACTER_SET in model:
+        model[_CHARACTER_SET]["Value"] = ["ISO_IR 192"]  # that of the text around it, PS3.18 F.2
     return model
 
 

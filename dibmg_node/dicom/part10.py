@@ -19,9 +19,8 @@ from dibmg_node.dicom.header import is_uid
 from dibmg_node.errors import InstanceRejectedError
 
 _PREAMBLE = b"\0" * 128 + b"DICM"
-_GROUP_LENGTH: Final = b"\x02\0\0\0UL\x04\0"
-_META_AT: Final = 144
-"""Where the elements behind the group length begin."""
+_META_AT: Final = 132
+_LONG_FORMS: Final = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT"})
 LONGEST_META: Final = 64 * 1024
 
 
@@ -59,11 +58,13 @@ def data_set_offset(part10: bytes) -> int:
     if len(part10) < 144 or part10[128:140] != prefix:
         return 0
     (length,) = struct.unpack_from("<I", part10, 140)
-    return _META_AT + int(length)
+    return 144 + int(length)
 
 
 def whole_meta(start: bytes | bytearray) -> int | None:
-    """Where the data set of a file that is still coming in starts.
+    """Where the data set of a file that is still coming in starts: behind the last element of group 0002.
+
+    Its group length is not asked: files from memory often lack it.
 
     Args:
         start: The first bytes of a Part 10 file.
@@ -72,17 +73,26 @@ def whole_meta(start: bytes | bytearray) -> int | None:
         Offset in bytes once all of the file meta information is in `start`; None before.
 
     Raises:
-        InstanceRejectedError: 0xC000, it is no Part 10 file, or its file meta information has no length or
-            more than LONGEST_META bytes.
+        InstanceRejectedError: 0xC000, it is no Part 10 file, or its file meta information is longer than
+            LONGEST_META bytes.
+
+    Source: PS3.10 7.1; PS3.5 7.1.2.
     """
     if len(start) < _META_AT:
         return None
-    offset = data_set_offset(bytes(start[:_META_AT]))
-    if not offset:
-        raise InstanceRejectedError(StoreStatus.CANNOT_UNDERSTAND, "no DICOM file, or one without file meta")
-    if offset > LONGEST_META:
-        raise InstanceRejectedError(StoreStatus.CANNOT_UNDERSTAND, f"file meta of {offset} bytes")
-    return offset if len(start) >= offset else None
+    if start[128:_META_AT] != b"DICM":
+        raise InstanceRejectedError(StoreStatus.CANNOT_UNDERSTAND, "no DICOM file")
+    offset = _META_AT
+    while offset <= LONGEST_META:
+        if len(start) < offset + 12:
+            return None
+        if start[offset : offset + 2] != b"\x02\0":
+            return offset
+        if bytes(start[offset + 4 : offset + 6]) in _LONG_FORMS:
+            offset += 12 + int.from_bytes(start[offset + 8 : offset + 12], "little")
+        else:
+            offset += 8 + int.from_bytes(start[offset + 6 : offset + 8], "little")
+    raise InstanceRejectedError(StoreStatus.CANNOT_UNDERSTAND, f"file meta longer than {LONGEST_META} bytes")
 
 
 def read_meta(start: bytes) -> FileMeta:

@@ -110,6 +110,10 @@ class StowService:
             offer = StoreRequest(request_id, number, "", "", "", SENDER, "", address, study_uid)
             return FileReception(self._intake.open_instance, offer, self._limits.longest_instance)
 
+        def end() -> frozenset[str]:
+            upload.abort()
+            return self._intake.sender_done(request_id)
+
         study_uids: frozenset[str] = frozenset()
         try:
             upload = Upload(boundary, open_file, self._limits.most_instances)
@@ -118,8 +122,7 @@ class StowService:
                     await in_thread(upload.write, block)
                 upload.finish()
             finally:
-                await in_thread(upload.abort)
-                study_uids = await in_thread(self._intake.sender_done, request_id)
+                study_uids = await in_thread(end)
         except MalformedUploadError as error:
             raise _refusal(400, error, request_id) from error
         except SlowBodyError as error:

@@ -1,4 +1,4 @@
-"""DICOMweb at a whole node: real clients store, search and retrieve; a kill loses nothing that was answered."""
+"""DICOMweb at a whole node: real clients store, search and retrieve; a kill loses nothing answered."""
 
 from __future__ import annotations
 
