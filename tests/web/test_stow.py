@@ -26,7 +26,7 @@ from tests.factories import (
     part10,
     sop_uid,
 )
-from tests.services.test_intake import POLICY, Intake, send
+from tests.services.test_intake import LEDGER, POLICY, SAFE, Intake, send, traced_steps
 from tests.web.conftest import WebSide
 from tests.web.multipart import body_of, content_type
 
@@ -80,6 +80,38 @@ def test_an_instance_by_stow_and_by_c_store_is_one_file_of_the_same_bytes(
     assert answer.status_code == 200
     assert archive.instance_path(sop_uid(R_CC)).read_bytes() == before
     assert web.stored(STUDY_UID) == 1
+
+
+STOW = """
+import sys
+from pathlib import Path
+import httpx2
+from dibmg_node.domain.policy import ExamPolicy
+from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.ledger import open_ledger
+from dibmg_node.web.server import WebAddress, WebServer
+from tests.factories import Clock, mammogram, part10
+from tests.web.conftest import WebSide
+from tests.web.multipart import body_of, content_type
+folder = Path(sys.argv[1])
+ledger = open_ledger(f"sqlite:///{folder}/ledger.sqlite", ExamPolicy())
+app = WebSide(Archive(folder / "archive"), ledger, Clock()).app()
+server = WebServer(app, WebAddress("127.0.0.1", 0))
+server.start()
+url = f"http://127.0.0.1:{server.port}/dicom-web/studies"
+answer = httpx2.post(url, content=body_of([part10(mammogram())]), headers={"Content-Type": content_type()})
+assert answer.status_code == 200, answer.text
+server.stop()
+"""
+
+
+def test_no_200_is_sent_before_bytes_name_and_ledger_are_on_the_disk(
+    tmp_path: Path, archive: Archive, ledger: Ledger
+) -> None:
+    steps = traced_steps(STOW, tmp_path)
+
+    assert steps[:5] == SAFE
+    assert steps[5 : steps.index("answer")] in (LEDGER, LEDGER * 2)
 
 
 def test_a_preamble_that_is_a_program_does_not_reach_the_archive(web: WebSide, archive: Archive) -> None:
