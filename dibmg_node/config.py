@@ -55,6 +55,15 @@ class Settings(Section):
     stow: StowSection = StowSection()
     destination: tuple[DestinationSection, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _stow_wants_web(cls, content: Any) -> Any:
+        """STOW-RS is served at the web address, whether the file names it or not."""
+        stow = content.get("stow") if isinstance(content, dict) else None
+        if isinstance(stow, dict) and stow.get("enabled") is True:
+            return {"web": {}, **content}
+        return content
+
     @model_validator(mode="after")
     def _names_differ(self) -> Settings:
         names = [destination.name for destination in self.destination]
@@ -112,11 +121,6 @@ class Settings(Section):
             return path
         name = sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
         return Path(gettempdir()) / f"dibmg-{os.getuid()}-{name}" / "broker.sock"
-
-    @property
-    def served_web(self) -> WebSection | None:
-        """Where the node answers by HTTP; None: it does not, neither `[web]` nor STOW-RS is asked for."""
-        return self.web or (WebSection() if self.stow.enabled else None)
 
     @property
     def web_token(self) -> str | None:

@@ -156,7 +156,7 @@ class Node:
 
     def _listeners(self) -> dict[str, str]:
         """Address of every process that listens, by its role."""
-        intake, web = self._settings.intake, self._settings.served_web
+        intake, web = self._settings.intake, self._settings.web
         addresses = {Role.INTAKE.value: f"{intake.address}:{intake.port}"}
         return addresses | ({Role.WEB.value: f"{web.address}:{web.port}"} if web else {})
 

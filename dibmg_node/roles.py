@@ -41,7 +41,7 @@ class Role(StrEnum):
 
 def roles_of(settings: Settings) -> tuple[Role, ...]:
     """The processes that a node of these settings has."""
-    return tuple(role for role in Role if role is not Role.WEB or settings.served_web is not None)
+    return tuple(role for role in Role if role is not Role.WEB or settings.web is not None)
 
 
 def play(role: Role, settings: Settings) -> None:

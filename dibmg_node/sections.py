@@ -165,7 +165,7 @@ class WebSection(Section):
 class StowSection(Section):
     """`[stow]`: STOW-RS as a server, on the web port."""
 
-    enabled: bool = False
+    enabled: Annotated[bool, Field(strict=True)] = False
     token_env: Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] = "DIBMG_STOW_TOKEN"
     max_request_gb: Annotated[float, Field(gt=0, le=64)] = 8.0
     max_instances: Annotated[int, Field(ge=1, le=100_000)] = 2000

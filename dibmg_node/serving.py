@@ -39,7 +39,7 @@ def make_web_server(settings: Settings, ledger: Ledger, intake: Intake) -> WebSe
     from dibmg_node.web.stow import StowLimits, StowService
 
     context = check_web(settings)
-    web, limits, stow = settings.served_web, settings.intake, settings.stow
+    web, limits, stow = settings.web, settings.intake, settings.stow
     assert web is not None
     lookup = Lookup(ledger.catalog, open_archive(settings))
     body = BodyLimits(
@@ -70,7 +70,7 @@ def check_web(settings: Settings) -> ssl.SSLContext | None:
     Raises:
         ConfigError: Everybody in the network could read results, or a file of TLS cannot be used.
     """
-    web = settings.served_web
+    web = settings.web
     if web is None:
         return None
     mutual = web.tls is not None and web.tls.ca is not None

@@ -31,7 +31,7 @@ def load(folder: Path, text: str) -> Settings:
 def test_a_node_serves_the_web_only_where_its_file_says_so(tmp_path: Path, text: str, serves: bool) -> None:
     settings = load(tmp_path, text)
 
-    assert (settings.served_web is not None, Role.WEB in roles_of(settings)) == (serves, serves)
+    assert (settings.web is not None, Role.WEB in roles_of(settings)) == (serves, serves)
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "10.0.0.5", "::"])
@@ -67,7 +67,13 @@ def test_files_of_tls_lie_relative_to_the_configuration(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[web]\naddress = 'localhost'", "[stow]\ntoken_env = 'MY TOKEN'", "[web.tls]\nkey = 'a.key'"]
+    "text",
+    [
+        "[web]\naddress = 'localhost'",
+        "[stow]\ntoken_env = 'MY TOKEN'",
+        "[web.tls]\nkey = 'a.key'",
+        "[stow]\nenabled = 'true'",
+    ],
 )
 def test_odd_values_are_complaints(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError):

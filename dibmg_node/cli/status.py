@@ -120,7 +120,7 @@ def _processes(settings: Settings, ledger: Ledger, now: datetime, health: Health
 
 
 def _web(settings: Settings) -> dict[str, Any] | None:
-    web = settings.served_web
+    web = settings.web
     if web is None:
         return None
     host = f"[{web.address}]" if ":" in web.address else web.address
