@@ -111,10 +111,13 @@ def test_a_body_that_drips_is_a_408(web: WebSide, serve: Serve) -> None:
     assert status == 408
 
 
-def test_a_body_without_end_is_a_413_and_leaves_nothing(web: WebSide, serve: Serve) -> None:
+@pytest.mark.parametrize(
+    "start", [body_of([FILE])[:-20], body_of([FILE])], ids=["in a part", "after the last"]
+)
+def test_a_body_without_end_is_a_413_and_leaves_nothing(web: WebSide, serve: Serve, start: bytes) -> None:
     with connect(serve(web.app(), Impatient)) as peer:
         peer.sendall(head(None))
-        content = body_of([FILE])[:-20]
+        content = start
         statuses: list[int] = []
         reader = threading.Thread(target=lambda: statuses.append(status_of(peer)))
         reader.start()

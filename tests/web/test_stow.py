@@ -313,7 +313,7 @@ FILE = part10(mammogram())
     [
         b"",
         b"--boundary--\r\n",
-        body_of([FILE])[:-4],
+        body_of([FILE, FILE])[:-4],
         b"preamble" + body_of([FILE]),
         body_of([FILE], boundary="other"),
         b"--boundary\nContent-Type: application/dicom\n\n" + FILE + b"\n--boundary--",
