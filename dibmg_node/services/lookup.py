@@ -34,9 +34,14 @@ class Found:
 
 
 class Lookup:
-    """Searches the catalog and reads the archive."""
+    """Searches the catalog and reads the archive.
 
-    def __init__(self, catalog: Catalog, archive: Archive) -> None:
+    Attributes:
+        most_studies: That a search looks at, the newest.
+    """
+
+    def __init__(self, catalog: Catalog, archive: Archive, most_studies: int = MOST_STUDIES) -> None:
+        self.most_studies = most_studies
         self._catalog = catalog
         self._archive = archive
         # a result never changes under its UID, so what was read of it stays true
@@ -60,9 +65,9 @@ class Lookup:
         if any(found is None for found in uids.values()):
             return Found([], True)
         held = self._catalog.newest(
-            uids[Level.STUDY] or (), uids[Level.SERIES] or (), uids[Level.INSTANCE] or (), MOST_STUDIES
+            uids[Level.STUDY] or (), uids[Level.SERIES] or (), uids[Level.INSTANCE] or (), self.most_studies
         )
-        complete = len({one.study_uid for one in held}) < MOST_STUDIES
+        complete = len({one.study_uid for one in held}) < self.most_studies
         found: list[Dataset] = []
         skipped = 0
         for attributes in self._entities(held, level, base_url):

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from dibmg_node.dicom.native import to_json
 from dibmg_node.dicom.query import Level, read_query
-from dibmg_node.services.lookup import MOST_STUDIES, Lookup
+from dibmg_node.services.lookup import Lookup
 from dibmg_node.web import media
 from dibmg_node.web.stow import base_url
 
@@ -53,7 +53,7 @@ class SearchService:
         headers = {}
         if not found.complete:
             # PS3.18 8.3.4.4: the answer does not hold everything that matches
-            told = f"only the {MOST_STUDIES} newest studies were looked at"
+            told = f"only the {self._lookup.most_studies} newest studies were looked at"
             headers["Warning"] = f'299 dibmg "{told}"'
         if not found.matches:
             return Response(status_code=204, headers=headers)

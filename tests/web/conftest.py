@@ -48,11 +48,12 @@ class WebSide:
         token: str | None = None,
         loopback_names_only: bool = False,
         stow: bool = True,
+        most_studies: int = 2000,
         **policy: Any,
     ) -> Starlette:
         """An application; `policy` changes intake's."""
         intake = Intake(self.archive, self.ledger.receipts, replace(POLICY, **policy), self.clock)
-        lookup = Lookup(self.ledger.catalog, self.archive)
+        lookup = Lookup(self.ledger.catalog, self.archive, most_studies)
         return make_app(
             search=SearchService(lookup),
             retrieve=RetrieveService(lookup),

@@ -163,3 +163,12 @@ def test_who_accepts_no_json_is_told_406(client: TestClient) -> None:
 
 def test_a_study_without_results_is_not_found(web: WebSide) -> None:
     assert search(web.client(), "studies") == []
+
+
+@pytest.mark.parametrize(("query", "warned"), [("PatientID=P1", True), ("limit=1", False)])
+def test_a_search_that_did_not_look_at_every_study_says_so(
+    web: WebSide, client: TestClient, query: str, warned: bool
+) -> None:
+    answer = web.client(most_studies=2).get(f"/dicom-web/studies?{query}")
+
+    assert ("only the 2 newest studies" in answer.headers.get("Warning", "")) is warned
