@@ -32,6 +32,7 @@ from dibmg_node.sections import (
     OverlaySection,
     Section,
     SenderSection,
+    StowSection,
     WebSection,
 )
 
@@ -51,8 +52,18 @@ class Settings(Section):
     ledger: LedgerSection = LedgerSection()
     model: ModelSection = ModelSection()
     overlay: OverlaySection = OverlaySection()
-    web: WebSection = WebSection()
+    web: WebSection | None = None
+    stow: StowSection = StowSection()
     destination: tuple[DestinationSection, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stow_wants_web(cls, content: Any) -> Any:
+        """STOW-RS is served at the web address, whether the file names it or not."""
+        stow = content.get("stow") if isinstance(content, dict) else None
+        if isinstance(stow, dict) and stow.get("enabled") is True:
+            return {"web": {}, **content}
+        return content
 
     @model_validator(mode="after")
     def _names_differ(self) -> Settings:
@@ -111,6 +122,11 @@ class Settings(Section):
             return path
         name = sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
         return Path(gettempdir()) / f"dibmg-{os.getuid()}-{name}" / "broker.sock"
+
+    @property
+    def web_token(self) -> str | None:
+        """Bearer token of DICOMweb, from the environment variable `stow.token_env` or the file `..._FILE`."""
+        return read_secret(self.stow.token_env) or None
 
     @property
     def exam_policy(self) -> ExamPolicy:

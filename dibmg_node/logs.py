@@ -75,5 +75,17 @@ def start_logging(process: str, folder: Path | None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [target]
     root.setLevel(logging.INFO)
-    for noisy in ("alembic", "celery", "pydicom", "pynetdicom", "kombu", "amqp", "httpx", "httpcore", "PIL"):
+    for noisy in (
+        "alembic",
+        "celery",
+        "pydicom",
+        "pynetdicom",
+        "kombu",
+        "amqp",
+        "httpx",
+        "httpcore",
+        "PIL",
+        "uvicorn",
+        "python_multipart",
+    ):
         logging.getLogger(noisy).setLevel(logging.ERROR)

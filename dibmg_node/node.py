@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from dibmg_node import wiring
+from dibmg_node import serving, wiring
 from dibmg_node.broker import start_server
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, PermanentError
 from dibmg_node.processes import die_with_parent, process_name
-from dibmg_node.roles import Role
+from dibmg_node.roles import Role, roles_of
 from dibmg_node.storage.engine import migrate, open_engine
 
 _log = logging.getLogger(__name__)
@@ -32,12 +32,14 @@ _STABLE_SECONDS: Final = 30.0
 _BROKER: Final = "broker"
 _DRAIN_SECONDS: Final[dict[str, float]] = {
     Role.INTAKE.value: 30.0,
+    Role.WEB.value: 30.0,
     Role.SWEEP.value: 5.0,
     Role.ANALYSIS.value: 60.0,
     Role.DELIVERY.value: 60.0,
     _BROKER: 10.0,
 }
 """How long each may take to end, in the order in which they are asked."""
+_START_ORDER: Final = (Role.ANALYSIS, Role.DELIVERY, Role.SWEEP, Role.WEB, Role.INTAKE)
 
 Start = Callable[[], "subprocess.Popen[bytes]"]
 
@@ -92,7 +94,7 @@ class Node:
 
         Args:
             settings: Of the node.
-            announce: Told `ready` once the node accepts associations, and what happens while it drains.
+            announce: Told `ready` once the node listens, and what happens while it drains.
         """
         self._settings = settings
         self._announce = announce
@@ -103,11 +105,13 @@ class Node:
         """Run until SIGTERM or SIGINT, then drain; a second signal ends it at once.
 
         Raises:
-            ConfigError: Model, destinations or data folder cannot be used, or another node uses it.
+            ConfigError: Model, destinations, data folder or web address cannot be used, or another node uses
+                the folder.
             PermanentError: The node did not come up.
         """
         settings = self._settings
         wiring.check_node(settings)
+        serving.check_web(settings)
         with _locked(settings):
             archive = wiring.open_archive(settings)
             archive.prepare()
@@ -143,33 +147,48 @@ class Node:
             log = wiring.log_folder(settings) / "broker.log"
             folder = settings.data_dir / "broker"
             children.append(Child(_BROKER, partial(start_server, folder, settings.broker_socket, log)))
-        roles = (Role.ANALYSIS, Role.DELIVERY, Role.SWEEP, Role.INTAKE)
-        return children + [Child(role.value, partial(_start_role, role, settings)) for role in roles]
+        present = roles_of(settings)
+        return children + [
+            Child(role.value, partial(_start_role, role, settings))
+            for role in _START_ORDER
+            if role in present
+        ]
+
+    def _listeners(self) -> dict[str, str]:
+        """Address of every process that listens, by its role."""
+        intake, web = self._settings.intake, self._settings.web
+        addresses = {Role.INTAKE.value: f"{intake.address}:{intake.port}"}
+        return addresses | ({Role.WEB.value: f"{web.address}:{web.port}"} if web else {})
 
     def _come_up(self, children: list[Child]) -> None:
-        """Start everything; return when intake listens."""
+        """Start everything; return when all that listen do."""
         ledger = wiring.open_node_ledger(self._settings)
-        intake = process_name(Role.INTAKE)
-        ledger.beats.stop(intake)
+        listeners = self._listeners()
+        silent = {process_name(role): role for role in listeners}
+        for process in silent:
+            ledger.beats.stop(process)
         deadline = time.monotonic() + _START_SECONDS
         while not self._stopping.is_set():
             for child in children:
                 child.ensure()
-                if child.name == Role.INTAKE and child.process is None:
+                if child.name in listeners and child.process is None:
                     raise PermanentError(
-                        f"intake cannot listen on {self._settings.intake.address}:"
-                        f"{self._settings.intake.port}; see {wiring.log_folder(self._settings)}/intake.log"
+                        f"{child.name} cannot listen on {listeners[child.name]}; "
+                        f"see {wiring.log_folder(self._settings)}/{child.name}.log"
                     )
-            if any(beat.process == intake for beat in ledger.views.beats()):
+            for beat in ledger.views.beats():
+                silent.pop(beat.process, None)
+            if not silent:
                 self._announce("ready")
                 break
             if time.monotonic() > deadline:
-                raise PermanentError(f"intake did not listen within {_START_SECONDS:.0f} s")
+                names = ", ".join(silent.values())
+                raise PermanentError(f"{names} did not listen within {_START_SECONDS:.0f} s")
             time.sleep(_TICK_SECONDS)
         ledger.engine.dispose()
 
     def _drain(self, children: list[Child]) -> None:
-        """Stop intake first and the broker last; what is not done stays in the ledger."""
+        """Stop what listens first and the broker last; what is not done stays in the ledger."""
         for name in _DRAIN_SECONDS:
             for child in children:
                 if child.name == name:

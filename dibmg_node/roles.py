@@ -1,4 +1,4 @@
-"""What each process of the node does with its life: intake, sweep, analysis, delivery."""
+"""What each process of the node does with its life: intake, web, sweep, analysis, delivery."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Final
 
-from dibmg_node import tasks, wiring
+from dibmg_node import serving, tasks, wiring
 from dibmg_node.config import Settings
-from dibmg_node.errors import RetryableError
+from dibmg_node.errors import PermanentError, RetryableError
 from dibmg_node.processes import process_name
+from dibmg_node.services.intake import Intake
 from dibmg_node.services.sweep import Sweep
+from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.tasks import BrokerUnavailableError, CeleryPublisher, Queue, open_queue
 
@@ -23,6 +25,7 @@ _log = logging.getLogger(__name__)
 BEAT_SECONDS: Final = 5.0
 SWEEP_SECONDS: Final = 0.5
 DRAIN_SECONDS: Final = 20.0
+_WATCH_SECONDS: Final = 1.0
 _DELIVERY_SECONDS: Final = 300.0
 
 
@@ -30,9 +33,15 @@ class Role(StrEnum):
     """A process of the node."""
 
     INTAKE = "intake"
+    WEB = "web"
     SWEEP = "sweep"
     ANALYSIS = "analysis"
     DELIVERY = "delivery"
+
+
+def roles_of(settings: Settings) -> tuple[Role, ...]:
+    """The processes that a node of these settings has."""
+    return tuple(role for role in Role if role is not Role.WEB or settings.web is not None)
 
 
 def play(role: Role, settings: Settings) -> None:
@@ -42,15 +51,34 @@ def play(role: Role, settings: Settings) -> None:
 
 def _intake(settings: Settings) -> None:
     ledger = wiring.open_node_ledger(settings)
-    intake = wiring.make_intake(settings, ledger)
-    removed = intake.repair()
-    if removed:
-        _log.warning("unfinished files removed from the spool", extra={"count": removed})
+    intake = _repaired_intake(settings, ledger, wiring.open_archive(settings))
     acceptor = wiring.make_acceptor(settings, intake)
     acceptor.start()
     with _stopped_by_signal() as stopping, _beating(ledger, Role.INTAKE, f"port {acceptor.port}"):
         stopping.wait()
         acceptor.stop(DRAIN_SECONDS)
+
+
+def _web(settings: Settings) -> None:
+    ledger = wiring.open_node_ledger(settings)
+    intake = _repaired_intake(settings, ledger, wiring.open_archive(settings, serving.WEB_SPOOL))
+    server = serving.make_web_server(settings, ledger, intake)
+    server.start()
+    with _stopped_by_signal() as stopping, _beating(ledger, Role.WEB, f"port {server.port}"):
+        while not stopping.wait(_WATCH_SECONDS):
+            if not server.alive:
+                raise PermanentError("the web server ended by itself")
+        server.stop()
+
+
+def _repaired_intake(settings: Settings, ledger: Ledger, archive: Archive) -> Intake:
+    """A receiving side of this process's own spool, rid of what its predecessor left there."""
+    archive.prepare()
+    intake = wiring.make_intake(settings, ledger, archive)
+    removed = intake.repair()
+    if removed:
+        _log.warning("unfinished files removed from the spool", extra={"count": removed})
+    return intake
 
 
 def _sweep(settings: Settings) -> None:
@@ -108,6 +136,7 @@ def _delivery(settings: Settings) -> None:
 
 _ROLES: Final[Mapping[Role, Callable[[Settings], None]]] = {
     Role.INTAKE: _intake,
+    Role.WEB: _web,
     Role.SWEEP: _sweep,
     Role.ANALYSIS: _analysis,
     Role.DELIVERY: _delivery,

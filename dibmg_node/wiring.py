@@ -35,9 +35,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_archive(settings: Settings) -> Archive:
+def open_archive(settings: Settings, spool: str = "spool") -> Archive:
     """The archive below the data folder."""
-    return Archive(settings.data_dir / "archive")
+    return Archive(settings.data_dir / "archive", spool)
 
 
 def open_node_ledger(settings: Settings) -> Ledger:
@@ -50,8 +50,8 @@ def log_folder(settings: Settings) -> Path:
     return settings.data_dir / "logs"
 
 
-def make_intake(settings: Settings, ledger: Ledger) -> Intake:
-    """The policy of the receiving side."""
+def make_intake(settings: Settings, ledger: Ledger, archive: Archive) -> Intake:
+    """The policy of the receiving side, with the archive of the process that receives."""
     policy = IntakePolicy(
         ae_title=settings.intake.ae_title,
         senders=tuple(AllowedSender(sender.ae_title, sender.address) for sender in settings.sender),
@@ -60,7 +60,7 @@ def make_intake(settings: Settings, ledger: Ledger) -> Intake:
         quiet_time=settings.quiet_time,
         longest_wait=timedelta(seconds=settings.intake.max_wait_seconds),
     )
-    return Intake(open_archive(settings), ledger.receipts, policy, now)
+    return Intake(archive, ledger.receipts, policy, now)
 
 
 def make_acceptor(settings: Settings, intake: Intake) -> Acceptor:

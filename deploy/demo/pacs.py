@@ -62,24 +62,31 @@ class Orthanc:
         http: Of its web service.
     """
 
-    def __init__(self, folder: Path, program: str, options: Mapping[str, object] = {}) -> None:
+    def __init__(self, folder: Path, program: str, more: Mapping[str, object] = {}) -> None:
+        """Make one that does not run yet.
+
+        Args:
+            folder: Its own.
+            program: Its path.
+            more: Further keys of its configuration.
+        """
         self.name = "Orthanc"
         self.port = free_port()
         self.http = free_port()
-        self._options = options
         self._folder = folder
         self._program = program
+        self._more = more
         self._process: subprocess.Popen[bytes] | None = None
 
     def instances(self, study_uid: str) -> list[FileDataset]:
         """What it holds of a study, read back over HTTP."""
         query = {"Level": "Instance", "Query": {"StudyInstanceUID": study_uid}}
-        found = json.loads(self._ask("/tools/find", json.dumps(query).encode()))
+        found = json.loads(self.ask("/tools/find", json.dumps(query).encode()))
         held = []
         for identifier in found:
             path = self._folder / f"{identifier}.dcm"
             if not path.exists():
-                path.write_bytes(self._ask(f"/instances/{identifier}/file"))
+                path.write_bytes(self.ask(f"/instances/{identifier}/file"))
             held.append(dcmread(path))
         return held
 
@@ -101,7 +108,7 @@ class Orthanc:
                     "RemoteAccessAllowed": False,
                     "AuthenticationEnabled": False,
                     "UnknownSopClassAccepted": True,
-                    **self._options,
+                    **self._more,
                 }
             )
         )
@@ -109,7 +116,7 @@ class Orthanc:
             self._process = subprocess.Popen([self._program, configuration], stdout=log, stderr=log)
         for _ in range(300):
             try:
-                self._ask("/system")
+                self.ask("/system")
                 return self
             except OSError:
                 time.sleep(0.1)
@@ -122,7 +129,8 @@ class Orthanc:
             self._process.terminate()
             self._process.wait(30)
 
-    def _ask(self, path: str, body: bytes | None = None) -> bytes:
+    def ask(self, path: str, body: bytes | None = None) -> bytes:
+        """What its REST interface answers: to a GET, or with a body to a POST."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", body, timeout=30) as answer:
             content: bytes = answer.read()
             return content

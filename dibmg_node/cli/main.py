@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import click
 
-from dibmg_node import wiring
+from dibmg_node import serving, wiring
 from dibmg_node.cli.analyze import analyze
 from dibmg_node.cli.dataset import dataset
 from dibmg_node.cli.evaluate import evaluate
@@ -81,6 +81,7 @@ def config_check(settings: Settings, as_json: bool) -> None:
     Exit code 2 with every complaint.
     """
     wiring.check_node(settings)
+    serving.check_web(settings)
     file = str(settings.path) if settings.path else None
     if as_json:
         print_json({"valid": True, "file": file})
@@ -98,7 +99,7 @@ def config_show(settings: Settings, as_json: bool) -> None:
         print_json(values)
         return
     for section, content in values.items():
-        for place, part in enumerate(content if isinstance(content, list) else [content]):
+        for place, part in enumerate(content if isinstance(content, list) else [content or {}]):
             name = f"{section}[{place}]" if isinstance(content, list) else section
             for key, value in part.items():
                 click.echo(f"{name}.{key} = {value}")

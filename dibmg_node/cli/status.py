@@ -19,7 +19,7 @@ from dibmg_node.config import Settings
 from dibmg_node.domain.lifecycle import DELIVERY_ALARM_AFTER
 from dibmg_node.errors import DibmgError, RetryableError
 from dibmg_node.processes import is_alive, process_name
-from dibmg_node.roles import BEAT_SECONDS, Role
+from dibmg_node.roles import BEAT_SECONDS, Role, roles_of
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.tasks import CeleryPublisher, open_queue
 
@@ -79,7 +79,7 @@ def _look(settings: Settings, ledger: Ledger, health: Health) -> dict[str, Any]:
     if oldest and now - oldest > _WAITING_ALARM:
         health.degraded.append(f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}")
     return {
-        "processes": _processes(ledger, now, health),
+        "processes": _processes(settings, ledger, now, health),
         "broker": _broker(settings, health),
         "studies": views.count_by_state(),
         "oldest_waiting": oldest,
@@ -93,13 +93,14 @@ def _look(settings: Settings, ledger: Ledger, health: Health) -> dict[str, Any]:
             "address": settings.intake.address,
             "port": settings.intake.port,
         },
+        "web": _web(settings),
     }
 
 
-def _processes(ledger: Ledger, now: datetime, health: Health) -> list[dict[str, Any]]:
+def _processes(settings: Settings, ledger: Ledger, now: datetime, health: Health) -> list[dict[str, Any]]:
     beats = {beat.process: beat for beat in ledger.views.beats()}
     rows = []
-    for role in Role:
+    for role in roles_of(settings):
         name = process_name(role)
         beat = beats.get(name)
         alive = beat is not None and now - beat.at < _SILENT_AFTER and is_alive(name, beat.pid) is not False
@@ -116,6 +117,15 @@ def _processes(ledger: Ledger, now: datetime, health: Health) -> list[dict[str, 
             }
         )
     return rows
+
+
+def _web(settings: Settings) -> dict[str, Any] | None:
+    web = settings.web
+    if web is None:
+        return None
+    host = f"[{web.address}]" if ":" in web.address else web.address
+    url = f"{'https' if web.tls else 'http'}://{host}:{web.port}/dicom-web"
+    return {"url": url, "stow": settings.stow.enabled, "token": settings.web_token is not None}
 
 
 def _broker(settings: Settings, health: Health) -> dict[str, Any]:
@@ -207,6 +217,11 @@ def _print(found: dict[str, Any]) -> None:
             f"disk      {disk['free_bytes'] / 1e9:.1f} GB free, reserve {disk['reserve_bytes'] / 1e9:.1f} GB"
         )
     console.print(f"intake    {intake['ae_title']} at {intake['address']}:{intake['port']}")
+    if found["web"]:
+        web = found["web"]
+        taken = "STOW-RS, QIDO-RS, WADO-RS" if web["stow"] else "QIDO-RS, WADO-RS"
+        asked = "with a bearer token" if web["token"] else "without a token"
+        console.print(f"web       {web['url']}: {taken}, {asked}")
     console.print(f"model     {model['name']} {model['version']}: {model['trained_on']}")
     point = model["operating_point"]
     console.print(

@@ -152,14 +152,19 @@ MAMMOGRAM_CLASSES: Final = (
 
 
 class StoreStatus(IntEnum):
-    """C-STORE statuses that intake answers with. Source: PS3.4 B.2.3, PS3.7 9.1.1.1.9 and Annex C."""
+    """Statuses that intake answers with, to C-STORE and as Failure Reason to STOW-RS.
+
+    Source: PS3.4 B.2.3, PS3.7 9.1.1.1.9 and Annex C; PS3.18 I.2.2.
+    """
 
     SUCCESS = 0x0000
+    PROCESSING_FAILURE = 0x0110
     INVALID_SOP_INSTANCE = 0x0117
     SOP_CLASS_NOT_SUPPORTED = 0x0122
     OUT_OF_RESOURCES = 0xA700
     DATA_SET_MISMATCH = 0xA900
     CANNOT_UNDERSTAND = 0xC000
+    TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
 
 
 VIEW_CODES: Final[Mapping[str, tuple[View, str, str]]] = {

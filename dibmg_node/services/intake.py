@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,8 +26,6 @@ from dibmg_node.storage.archive import Archive, SpoolFile
 from dibmg_node.storage.receipts import Patience, Receipt, Receipts, Received
 
 _log = logging.getLogger(__name__)
-
-_LOCKS = 64
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class IntakePolicy:
 
 
 class Intake:
-    """The policy of the receiving side; the acceptor does the wire."""
+    """The policy of the receiving side; the acceptor and the web server do the wire."""
 
     def __init__(
         self, archive: Archive, receipts: Receipts, policy: IntakePolicy, now: Callable[[], datetime]
@@ -70,7 +67,6 @@ class Intake:
         self._policy = policy
         self._now = now
         self._studies: dict[str, set[str]] = {}
-        self._locks = [threading.Lock() for _ in range(_LOCKS)]
 
     def admit(self, request: AssociationRequest) -> Rejection | None:
         """Decide on an association by its AE titles and its address."""
@@ -92,11 +88,19 @@ class Intake:
         Raises:
             StorageFullError: Less is free than the reserve.
         """
+        self.check_room()
+        prefix = part10_prefix(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid)
+        return Reception(self, request, self._archive.open_spool(prefix))
+
+    def check_room(self) -> None:
+        """Whether anything may be received at all.
+
+        Raises:
+            StorageFullError: Less is free than the reserve.
+        """
         free = self._archive.free_bytes()
         if free < self._policy.reserve_bytes:
             raise StorageFullError(f"{free} bytes free, the reserve is {self._policy.reserve_bytes}")
-        prefix = part10_prefix(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid)
-        return Reception(self, request, self._archive.open_spool(prefix))
 
     def repair(self) -> int:
         """Remove what a killed intake left: nobody was told that it is safe, its sender sends it again.
@@ -109,8 +113,9 @@ class Intake:
             try:
                 with path.open("rb") as file:
                     sop_uid = str(read_header(file).get("SOPInstanceUID", ""))
-                if self._receipts.known(sop_uid, 0, 0) is Receipt.NEW:
-                    self._archive.forget(path, sop_uid)
+                with self._archive.held(sop_uid):
+                    if self._receipts.known(sop_uid, 0, 0) is Receipt.NEW:
+                        self._archive.forget(path, sop_uid)
             except InstanceRejectedError:
                 pass  # not even a header: it never got a name
             path.unlink()
@@ -118,13 +123,22 @@ class Intake:
 
     def ended(self, end: AssociationEnd) -> None:
         """An association is over: the studies that it brought need not wait for it any longer."""
-        study_uids = self._studies.pop(end.association_id, None)
-        if not study_uids:
-            return
-        try:
-            self._receipts.sender_done(study_uids, self._now())
-        except RetryableError as error:
-            _log.warning("sender's end not entered; the quiet time decides", extra={"reason": str(error)})
+        self.sender_done(end.association_id)
+
+    def sender_done(self, association_id: str) -> frozenset[str]:
+        """An association or a STOW-RS request brings nothing more.
+
+        Returns:
+            UIDs of the studies that it brought.
+        """
+        study_uids = frozenset(self._studies.pop(association_id, ()))
+        if study_uids:
+            try:
+                self._receipts.sender_done(study_uids, self._now())
+            except RetryableError as error:
+                extra = {"reason": str(error)}
+                _log.warning("sender's end not entered; the quiet time decides", extra=extra)
+        return study_uids
 
     def take(self, request: StoreRequest, spooled: SpoolFile) -> StoreAnswer:
         """Check a received file, name it, enter it.
@@ -135,7 +149,7 @@ class Intake:
         with spooled.path.open("rb") as file:
             instance = read_instance(read_header(file), request.transfer_syntax_uid)
         _check_identity(instance, request)
-        with self._locks[hash(instance.sop_uid) % _LOCKS]:
+        with self._archive.held(instance.sop_uid):
             receipt = self._receipts.known(instance.sop_uid, spooled.size, spooled.crc32)
             archived = self._archive.instance_path(instance.sop_uid)
             if receipt is Receipt.DUPLICATE and not archived.exists():
@@ -209,7 +223,14 @@ def _reason(error: Exception) -> str:
 
 
 def _check_identity(instance: Instance, request: StoreRequest) -> None:
-    """Data set and command name the same object. Source: PS3.4 B.2.3, status 0xA9xx."""
+    """Data set and command name the same object, and the study that the request is for.
+
+    Source: PS3.4 B.2.3, status 0xA9xx.
+    """
+    if request.study_uid is not None and instance.study_uid != request.study_uid:
+        raise InstanceRejectedError(
+            StoreStatus.PROCESSING_FAILURE, "Study Instance UID is not that of the request", 0x0020000D
+        )
     for name, tag, found, expected in (
         ("SOP Class UID", 0x00080016, instance.sop_class_uid, request.sop_class_uid),
         ("SOP Instance UID", 0x00080018, instance.sop_uid, request.sop_instance_uid),

@@ -101,10 +101,14 @@ LOCAL_LIMIT_EXCEEDED = Rejection(2, 3, 2, "local limit exceeded")
 
 @dataclass(frozen=True)
 class StoreRequest:
-    """One C-STORE-RQ whose command set has been checked.
+    """One instance on offer: a C-STORE-RQ whose command set has been checked, or a part of a STOW-RS request.
 
     The SOP class is that of the presentation context; the SOP Instance UID holds digits and dots
     only, at most 64. Neither has been compared with the data set.
+
+    Attributes:
+        association_id: Of the association, or of the STOW-RS request.
+        study_uid: The study that all instances must belong to; None: any.
     """
 
     association_id: str
@@ -115,6 +119,7 @@ class StoreRequest:
     calling_aet: str
     called_aet: str
     peer_address: str
+    study_uid: str | None = None
 
 
 @dataclass(frozen=True)

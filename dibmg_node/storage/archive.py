@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -91,21 +94,48 @@ class SpoolFile:
 class Archive:
     """Folders under one root, on one file system.
 
-    `spool` is where intake receives, `drafts` where results are written; `instances`, `results` and
-    `quarantine` hold what is finished. A received file keeps its entry in the spool until its ledger
-    entry is committed, so what is found there at the next start was told to nobody.
+    `drafts` is where results are written; `instances`, `results` and `quarantine` hold what is finished.
+    A received file keeps its entry in the spool until its ledger entry is committed, so what is found
+    there at the next start was told to nobody.
+
+    Attributes:
+        spool: Folder in which this process receives. Each receiving process has one of its own: it repairs
+            at its start what its predecessor left, while the others go on.
     """
 
     root: Path
+    spool: str = "spool"
 
     def prepare(self) -> None:
         """Make the folders."""
-        for folder in ("spool", "drafts", "instances", "results", "quarantine"):
+        for folder in (self.spool, "drafts", "instances", "results", "quarantine"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
 
     def left_in_spool(self) -> list[Path]:
         """What a killed intake left."""
-        return sorted((self.root / "spool").iterdir())
+        return sorted((self.root / self.spool).iterdir())
+
+    @contextmanager
+    def held(self, sop_uid: str) -> Iterator[None]:
+        """Keep every other thread and process from naming an instance until the ledger knows of it.
+
+        Without this, two that receive different bytes under one UID at once could leave the name with one
+        and the ledger entry with the other. The kernel frees what a killed process held.
+
+        Raises:
+            StorageFullError: No room on the file system.
+        """
+        folder = self.instance_path(sop_uid).parent
+        try:
+            _make_folder(folder)
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise _translated(error, folder) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def forget(self, left: Path, sop_uid: str) -> bool:
         """Remove the name that a spool file got although no ledger entry followed; whether it had one."""
@@ -126,7 +156,7 @@ class Archive:
         Raises:
             StorageFullError: No room on the file system.
         """
-        return self._open("spool", prefix)
+        return self._open(self.spool, prefix)
 
     def instance_path(self, sop_uid: str) -> Path:
         """Where an instance lies: a name derived from its UID by hash, so that no UID is a path."""
@@ -202,15 +232,19 @@ def _name(sop_uid: str) -> str:
 def _publish(source: Path, target: Path) -> None:
     """Give a finished file a second name, replacing what had it, and sync the folder."""
     try:
-        if not target.parent.exists():
-            target.parent.mkdir(exist_ok=True)
-            _sync_folder(target.parent.parent)
+        _make_folder(target.parent)
         link = source.with_suffix(".link")
         link.hardlink_to(source)
         link.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
         raise _translated(error, target) from error
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.exists():
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:

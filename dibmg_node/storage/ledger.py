@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.storage.beats import Beats
+from dibmg_node.storage.catalog import Catalog
 from dibmg_node.storage.claims import Claims
 from dibmg_node.storage.engine import open_engine, reading
 from dibmg_node.storage.outbox import Outbox
@@ -26,6 +27,7 @@ class Ledger:
     outbox: Outbox
     beats: Beats
     views: Views
+    catalog: Catalog
 
 
 def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
@@ -38,4 +40,5 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         Outbox(engine, Random().random),
         Beats(engine),
         Views(reading(engine)),
+        Catalog(reading(engine)),
     )

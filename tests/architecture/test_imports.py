@@ -14,6 +14,8 @@ import pytest
         "dibmg_node.services.intake",
         "dibmg_node.services.acceptor",
         "dibmg_node.roles",
+        "dibmg_node.web.app",
+        "dibmg_node.web.server",
         "dibmg_node.cli.main",
         "dibmg_node.node",
         "dibmg.predictor",
@@ -27,3 +29,11 @@ def test_no_process_loads_tensorflow_by_being_imported(module: str) -> None:
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert loaded.stdout.strip() == "[]"
+
+
+def test_only_the_web_process_loads_the_http_server() -> None:
+    program = "import sys, dibmg_node.cli.main; print('uvicorn' in sys.modules, 'starlette' in sys.modules)"
+
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert loaded.stdout.split() == ["False", "False"]

@@ -64,7 +64,8 @@ class RunningNode:
         )
         for name, port in destinations.items():
             text += _DESTINATION.format(name=name, port=port)
-        self.config.write_text(text + more)
+        text += more
+        self.config.write_text(text)
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> RunningNode:
@@ -109,6 +110,15 @@ class RunningNode:
                     return beat.pid
             time.sleep(0.05)
         raise AssertionError(f"{role} was not started; {self.logs()}")
+
+    def wait_for_file(self, folder: Path) -> None:
+        """Wait until a folder holds a file."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            if any(folder.iterdir()):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"no file came into {folder}; {self.logs()}")
 
     def kill_role(self, role: str) -> None:
         """SIGKILL to one process of the node."""

@@ -204,6 +204,30 @@ def test_what_a_mammogram_lacks_is_no_reason_to_refuse_it(intake: Intake, change
     assert send(intake, mammogram(**changes)).status == StoreStatus.SUCCESS
 
 
+def test_an_instance_of_another_study_than_the_request_is_for_is_a_processing_failure(
+    intake: Intake, archive: Archive
+) -> None:
+    answer = send(intake, mammogram(), study_uid="1.2.3")
+
+    assert (answer.status, answer.offending_element) == (StoreStatus.PROCESSING_FAILURE, 0x0020000D)
+    assert files_under(archive, "spool") + files_under(archive, "instances") == []
+
+
+def test_a_receiving_process_repairs_its_own_spool_and_leaves_that_of_another_alone(
+    archive: Archive, ledger: Ledger, clock: Clock
+) -> None:
+    other = replace(archive, spool="spool-web")
+    other.prepare()
+    going_on = other.open_spool(b"half of an instance")
+    archive.open_spool(b"left by a killed intake").sync()
+
+    removed = Intake(archive, ledger.receipts, POLICY, clock).repair()
+
+    assert removed == 1
+    assert going_on.path.exists()
+    going_on.discard()
+
+
 def test_less_free_than_the_reserve_is_a_full_storage(archive: Archive, ledger: Ledger, clock: Clock) -> None:
     intake = Intake(archive, ledger.receipts, replace(POLICY, reserve_bytes=2**62), clock)
 
@@ -395,6 +419,7 @@ def test_only_who_may_send_is_admitted(
     assert intake.admit(request) == rejection
 
 
+SAFE = ["write spool", "sync spool", "sync instances", "rename", "sync folder of the instance"]
 LEDGER = ["write ledger", "sync ledger"]
 TAKE = """
 import sys
@@ -417,40 +442,24 @@ with open(folder / "answer", "w") as file:
 def test_nothing_is_answered_before_bytes_name_and_ledger_are_on_the_disk(
     tmp_path: Path, archive: Archive, ledger: Ledger
 ) -> None:
-    calls = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2"
-    trace = tmp_path / "trace"
-
-    subprocess.run(
-        [
-            "strace",
-            "-f",
-            "-y",
-            "-s0",
-            "-e",
-            f"trace={calls}",
-            "-o",
-            trace,
-            sys.executable,
-            "-c",
-            TAKE,
-            tmp_path,
-        ],
-        check=True,
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-    )
+    steps = traced_steps(TAKE, tmp_path)
 
     assert (tmp_path / "answer").read_text() == "0x0"
-    steps = _steps(trace.read_text(), tmp_path)
-    assert steps[:5] == [
-        "write spool",
-        "sync spool",
-        "sync instances",
-        "rename",
-        "sync folder of the instance",
-    ]
+    assert steps[:5] == SAFE
     # SQLite may sync the head of its log before the first pages
     assert steps[5 : steps.index("answer")] in (LEDGER, LEDGER * 2)
+
+
+def traced_steps(program: str, folder: Path) -> list[str]:
+    """What strace sees of a program that receives one instance into a folder's archive and ledger."""
+    trace = folder / "trace"
+    calls = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,sendto"
+    strace = ["strace", "-f", "-y", "-s12", "-e", f"trace={calls}", "-o", trace]
+    root = Path(__file__).parents[2]
+    subprocess.run(
+        [*strace, sys.executable, "-c", program, folder], check=True, cwd=root, capture_output=True
+    )
+    return _steps(trace.read_text(), folder)
 
 
 def _steps(trace: str, folder: Path) -> list[str]:
@@ -463,7 +472,7 @@ def _steps(trace: str, folder: Path) -> list[str]:
         "sync folder of the instance": rf"fsync\(\d+<{folder}/archive/instances/[0-9a-f]{{2}}>",
         "write ledger": rf"pwrite64\(\d+<{folder}/ledger.sqlite-wal>",
         "sync ledger": rf"f(data)?sync\(\d+<{folder}/ledger.sqlite-wal>",
-        "answer": rf"write\(\d+<{folder}/answer>",
+        "answer": rf"write\(\d+<{folder}/answer>|sendto\(.*HTTP/1.1 200",
     }
     steps: list[str] = []
     for line in trace.splitlines():

@@ -4,6 +4,7 @@ import errno
 import resource
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import Callable
 from hashlib import sha256
@@ -186,3 +187,33 @@ def test_enospc_is_a_storage_full_error(archive: Archive) -> None:
 def test_another_error_of_the_disk_is_itself(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Archive(tmp_path / "missing").open_spool(b"")
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from dibmg_node.storage.archive import Archive
+with Archive(Path(sys.argv[1])).held(sys.argv[2]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_an_instance_that_one_process_names_is_not_named_by_another_until_that_ends(archive: Archive) -> None:
+    command = [sys.executable, "-c", HOLD, str(archive.root), "1.2.3"]
+    named = threading.Event()
+
+    def name() -> None:
+        with archive.held("1.2.3"):
+            named.set()
+
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        thread = threading.Thread(target=name)
+        thread.start()
+        waited = not named.wait(0.2)
+        other.kill()
+        thread.join(30)
+
+    assert (waited, named.is_set()) == (True, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -129,7 +130,8 @@ def _prepared(
     if not paths[-1].exists():  # written last
         cache.mkdir(parents=True, exist_ok=True)
         shape = (len(manifest.rows), size, size)
-        partials = [path.with_suffix(".partial.npy") for path in paths]
+        # two trainings may prepare the same images at a time
+        partials = [path.with_suffix(f".{os.getpid()}.partial.npy") for path in paths]
         files = [np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape) for path in partials]
         with ThreadPoolExecutor(threads) as pool:
             prepared = pool.map(lambda row: prepare_view(row, size), manifest.rows)

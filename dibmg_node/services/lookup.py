@@ -1,0 +1,157 @@
+"""Lookup: what the node answers to who looks for its results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from dibmg_node.dicom.encode import decompressed
+from dibmg_node.dicom.header import read_header
+from dibmg_node.dicom.query import Level, Query, matches, told
+from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.catalog import Catalog, HeldResult
+
+MOST_STUDIES: Final = 2000
+"""The ledger holds no patient's name: a query by name reads headers, and those of the newest studies only."""
+_HEADERS: Final = 4096
+
+
+@dataclass(frozen=True)
+class Found:
+    """Matches of a query.
+
+    Attributes:
+        complete: Nothing was left out that is older than the studies looked at.
+    """
+
+    matches: list[Dataset]
+    complete: bool
+
+
+class Lookup:
+    """Searches the catalog and reads the archive.
+
+    Attributes:
+        most_studies: That a search looks at, the newest.
+    """
+
+    def __init__(self, catalog: Catalog, archive: Archive, most_studies: int = MOST_STUDIES) -> None:
+        self.most_studies = most_studies
+        self._catalog = catalog
+        self._archive = archive
+        # a result never changes under its UID, so what was read of it stays true
+        self._attributes = lru_cache(_HEADERS)(self._read_attributes)
+
+    def search(self, level: Level, path: Mapping[Level, str], query: Query, base_url: str) -> Found:
+        """What matches a query, newest study first.
+
+        Args:
+            level: What is looked for.
+            path: UIDs that the URL's path gives.
+            query: Its keys, limit and offset.
+            base_url: Of the service, for Retrieve URL.
+        """
+        asked = {
+            Level.STUDY: query.uids("StudyInstanceUID"),
+            Level.SERIES: query.uids("SeriesInstanceUID"),
+            Level.INSTANCE: query.uids("SOPInstanceUID"),
+        }
+        uids = {one: _both(path.get(one), asked[one]) for one in Level}
+        if any(found is None for found in uids.values()):
+            return Found([], True)
+        held = self._catalog.newest(
+            uids[Level.STUDY] or (), uids[Level.SERIES] or (), uids[Level.INSTANCE] or (), self.most_studies
+        )
+        complete = len({one.study_uid for one in held}) < self.most_studies
+        found: list[Dataset] = []
+        skipped = 0
+        for attributes in self._entities(held, level, base_url):
+            if not matches(attributes, query.wanted):
+                continue
+            if skipped < query.offset:
+                skipped += 1
+                continue
+            if len(found) == query.limit:
+                return Found(found, True)
+            found.append(told(attributes, level, query, path))
+        return Found(found, complete)
+
+    def held(self, path: Mapping[Level, str]) -> list[HeldResult]:
+        """The results that a URL's path names."""
+        study, series, instance = ([path[level]] if level in path else [] for level in Level)
+        return self._catalog.newest(study, series, instance, most_studies=1)
+
+    def metadata(self, held: Sequence[HeldResult]) -> list[Dataset]:
+        """Everything in results but their pixels."""
+        return [self._header(one) for one in held]
+
+    def content(self, held: HeldResult, transfer_syntax_uid: str) -> bytes:
+        """A result as a Part 10 file.
+
+        Args:
+            held: Which one.
+            transfer_syntax_uid: That in which it is held, or Explicit VR Little Endian.
+        """
+        stored = self._archive.result_path(held.sop_uid).read_bytes()
+        return stored if transfer_syntax_uid == held.transfer_syntax_uid else decompressed(stored)
+
+    def _entities(self, held: Sequence[HeldResult], level: Level, base_url: str) -> Iterator[Dataset]:
+        """Attributes of each study, series or instance, counted and with its URL."""
+        for study_uid, of_study in groupby(held, lambda one: one.study_uid):
+            in_study = list(of_study)
+            study = _study_attributes([self._attributes(one) for one in in_study], in_study)
+            url = f"{base_url}/studies/{study_uid}"
+            if level is Level.STUDY:
+                yield _entity(self._attributes(in_study[0]), study, url)
+                continue
+            for series_uid, of_series in groupby(in_study, lambda one: one.series_uid):
+                in_series = list(of_series)
+                series = {**study, "NumberOfSeriesRelatedInstances": len(in_series)}
+                series_url = f"{url}/series/{series_uid}"
+                if level is Level.SERIES:
+                    yield _entity(self._attributes(in_series[0]), series, series_url)
+                    continue
+                for one in in_series:
+                    yield _entity(self._attributes(one), series, f"{series_url}/instances/{one.sop_uid}")
+
+    def _header(self, held: HeldResult) -> Dataset:
+        with self._archive.result_path(held.sop_uid).open("rb") as file:
+            return read_header(file)
+
+    def _read_attributes(self, held: HeldResult) -> Dataset:
+        """Top-level attributes that a query can match or tell: no sequences, no bulk."""
+        attributes = Dataset()
+        for element in self._header(held):
+            if element.VR not in ("SQ", "OB", "OW", "UN"):
+                attributes.add(element)
+        return attributes
+
+
+def _both(given: str | None, asked: tuple[str, ...]) -> tuple[str, ...] | None:
+    """UIDs that satisfy path and query; empty: any; None: none can."""
+    if given is None:
+        return asked
+    return (given,) if not asked or given in asked else None
+
+
+def _study_attributes(attributes: Sequence[Dataset], held: Sequence[HeldResult]) -> dict[str, object]:
+    return {
+        "ModalitiesInStudy": sorted({str(one.get("Modality", "")) for one in attributes} - {""}),
+        "NumberOfStudyRelatedSeries": len({one.series_uid for one in held}),
+        "NumberOfStudyRelatedInstances": len(held),
+    }
+
+
+def _entity(attributes: Dataset, counted: Mapping[str, object], url: str) -> Dataset:
+    entity = Dataset()
+    entity.update(attributes)
+    for keyword, value in counted.items():
+        setattr(entity, keyword, value)
+    entity.RetrieveURL = url
+    entity.InstanceAvailability = "ONLINE"
+    return entity

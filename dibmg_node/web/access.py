@@ -1,0 +1,90 @@
+"""Who may ask: a bearer token, or this machine alone; and one line in the log for every request."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import logging
+import time
+from hashlib import sha256
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_log = logging.getLogger(__name__)
+
+_OPEN: Final = "/health/"
+
+
+class Access:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, token: str | None, loopback_names_only: bool) -> None:
+        """Guard an application.
+
+        Args:
+            app: What is guarded.
+            token: Asked of everybody; None: of nobody.
+            loopback_names_only: Refuse requests that call this machine by another name: a web page that has
+                its own name resolve to 127.0.0.1 would read results through its visitor's browser.
+        """
+        self._app = app
+        self._digest = None if token is None else sha256(token.encode()).digest()
+        self._loopback_names_only = loopback_names_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or hand it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 0
+        started = time.monotonic()
+
+        async def send_noting(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await (self._refusal(scope) or self._app)(scope, receive, send_noting)
+        finally:
+            # URLs of QIDO-RS hold names and dates of birth: the endpoint is named, never the URL
+            endpoint = scope.get("endpoint")
+            client = scope.get("client")
+            extra = {
+                "method": scope["method"],
+                "endpoint": getattr(endpoint, "__name__", ""),
+                "status": status,
+                "peer_address": client[0] if client else "",
+                "seconds": round(time.monotonic() - started, 3),
+            }
+            _log.info("request answered", extra=extra)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        if scope["path"].startswith(_OPEN):
+            return None
+        if self._digest is not None:
+            scheme, _, token = headers.get("authorization", "").partition(" ")
+            given = sha256(token.strip().encode()).digest()
+            # digests have one length: how long the comparison takes tells nothing of the token
+            if scheme.lower() == "bearer" and hmac.compare_digest(given, self._digest):
+                return None
+            challenge = {"WWW-Authenticate": 'Bearer realm="dibmg"'}
+            return PlainTextResponse("a bearer token is asked for", 401, challenge)
+        if self._loopback_names_only and not _is_loopback(headers.get("host", "")):
+            return PlainTextResponse("without a token this node answers to localhost only", 403)
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    name = name.strip("[]").lower()
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

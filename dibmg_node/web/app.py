@@ -1,0 +1,65 @@
+"""The web application: which URL is answered by what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Mount, Route
+
+from dibmg_node.web.access import Access
+from dibmg_node.web.health import HealthService
+from dibmg_node.web.retrieve import RetrieveService
+from dibmg_node.web.search import SearchService
+from dibmg_node.web.stow import StowService
+
+_STUDY = "/studies/{study}"
+_SERIES = _STUDY + "/series/{series}"
+_INSTANCE = _SERIES + "/instances/{instance}"
+
+
+def make_app(
+    *,
+    search: SearchService,
+    retrieve: RetrieveService,
+    health: HealthService,
+    stow: StowService | None,
+    token: str | None,
+    loopback_names_only: bool,
+) -> Starlette:
+    """The application.
+
+    Args:
+        search: Answers QIDO-RS.
+        retrieve: Answers WADO-RS.
+        health: Answers probes.
+        stow: Answers STOW-RS; None: nothing is taken.
+        token: As for `Access`.
+        loopback_names_only: As for `Access`.
+    """
+    dicom_web: list[BaseRoute] = _store_routes(stow) if stow else []
+    dicom_web += [
+        Route("/studies", search.studies),
+        Route("/series", search.series),
+        Route("/instances", search.instances),
+        Route(f"{_STUDY}/series", search.series),
+        Route(f"{_STUDY}/instances", search.instances),
+        Route(f"{_SERIES}/instances", search.instances),
+        *[
+            route
+            for path in (_STUDY, _SERIES, _INSTANCE)
+            for route in (Route(path, retrieve.retrieve), Route(f"{path}/metadata", retrieve.metadata))
+        ],
+    ]
+    routes: Sequence[BaseRoute] = [
+        Mount("/dicom-web", routes=dicom_web),
+        Route("/health/live", health.live),
+        Route("/health/ready", health.ready),
+    ]
+    guard = Middleware(Access, token=token, loopback_names_only=loopback_names_only)
+    return Starlette(routes=routes, middleware=[guard])
+
+
+def _store_routes(stow: StowService) -> list[BaseRoute]:
+    return [Route(path, stow.store, methods=["POST"]) for path in ("/studies", _STUDY)]

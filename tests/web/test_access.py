@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tests.factories import CANARY
+from tests.web.conftest import WebSide
+
+TOKEN = "a-token-of-some-length"
+
+
+@pytest.mark.parametrize(
+    "given", ["", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer é"]
+)
+def test_without_the_token_nothing_of_dicom_web_is_answered(web: WebSide, given: str) -> None:
+    client = web.client(token=TOKEN)
+
+    answers = [
+        client.request(method, f"/dicom-web{path}", headers={"Authorization": given.encode()})
+        for method, path in (
+            ("GET", "/studies"),
+            ("GET", "/studies/1.2.3"),
+            ("GET", "/studies/1.2.3/metadata"),
+            ("POST", "/studies"),
+            ("GET", "/nothing"),
+        )
+    ]
+
+    assert {answer.status_code for answer in answers} == {401}
+    assert {answer.headers["WWW-Authenticate"] for answer in answers} == {'Bearer realm="dibmg"'}
+
+
+def test_with_the_token_queries_are_answered(web: WebSide) -> None:
+    answer = web.client(token=TOKEN).get("/dicom-web/studies", headers={"Authorization": f"Bearer {TOKEN}"})
+
+    assert answer.status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8080", 204),
+        ("127.0.0.1:8080", 204),
+        ("127.0.0.2", 204),
+        ("[::1]:8080", 204),
+        ("evil.example:8080", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("10.0.0.1", 403),
+        ("", 403),
+    ],
+)
+def test_without_a_token_only_names_of_this_machine_are_answered_to(
+    web: WebSide, host: str, status: int
+) -> None:
+    client = web.client(loopback_names_only=True)
+
+    assert client.get("/dicom-web/studies", headers={"Host": host}).status_code == status
+
+
+def test_probes_are_answered_without_a_token(web: WebSide) -> None:
+    client = web.client(token=TOKEN)
+
+    assert [client.get(f"/health/{probe}").status_code for probe in ("live", "ready")] == [200, 200]
+
+
+def test_a_full_disk_is_live_and_not_ready(web: WebSide) -> None:
+    client = web.client(reserve_bytes=2**62)
+
+    answer = client.get("/health/ready")
+
+    assert (client.get("/health/live").status_code, answer.status_code) == (200, 503)
+    assert answer.json()["reasons"] == ["less disk is free than the reserve"]
+
+
+def test_every_request_is_one_log_line_without_its_url(
+    web: WebSide, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    web.client().get("/dicom-web/studies", params={"PatientName": CANARY})
+
+    (line,) = [vars(record) for record in caplog.records if record.name == "dibmg_node.web.access"]
+    assert (line["method"], line["endpoint"], line["status"]) == ("GET", "studies", 204)
+    assert CANARY.partition("^")[0] not in str(line)
