@@ -58,7 +58,7 @@ def release_synthetic(shop: Workshop, out: Path) -> None:
         "",
         "## How it was made",
         "",
-        f"1. Patches: {plan_words(PATCHES)}. Training: {plan_words(PATCH_TRAINING)}.",
+        f"1. Patches: {len(PATCHES)} times {plan_words(PATCHES[0])}. Training: {plan_words(PATCH_TRAINING)}.",
         f"2. Whole exams: {plan_words(EXAM_TRAINING)}.",
         "",
         "`untrained` is the same network with its first random values.",
@@ -85,8 +85,10 @@ def release_default(shop: Workshop, out: Path, cesm_folder: Path, mias_folder: P
         "",
         "## How it was made",
         "",
-        f"1. Synthetic patches: {plan_words(PATCHES)}. Training: {plan_words(PATCH_TRAINING)}.",
-        f"2. CDD-CESM low-energy CC images by breast label, no place of a lesion is told: "
+        f"1. Synthetic patches: {len(PATCHES)} times {plan_words(PATCHES[0])}. "
+        f"Training: {plan_words(PATCH_TRAINING)}.",
+        "2. CDD-CESM low-energy images: CC by breast label, CC and MLO by the masks of their lesions "
+        "(unlike the paper, whose training is told no place): "
         f"{plan_words(plan_for(SEEDS[0]))}. Average of {len(SEEDS)} runs (seeds "
         f"{', '.join(map(str, SEEDS))}).",
         "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -71,34 +72,28 @@ class Workshop:
         """The prepared images of a manifest."""
         return prepare_examples(manifest, size, unit, self.folder / "prepared", self.processes)
 
-    def patches(self, name: str, normals: Callable[[], Examples], plan: PatchPlan) -> Examples:
-        """Patches of normal views; `normals` is called only where they are not made yet."""
-        path = self.folder / f"{name}.npz"
-        if not path.exists():
+    def patches(self, name: str, normals: Callable[[], Examples], plans: Sequence[PatchPlan]) -> Examples:
+        """Patches of normal views by several plans; `normals` is called only where they are not made yet."""
+        parts = [self.folder / f"{name}-{plan.seed}.npz" for plan in plans]
+        missing = [(plan, path) for plan, path in zip(plans, parts, strict=True) if not path.exists()]
+        if missing:
             with self._timed(name):
-                made = make_patches(normals(), plan)
-                partial = self.folder / f"{name}.partial.npz"
-                np.savez(
-                    partial,
-                    views=made.views,
-                    lesions=np.asarray(made.lesions),
-                    right=made.right,
-                    exams=made.exams,
-                    breasts=made.breasts,
-                )
-                partial.replace(path)
-        with np.load(path) as kept:
-            count = kept["exams"].size
-            return Examples(
-                views=kept["views"],
-                members=tuple(np.array([number]) for number in range(count)),
-                right=kept["right"],
-                exams=kept["exams"],
-                breasts=kept["breasts"],
-                groups=np.repeat(np.arange(count // 2), 2),
-                lesions=kept["lesions"],
-                placed=np.ones(count, bool),
-            )
+                views = normals()
+                with multiprocessing.get_context("spawn").Pool(self.processes) as pool:
+                    pool.starmap(_write_patches, [(views, plan, path) for plan, path in missing])
+        kept = [np.load(path) for path in parts]
+        joined = {key: np.concatenate([part[key] for part in kept]) for key in kept[0].files}
+        count = joined["exams"].size
+        return Examples(
+            views=joined["views"],
+            members=tuple(np.array([number]) for number in range(count)),
+            right=joined["right"],
+            exams=joined["exams"],
+            breasts=joined["breasts"],
+            groups=np.repeat(np.arange(count // 2), 2),
+            lesions=joined["lesions"],
+            placed=np.ones(count, bool),
+        )
 
     def network(
         self,
@@ -149,6 +144,16 @@ class _Timed:
         kept = dict(self._workshop.told_seconds())
         kept[self._name] = kept.get(self._name, 0.0) + time.monotonic() - self._started
         (self._workshop.folder / "seconds.json").write_text(json.dumps(kept, indent=2) + "\n")
+
+
+def _write_patches(normals: Examples, plan: PatchPlan, path: Path) -> None:
+    made = make_patches(normals, plan)
+    partial = path.with_suffix(".partial.npz")
+    lesions = np.asarray(made.lesions)
+    np.savez(
+        partial, views=made.views, lesions=lesions, right=made.right, exams=made.exams, breasts=made.breasts
+    )
+    partial.replace(path)
 
 
 def load_networks(paths: Sequence[Path], plan: TrainingPlan) -> list[keras.Model]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from dibmg.recipes.stages import Series, Workshop, load_networks
 from dibmg.training.examples import Examples
 from dibmg.training.finish import choose_threshold, finish
@@ -13,9 +15,7 @@ from dibmg.training.plan import TrainingPlan, Unit, plan_of
 
 SIZE: Final = 512
 
-NORMALS: Final = Series("normals", seed=21, first=0, exams=240, cancer_share=0.0)
-EXAMS: Final = Series("exams", seed=21, first=1000, exams=240, cancer_share=0.6)
-VALIDATION: Final = Series("validation", seed=22, first=0, exams=40)
+EXAMS: Final = Series("exams", seed=31, first=0, exams=320, cancer_share=0.6)
 THRESHOLD: Final = Series("threshold", seed=22, first=1000, exams=120)
 TEST: Final = Series("test", seed=23, first=0, exams=200)
 
@@ -31,7 +31,9 @@ _AUGMENTATION: Final[dict[str, Any]] = {
     "blur": 0.2,
 }
 
-PATCHES: Final = PatchPlan(count=6000, side=128, largest=1.5)
+PATCHES: Final = tuple(PatchPlan(count=3000, side=128, largest=1.5, seed=seed) for seed in (1, 2))
+HELD_OUT: Final = 400
+"""Patches that the network is watched on while it learns from the others."""
 
 PATCH_TRAINING: Final[TrainingPlan] = plan_of(
     {
@@ -40,7 +42,7 @@ PATCH_TRAINING: Final[TrainingPlan] = plan_of(
         "input_size": 128,
         "unit": "image",
         "batch": 32,
-        "epochs": 5,
+        "epochs": 6,
         "schedule": "cosine",
         "learning_rate": 0.05,
         "warmup_epochs": 0.3,
@@ -49,9 +51,9 @@ PATCH_TRAINING: Final[TrainingPlan] = plan_of(
         "breast_weight": 0.5,
         "place_weight": 1.0,
         "choose": "last",
-        "checks_per_epoch": 5,
+        "checks_per_epoch": 4,
         "seed": 1,
-        "augmentation": _AUGMENTATION,
+        "augmentation": {**_AUGMENTATION, "shift": 0.03},
     }
 )
 
@@ -63,16 +65,16 @@ EXAM_TRAINING: Final[TrainingPlan] = plan_of(
         "wall_columns": 352,
         "unit": "exam",
         "batch": 2,
-        "epochs": 6,
+        "epochs": 2,
         "schedule": "cosine",
-        "learning_rate": 0.01,
+        "learning_rate": 0.005,
         "warmup_epochs": 0.3,
         "clip_norm": 5.0,
         "exam_weight": 0.25,
         "breast_weight": 0.5,
         "place_weight": 1.0,
         "view_dropout": 0.1,
-        "choose": "best",
+        "choose": "last",
         "checks_per_epoch": 3,
         "seed": 1,
         "augmentation": {**_AUGMENTATION, "rotation": 5.0, "zoom": 0.1, "shift": 0.02, "insert_lesion": 0.3},
@@ -81,13 +83,18 @@ EXAM_TRAINING: Final[TrainingPlan] = plan_of(
 
 
 def patch_network(shop: Workshop) -> Path:
-    """Values of a network that tells patches with a lesion from patches without one."""
+    """Values of a network that tells patches with a lesion from patches without one, and where it is."""
 
     def normals() -> Examples:
-        return shop.examples(shop.series(NORMALS), SIZE, Unit.IMAGE)
+        views = shop.examples(shop.series(EXAMS), SIZE, Unit.IMAGE)
+        return views.pick(np.flatnonzero(views.exams == 0))
+
+    def patches(first: int, last: int | None) -> Examples:
+        made = shop.patches("patches", normals, PATCHES)
+        return made.pick(np.arange(len(made))[first:last])
 
     return shop.network(
-        "patch-network", lambda: shop.patches("patches", normals, PATCHES), None, PATCH_TRAINING
+        "patch-network", lambda: patches(0, -HELD_OUT), lambda: patches(-HELD_OUT, None), PATCH_TRAINING
     )
 
 
@@ -101,7 +108,7 @@ def make_synthetic(shop: Workshop, out: Path) -> Path:
     values = shop.network(
         "synthetic-network",
         lambda: shop.examples(shop.series(EXAMS), SIZE, plan.unit),
-        lambda: shop.examples(shop.series(VALIDATION), SIZE, plan.unit),
+        None,
         plan,
         initial=patch_network(shop),
     )
