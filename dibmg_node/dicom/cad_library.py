@@ -36,8 +36,11 @@ _TIME: Final = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
 
 
 def is_image(header: Dataset) -> bool:
-    """Whether an instance has pixels: reports and presentation states have no place in the library."""
-    return bool(header.get("Rows")) and bool(header.get("Columns"))
+    """Whether an instance has pixels, and a series to refer to it by.
+
+    Reports and presentation states have no place in the library.
+    """
+    return all(header.get(name) for name in ("Rows", "Columns", "SeriesInstanceUID"))
 
 
 def in_reading_order(headers: Iterable[FileDataset]) -> list[FileDataset]:

@@ -20,7 +20,7 @@ IMPLEMENTATION_CLASS_UID: Final = "2.25.146219640462404226953384867303229640773"
 IMPLEMENTATION_VERSION_NAME: Final = "DIBMG_NODE_01"
 UID_NAMESPACE: Final = UUID("6e00b8f6-2a5c-5f0b-8f0e-7d1f6d0f4c55")
 """Namespace of every UID that the node makes (`2.25.` + uuid5)."""
-RESULT_FORMAT_VERSION: Final = "2"
+RESULT_FORMAT_VERSION: Final = "3"
 """Changes whenever the same analysis would be written as other bytes."""
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
@@ -85,6 +85,14 @@ LOSSY_SYNTAXES: Final[tuple[str, ...]] = (
     JPEG_2000,
     HTJ2K,
 )
+LOSSY_METHODS: Final[Mapping[str, str]] = {
+    JPEG_BASELINE: "ISO_10918_1",
+    JPEG_EXTENDED: "ISO_10918_1",
+    JPEG_LS_NEAR_LOSSLESS: "ISO_14495_1",
+    JPEG_2000: "ISO_15444_1",
+    HTJ2K: "ISO_15444_15",
+}
+"""Lossy Image Compression Method (0028,2114) of a transfer syntax. Source: PS3.3 C.7.6.1.1.5.1."""
 IMAGE_SYNTAXES: Final[tuple[str, ...]] = LOSSLESS_SYNTAXES + LOSSY_SYNTAXES
 """Accepted for images, most wanted first. Deflated (a bomb) and big endian (retired) are refused."""
 PLAIN_SYNTAXES: Final[tuple[str, ...]] = (EXPLICIT_LE, IMPLICIT_LE)
@@ -148,7 +156,8 @@ MAMMOGRAM_CLASSES: Final = (
     PROJECTION_FOR_PRESENTATION,
     PROJECTION_FOR_PROCESSING,
 )
-"""A study with none of these is not answered: a CAD report needs an image that it can speak of."""
+"""A study with none of these, nor a Secondary Capture of modality MG, is not answered: a CAD report needs an
+image that it can speak of."""
 
 
 class StoreStatus(IntEnum):

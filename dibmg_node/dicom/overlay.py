@@ -60,10 +60,13 @@ def overlay(
     instance = instance_of(header)
     _describe(image, header, instance, view)
     model = result.model
+    # in words: below the view's code of a Secondary Capture, dciodvfy takes modifiers for content items
+    modified = f"; view modifier {', '.join(instance.modifiers)}" if instance.modifiers else ""
     image.DerivationDescription = plain_text(
         f"{facts.ALGORITHM_NAME} {model.name} {model.version} (weights {model.sha256[:16]}): heatmap in "
         f"{style.value} over the windowed mammogram, {instance.rows}x{instance.columns} to {rows}x{columns} "
         f"pixels; operating point {result.operating_point.label} {result.operating_point.threshold:.3f}"
+        f"{modified}"
     )
     _space(image, header, instance, (rows, columns))
     image.SamplesPerPixel = 3
@@ -91,14 +94,13 @@ def _describe(image: Dataset, header: FileDataset, instance: Instance, view: Vie
     image.PatientOrientation = list(instance.orientation) if len(instance.orientation) == 2 else ""
     image.AnatomicRegionSequence = code_sequence(codes.BREAST)
     image.ViewCodeSequence = code_sequence(codes.VIEWS[view.view])
-    modifiers = [codes.MODIFIERS[one] for one in instance.modifiers if one in codes.MODIFIERS]
-    if modifiers:
-        items = DicomSequence([code_sequence(modifier)[0] for modifier in modifiers])
-        image.ViewCodeSequence[0].ViewModifierCodeSequence = items
     image.BurnedInAnnotation = "YES"
     image.RecognizableVisualFeatures = "NO"
     image.LossyImageCompression = "01" if instance.lossy else "00"
     if instance.lossy:
+        method = facts.LOSSY_METHODS.get(instance.transfer_syntax_uid)
+        if method is not None:
+            image.LossyImageCompressionMethod = method
         copy_attributes(header, image, _LOSSY)
     source = sop_reference(instance.sop_class_uid, instance.sop_uid)
     source.PurposeOfReferenceCodeSequence = code_sequence(codes.SOURCE_IMAGE)

@@ -56,7 +56,8 @@ def _rules(i: Instance, policy: ExamPolicy) -> list[tuple[ExclusionCode, bool, s
         (
             code.SECONDARY_CAPTURE,
             i.kind is ImageKind.SECONDARY_CAPTURE,
-            "Secondary Capture: expected Digital Mammography X-Ray Image - For Presentation",
+            f"Secondary Capture Image of modality {i.modality or '(missing)'}: "
+            "expected Digital Mammography X-Ray Image - For Presentation",
         ),
         (
             code.FOR_PROCESSING,

@@ -60,7 +60,8 @@ def select_exam(
     An image is read when it is a Digital Mammography X-Ray Image For Presentation of modality MG, one
     frame, acquired (not synthesized from tomosynthesis, not a subtracted or contrast image), a CC or
     MLO of one known breast, whole, without marks burned in, not of a specimen or a phantom, neither
-    magnified nor with a view modifier that changes the projection, and without an implant. Of several
+    magnified nor with a view modifier that changes the projection, and of a breast without an implant: one
+    image that tells of it, an implant displaced view too, speaks for every image of the breast. Of several
     images of one view the newest acquisition is read. With `policy.implants = READ` breasts with an
     implant are read from their implant displaced views, else from their ordinary ones.
 
@@ -82,8 +83,12 @@ def select_exam(
     and CID 4015 of PS3.16 for views and modifiers.
     """
     found = dict(unreadable or {})
+    with_implant = _breasts_with_implant(instances, policy)
     for instance in instances:
         exclusion = found.get(instance.sop_uid) or exclude(instance, policy)
+        if exclusion is None and instance.laterality in with_implant:
+            sentence = "breast implant, as another image of this breast tells: expected a breast without"
+            exclusion = Exclusion(ExclusionCode.IMPLANT, sentence, instance.sop_uid, instance.laterality)
         if exclusion is not None:
             found[instance.sop_uid] = exclusion
     chosen = _newest_of_each_view([i for i in instances if i.sop_uid not in found], found, policy)
@@ -99,6 +104,17 @@ def has_standard_views(instances: Iterable[Instance], policy: ExamPolicy = ExamP
     """Whether the four standard views are there, each from an image that may be read."""
     views = {i.view_key for i in instances if exclude(i, policy) is None}
     return views.issuperset(STANDARD_VIEWS)
+
+
+def _breasts_with_implant(instances: Iterable[Instance], policy: ExamPolicy) -> frozenset[Laterality]:
+    """Breasts that are not read for an implant that any image of them tells of."""
+    if policy.implants is ImplantPolicy.READ:
+        return frozenset()
+    return frozenset(
+        i.laterality
+        for i in instances
+        if i.laterality is not None and (i.implant_present or ViewModifier.IMPLANT_DISPLACED in i.modifiers)
+    )
 
 
 def _newest_of_each_view(

@@ -89,7 +89,7 @@ def read_study(files: StudyFiles, policy: ExamPolicy, predictor: Predictor) -> R
         digests[instance.sop_uid] = sha256(content[data_set_offset(content) :]).hexdigest()
         headers[instance.sop_uid] = dcmread(BytesIO(content), stop_before_pixels=True)
     clock.lap("read")
-    excluded = _strangers(headers, files.study.instances)
+    excluded = _without_series(files.study.instances) | _strangers(headers, files.study.instances)
     mammograms: dict[str, Mammogram] = {}
     while True:
         selection = select_exam(files.study.study_uid, files.study.instances, policy, excluded)
@@ -134,6 +134,16 @@ def _checked(files: StudyFiles, sop_uid: str) -> bytes:
                 f"archived file of instance {sop_uid} has size and CRC-32 {found}, received were {expected}"
             )
     return content
+
+
+def _without_series(instances: Sequence[Instance]) -> dict[str, Exclusion]:
+    """Exclusions of images that no report can refer to. Source: PS3.3 table C.17-3."""
+    sentence = "Series Instance UID is missing: no report could refer to this image"
+    return {
+        i.sop_uid: Exclusion(ExclusionCode.SERIES_UNKNOWN, sentence, i.sop_uid, i.laterality)
+        for i in instances
+        if not i.series_uid
+    }
 
 
 def _strangers(headers: Mapping[str, FileDataset], instances: Sequence[Instance]) -> dict[str, Exclusion]:

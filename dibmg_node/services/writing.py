@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from dibmg_node.dicom import facts
+from dibmg_node.dicom.cad_library import is_image
 from dibmg_node.dicom.cad_report import cad_report
 from dibmg_node.dicom.encode import encode
 from dibmg_node.dicom.overlay import overlay
 from dibmg_node.dicom.rendering import render_overlay
 from dibmg_node.domain.result import Calibration, FindingCode, Predecessor, Result, ResultKind
-from dibmg_node.domain.study import ExclusionCode, Laterality, ViewKey
+from dibmg_node.domain.study import ExclusionCode, ImageKind, Laterality, ViewKey
 from dibmg_node.services.reading import Reading
 
 _NO_SCORES: Final[Mapping[str, object]] = {"exam": None, "R": None, "L": None, "views": {}}
@@ -204,4 +205,8 @@ def _written(
 
 
 def _is_mammogram(header: Dataset) -> bool:
-    return str(header.get("SOPClassUID", "")) in facts.MAMMOGRAM_CLASSES
+    """Whether a CAD report can speak of an instance; of a film scanned as Secondary Capture, too."""
+    sop_class_uid = str(header.get("SOPClassUID", ""))
+    is_capture = facts.IMAGE_KINDS.get(sop_class_uid) is ImageKind.SECONDARY_CAPTURE
+    is_film = is_capture and str(header.get("Modality", "")) == "MG"
+    return is_image(header) and (is_film or sop_class_uid in facts.MAMMOGRAM_CLASSES)

@@ -61,8 +61,6 @@ EXCLUDED: list[tuple[dict[str, Any], ExclusionCode, str]] = [
         for view in View
         if view not in (View.CC, View.MLO, View.SPECIMEN)
     ),
-    ({"implant_present": True}, ExclusionCode.IMPLANT, "breast implant"),
-    ({"modifiers": (ViewModifier.IMPLANT_DISPLACED,)}, ExclusionCode.IMPLANT, "breast implant"),
     *(
         (
             {"modifiers": (modifier,)},
@@ -151,6 +149,8 @@ def test_what_changes_nothing_of_the_projection_is_read(changes: dict[str, Any])
 
 def test_every_code_of_an_image_has_a_test() -> None:
     elsewhere = {
+        ExclusionCode.IMPLANT,
+        ExclusionCode.SERIES_UNKNOWN,
         ExclusionCode.RETAKEN,
         ExclusionCode.BREAST_INCOMPLETE,
         ExclusionCode.MISSING_VIEWS,
@@ -270,6 +270,28 @@ def test_with_one_view_demanded_any_view_is_read_and_the_others_are_named() -> N
     assert selection.exam is not None
     assert tuple(selection.exam.views) == (L_MLO,)
     assert selection.reason == "missing views: R-CC, R-MLO; missing views: L-CC"
+
+
+@pytest.mark.parametrize(
+    "tells",
+    [
+        {"implant_present": True},
+        {"modifiers": (ViewModifier.IMPLANT_DISPLACED,)},
+        {"implant_present": True, "kind": ImageKind.FOR_PROCESSING},
+    ],
+)
+def test_one_image_that_tells_of_an_implant_takes_out_every_image_of_its_breast(
+    tells: dict[str, Any],
+) -> None:
+    telling = instance(R_CC, sop_uid="1.2.9", **tells)
+
+    selection = select_exam(STUDY_UID, [*screening(), telling])
+
+    assert [verdict.code for verdict in selection.verdicts[:4]] == ["IMPLANT", "USED", "IMPLANT", "USED"]
+    assert selection.verdicts[0].sentence == (
+        "breast implant, as another image of this breast tells: expected a breast without"
+    )
+    assert selection.reason == "missing views: R-CC, R-MLO"
 
 
 def test_an_implant_takes_out_its_own_breast_only() -> None:
