@@ -15,6 +15,7 @@ from dibmg_node.services.credentials import Anonymous, Basic, Bearer, ClientCred
 from dibmg_node.services.cstore import CStoreSender
 from dibmg_node.services.exchange import TlsFiles, trust_of
 from dibmg_node.services.stow import StowSender
+from dibmg_node.services.web_service import WebService
 
 Clock = Callable[[], datetime]
 
@@ -55,11 +56,17 @@ def check_destinations(settings: Settings) -> None:
 def _sender(settings: Settings, destination: DestinationSection, now: Clock) -> CStoreSender | StowSender:
     match destination:
         case DestinationSection(kind="stow", url=str(url)):
-            tls = _tls_files(settings, destination.tls or TlsSection())
-            return StowSender(url, _credentials(settings, destination), tls, now)
+            service = open_web_service(settings, destination, url, now)
+            return StowSender(url, service.credentials, service.tls, now)
         case DestinationSection(kind="cstore", address=str(address), port=int(port), ae_title=str(ae_title)):
             return CStoreSender(settings.intake.ae_title, ae_title, address, port)
     raise AssertionError("the rules of a destination let no other one pass")
+
+
+def open_web_service(settings: Settings, destination: DestinationSection, url: str, now: Clock) -> WebService:
+    """The DICOMweb service of a destination."""
+    tls = _tls_files(settings, destination.tls or TlsSection())
+    return WebService(url, _credentials(settings, destination), tls, now)
 
 
 def _credentials(settings: Settings, destination: DestinationSection) -> Credentials:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
+
+from dibmg_node.errors import PermanentError
 
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -16,6 +22,21 @@ def die_with_parent(sign: signal.Signals = signal.SIGKILL) -> None:
     """Have the kernel send this process a signal when its parent ends, however that ends."""
     if _LIBC.prctl(_PR_SET_PDEATHSIG, sign, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+
+
+@contextmanager
+def alone(path: Path, complaint: str) -> Iterator[None]:
+    """Hold a lock file; the kernel frees it when the process ends, however that ends.
+
+    Raises:
+        PermanentError: Another process holds it; the message is the complaint.
+    """
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PermanentError(complaint) from error
+        yield
 
 
 def process_name(role: str) -> str:

@@ -11,6 +11,7 @@ from dibmg_node import serving, wiring
 from dibmg_node.cli.analyze import analyze
 from dibmg_node.cli.dataset import dataset
 from dibmg_node.cli.evaluate import evaluate
+from dibmg_node.cli.fetch import fetch
 from dibmg_node.cli.options import (
     EXIT_CONFIG,
     EXIT_FAILED,
@@ -112,6 +113,7 @@ for _command in (
     explain,
     retry,
     echo,
+    fetch,
     analyze,
     dataset,
     evaluate,

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Final
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
-from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.presentation import build_context
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.encode import decompressed
@@ -20,9 +17,8 @@ from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.delivery import Parcel
 from dibmg_node.services.outcomes import meaning_of, outcome_of
+from dibmg_node.services.scu import DimsePeer
 from dibmg_node.storage.outbox import Settlement
-
-_TIMEOUT_SECONDS: Final = 30
 
 
 @dataclass(frozen=True)
@@ -67,9 +63,7 @@ class CStoreSender:
             PeerUnavailableError: There was none.
             PeerRefusedError: The association was rejected, or it does not answer C-ECHO.
         """
-        ae = self._ae()
-        ae.add_requested_context(facts.VERIFICATION)
-        association = _established(ae, self, ae.requested_contexts)
+        association = self.peer.associate([build_context(facts.VERIFICATION)])
         try:
             status = association.send_c_echo()
         finally:
@@ -83,16 +77,12 @@ class CStoreSender:
     @property
     def who(self) -> str:
         """The peer in words: AE title and address."""
-        return f"{self.called_aet} at {self.address}:{self.port}"
+        return self.peer.who
 
-    def _ae(self) -> AE:
-        ae = AE(ae_title=self.calling_aet)
-        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _TIMEOUT_SECONDS
-        ae.connection_timeout = 10
-        ae.maximum_pdu_size = 131072
-        ae.implementation_class_uid = UID(facts.IMPLEMENTATION_CLASS_UID)
-        ae.implementation_version_name = facts.IMPLEMENTATION_VERSION_NAME
-        return ae
+    @property
+    def peer(self) -> DimsePeer:
+        """The other side of every association."""
+        return DimsePeer(self.calling_aet, self.called_aet, self.address, self.port)
 
     def _associate(self, parcels: Sequence[Parcel]) -> Association:
         # one context for each syntax: with several in one context the peer picks, not we
@@ -101,28 +91,7 @@ class CStoreSender:
             for parcel in parcels
             for syntax in (parcel.transfer_syntax_uid, facts.EXPLICIT_LE, facts.IMPLICIT_LE)
         )
-        return _established(self._ae(), self, [build_context(cls, syntax) for cls, syntax in wanted])
-
-
-def _established(ae: AE, peer: CStoreSender, contexts: Sequence[PresentationContext]) -> Association:
-    who = peer.who
-    try:
-        association = ae.associate(peer.address, peer.port, contexts=list(contexts), ae_title=peer.called_aet)
-    except OSError as error:  # the name does not resolve
-        raise PeerUnavailableError(f"{who}: {error.strerror}") from error
-    if association.is_established:
-        return association
-    answer = association.acceptor.primitive
-    if association.is_rejected and answer is not None:
-        result, source, reason = answer.result, answer.result_source, answer.diagnostic
-        told = f"{who}: association rejected {result:d}/{source:d}/{reason:d}"
-        if result == 1:
-            raise PeerRefusedError(told)
-        raise PeerUnavailableError(told)
-    # pynetdicom aborts by itself when no context is accepted; that looks like any other abort
-    if answer is not None and not association.accepted_contexts:
-        raise PeerRefusedError(f"{who}: accepts none of the presentation contexts offered")
-    raise PeerUnavailableError(f"{who}: no association (no connection, time-out or abort)")
+        return self.peer.associate([build_context(cls, syntax) for cls, syntax in wanted])
 
 
 def _store(association: Association, parcel: Parcel) -> Settlement:

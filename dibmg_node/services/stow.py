@@ -16,13 +16,12 @@ from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.credentials import Credentials
 from dibmg_node.services.deadline import Deadline
 from dibmg_node.services.delivery import Parcel
-from dibmg_node.services.exchange import Answer, Request, TlsFiles, exchange
+from dibmg_node.services.exchange import Answer, Request, TlsFiles
 from dibmg_node.services.multipart import Multipart
 from dibmg_node.services.outcomes import (
     PROCESSING_FAILURE,
     SYNTAX_NOT_SUPPORTED,
     meaning_of,
-    meaning_of_http,
     outcome_of_failure,
     outcome_of_http,
 )
@@ -33,6 +32,7 @@ from dibmg_node.services.stow_answer import (
     StoreAnswer,
     read_answer,
 )
+from dibmg_node.services.web_service import WebService, told_of
 from dibmg_node.storage.outbox import Settlement
 
 SEND_SECONDS: Final = 240.0
@@ -43,7 +43,6 @@ _NO_STUDY: Final = "2.25.0"
 _ANSWERS_READ: Final = frozenset({HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT})
 _REQUEST_REFUSED: Final = frozenset({"400", "413", "415"})
 """Of a whole request, which one of its results may have spoiled: malformed, too large, of a wrong type."""
-_NOT_AUTHORIZED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class StowSender:
         with Deadline(min(self.seconds, ECHO_SECONDS)) as deadline:
             query = f"{self.url}/studies?StudyInstanceUID={_NO_STUDY}&limit=1"
             answer = self._ask(Request("GET", query, {"Accept": "application/dicom+json"}), deadline)
-        told = f"{self.who}: {_told(answer)}"
+        told = f"{self.who}: {told_of(answer)}"
         # a server that stores but does not search knows the place, not the method
         if answer.status // 100 == 2 or answer.status == HTTPStatus.METHOD_NOT_ALLOWED:
             return
@@ -126,16 +125,7 @@ class StowSender:
             return [Settlement(one.sop_uid, DeliveryState.OWED, "", told, wait) for one in parcels]
 
     def _ask(self, request: Request, deadline: Deadline) -> Answer:
-        """Ask as whom the credentials say; with fresh ones where the server no longer takes them."""
-        answer = self._ask_once(request, deadline)
-        if answer.status == HTTPStatus.UNAUTHORIZED and self.credentials.renew():
-            answer = self._ask_once(request, deadline)
-        return answer
-
-    def _ask_once(self, request: Request, deadline: Deadline) -> Answer:
-        word = self.credentials.authorization(deadline, self.now())
-        headers = {**request.headers, "Authorization": word} if word else request.headers
-        return exchange(replace(request, headers=headers), self.tls, deadline, self.now())
+        return WebService(self.url, self.credentials, self.tls, self.now).ask(request, deadline)
 
 
 def settle(parcels: Sequence[Parcel], answer: Answer) -> list[Settlement]:
@@ -146,7 +136,7 @@ def settle(parcels: Sequence[Parcel], answer: Answer) -> list[Settlement]:
 
     Source: PS3.18 10.5.3, I.2.
     """
-    outcome, told = outcome_of_http(answer.status), _told(answer)
+    outcome, told = outcome_of_http(answer.status), told_of(answer)
     named = StoreAnswer()
     if answer.status in _ANSWERS_READ:
         try:
@@ -208,12 +198,3 @@ def _both(answer: Answer, reason: int) -> str:
 def _refuses_syntax(one: Settlement) -> bool:
     wrong_type = str(HTTPStatus.UNSUPPORTED_MEDIA_TYPE.value)
     return one.status == wrong_type or one.status.endswith(f"0x{SYNTAX_NOT_SUPPORTED:04X}")
-
-
-def _told(answer: Answer) -> str:
-    words = f"answered {answer.status} {meaning_of_http(answer.status)}"
-    if answer.status in _NOT_AUTHORIZED:
-        return f"{words}: not authorized"
-    if answer.location:
-        return f"{words} to {answer.location}, which is not followed"
-    return words

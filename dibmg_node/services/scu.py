@@ -1,0 +1,95 @@
+"""An association that this side asks for, and what it means when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from pydicom.uid import UID
+from pynetdicom import AE, build_role
+from pynetdicom.association import Association
+from pynetdicom.events import EventType
+from pynetdicom.presentation import PresentationContext
+
+from dibmg_node.dicom import facts
+from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
+
+_TIMEOUT_SECONDS: Final = 30
+
+Handlers: TypeAlias = Sequence[tuple[EventType, Callable[[Any], Any]]]
+"""Called by pynetdicom on events of the association, on its own threads."""
+
+
+@dataclass(frozen=True)
+class DimsePeer:
+    """A peer that this side calls.
+
+    Attributes:
+        calling_aet: This side's AE title.
+    """
+
+    calling_aet: str
+    called_aet: str
+    address: str
+    port: int
+
+    @property
+    def who(self) -> str:
+        """The peer in words: AE title and address."""
+        return f"{self.called_aet} at {self.address}:{self.port}"
+
+    def associate(
+        self,
+        contexts: Sequence[PresentationContext],
+        *,
+        received_classes: Sequence[str] = (),
+        handlers: Handlers = (),
+        answer_seconds: float = _TIMEOUT_SECONDS,
+    ) -> Association:
+        """Ask for an association.
+
+        Args:
+            contexts: Presentation contexts on offer, at most 128.
+            received_classes: SOP classes that the peer shall send over this association: for them this side
+                is SCP. Source: PS3.7 D.3.3.4.
+            handlers: Of events, `EVT_C_STORE` where anything is received.
+            answer_seconds: How long the peer may take for an answer.
+
+        Raises:
+            PeerUnavailableError: No connection, no association for now, or it broke.
+            PeerRefusedError: The association was rejected for good, or no context was accepted.
+        """
+        ae = AE(ae_title=self.calling_aet)
+        ae.acse_timeout, ae.dimse_timeout = _TIMEOUT_SECONDS, answer_seconds
+        ae.network_timeout = max(_TIMEOUT_SECONDS, answer_seconds)
+        ae.connection_timeout = 10
+        ae.maximum_pdu_size = 131072
+        ae.implementation_class_uid = UID(facts.IMPLEMENTATION_CLASS_UID)
+        ae.implementation_version_name = facts.IMPLEMENTATION_VERSION_NAME
+        roles: list[Any] = [build_role(UID(one), scp_role=True) for one in received_classes]
+        try:
+            association = ae.associate(
+                self.address,
+                self.port,
+                contexts=list(contexts),
+                ae_title=self.called_aet,
+                ext_neg=roles,
+                evt_handlers=list(handlers),
+            )
+        except OSError as error:  # the name does not resolve
+            raise PeerUnavailableError(f"{self.who}: {error.strerror}") from error
+        if association.is_established:
+            return association
+        raise self._why(association)
+
+    def _why(self, association: Association) -> PeerRefusedError | PeerUnavailableError:
+        answer = association.acceptor.primitive
+        if association.is_rejected and answer is not None:
+            result, source, reason = answer.result, answer.result_source, answer.diagnostic
+            told = f"{self.who}: association rejected {result:d}/{source:d}/{reason:d}"
+            return PeerRefusedError(told) if result == 1 else PeerUnavailableError(told)
+        # pynetdicom aborts by itself when no context is accepted; that looks like any other abort
+        if answer is not None and not association.accepted_contexts:
+            return PeerRefusedError(f"{self.who}: accepts none of the presentation contexts offered")
+        return PeerUnavailableError(f"{self.who}: no association (no connection, time-out or abort)")

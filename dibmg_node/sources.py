@@ -1,0 +1,61 @@
+"""Sources: the PACS that a study is fetched from, wired to the door that received instances take."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dibmg_node import wiring
+from dibmg_node.config import Settings
+from dibmg_node.destinations import open_web_service
+from dibmg_node.processes import alone
+from dibmg_node.sections import DestinationSection
+from dibmg_node.services.cget import CGetSource
+from dibmg_node.services.fetching import Haul, Landing, StudySource, is_acceptable, is_mammography
+from dibmg_node.services.scu import DimsePeer
+from dibmg_node.services.wado import WadoSource
+from dibmg_node.storage.ledger import Ledger
+
+FETCH_SPOOL: Final = "spool-fetch"
+"""Where fetches receive: not where intake does, which clears its own spool when it starts."""
+
+
+def fetch_study(
+    settings: Settings, ledger: Ledger, source: DestinationSection, study_uid: str, *, everything: bool
+) -> Haul:
+    """Take a study of a destination in, by the door that a C-STORE takes.
+
+    Args:
+        settings: Of the node.
+        ledger: Of the node.
+        source: Who has the study.
+        study_uid: Its Study Instance UID.
+        everything: Every object that the node accepts, not mammograms alone.
+
+    Raises:
+        NoSuchStudyError: The PACS has no such study.
+        PeerUnavailableError: It cannot be reached.
+        PeerRefusedError: It does not let this node fetch.
+        PermanentError: Another fetch into this data folder is running.
+    """
+    with alone(settings.data_dir / "fetch.lock", "another fetch into this data folder is running"):
+        archive = wiring.open_archive(settings, FETCH_SPOOL)
+        archive.prepare()
+        intake = wiring.make_intake(settings, ledger, archive)
+        intake.repair()
+        longest = int(settings.intake.max_instance_gb * 2**30)
+        landing = Landing(study_uid, source.ae_title or source.name, intake.open_instance, longest)
+        wants = is_acceptable if everything else is_mammography
+        try:
+            return open_source(settings, source).fetch(study_uid, wants, landing)
+        finally:
+            intake.sender_done(landing.association_id)
+
+
+def open_source(settings: Settings, source: DestinationSection) -> StudySource:
+    """The way into a destination."""
+    match source:
+        case DestinationSection(kind="cstore", address=str(address), port=int(port), ae_title=str(ae_title)):
+            return CGetSource(DimsePeer(settings.intake.ae_title, ae_title, address, port))
+        case DestinationSection(kind="stow", url=str(url)):
+            return WadoSource(open_web_service(settings, source, url, wiring.now))
+    raise AssertionError("the rules of a destination let no other one pass")
