@@ -14,7 +14,7 @@ from pydicom.sr._concepts_dict import concepts
 from dibmg_node.dicom import codes, facts
 from dibmg_node.dicom.cad_report import Predecessor, cad_report
 from dibmg_node.dicom.encode import encode
-from dibmg_node.dicom.sr_content import code, container, content, image, place
+from dibmg_node.dicom.sr_content import code, container, content, image, place, reference
 from dibmg_node.domain.result import FindingCode
 from dibmg_node.domain.study import Exclusion, ExclusionCode
 from tests.dicom.factories_results import (
@@ -579,7 +579,8 @@ def test_contradicting_arguments_are_refused():
 
 def test_a_reference_out_of_the_tree_is_refused():
     stranger = image("CONTAINS", "1.2", "1.3")
-    tree = container("", codes.CAD_REPORT, [place("CONTAINS", codes.CENTER, [(1.0, 1.0)], stranger)])
+    elsewhere = reference("SELECTED FROM", stranger)
+    tree = container("", codes.CAD_REPORT, [place("CONTAINS", codes.CENTER, [(1.0, 1.0)], elsewhere)])
 
     with pytest.raises(ValueError, match="outside of the tree"):
         content(tree)
