@@ -27,6 +27,19 @@ class FindingCode(StrEnum):
     SELECTED_REGION = "selected-region"
 
 
+class OverlayStyle(StrEnum):
+    """What an overlay shows: heatmap and outlines, outlines alone, or the mammogram beside the first."""
+
+    COLOR = "color"
+    CONTOUR = "contour"
+    SIDE_BY_SIDE = "side-by-side"
+
+    @property
+    def panels(self) -> int:
+        """How often the mammogram is in the picture, side by side."""
+        return 2 if self is OverlayStyle.SIDE_BY_SIDE else 1
+
+
 class Calibration(Protocol):
     """From the score of an exam to its probability of cancer, as fitted on a population."""
 
