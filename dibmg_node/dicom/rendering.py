@@ -71,10 +71,11 @@ def render_overlay(
     """
     if image.shape != heatmap.shape:
         raise ValueError(f"image {image.shape} and heatmap {heatmap.shape} are on different grids")
-    rows, columns = output_shape(*image.shape, max_side, style)
+    source = image.shape[0], image.shape[1]
+    rows, columns = output_shape(*source, max_side, style)
     shape = (rows, columns // style.panels)
     gray = _resized(image, shape)
-    marked = _marked(gray, _resized(heatmap, shape), view, result, image.shape, style)
+    marked = _marked(gray, _resized(heatmap, shape), view, result, source, style)
     if style is not OverlayStyle.SIDE_BY_SIDE:
         return marked
     return np.concatenate([_plain(gray, view, result), marked], axis=1)
@@ -85,7 +86,7 @@ def _marked(
     heat: Heatmap,
     view: ViewKey,
     result: ExamResult,
-    source: tuple[int, ...],
+    source: tuple[int, int],
     style: OverlayStyle,
 ) -> NDArray[np.uint8]:
     """The panel with the marks: heatmap (but for CONTOUR), outlines, numbers and words."""
@@ -117,7 +118,7 @@ def _plain(gray: Image, view: ViewKey, result: ExamResult) -> NDArray[np.uint8]:
 
 def _size(gray: Image) -> int:
     """Height of the font, pixels."""
-    return max(SMALLEST_TEXT, round(max(gray.shape) / _TEXT_SHARE))
+    return max(SMALLEST_TEXT, round(int(max(gray.shape)) / _TEXT_SHARE))
 
 
 def _resized(pixels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -196,7 +196,7 @@ def test_a_damaged_optional_attribute_is_an_absent_one(
 def test_a_reports_predecessor_is_the_one_of_its_own_variant(reading: Reading) -> None:
     earlier = Predecessor(facts.MAMMOGRAPHY_CAD_SR, "2.25.7", "2.25.8")
     wishes = [Wish(ResultKind.CAD_SR, code) for code in FindingCode]
-    writing = replace(WRITING, wishes=wishes, predecessors={"density": earlier})
+    writing = replace(WRITING, wishes=wishes, predecessors={(ResultKind.CAD_SR, "density"): earlier})
 
     named = {
         one.result.variant: "PredecessorDocumentsSequence" in dcmread(BytesIO(one.content))
