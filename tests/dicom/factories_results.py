@@ -142,6 +142,10 @@ def headers(views: Sequence[ViewKey] = STANDARD_VIEWS) -> dict[str, FileDataset]
     return {sop_uid(view): header(view) for view in views}
 
 
+def images(views: Sequence[ViewKey] = STANDARD_VIEWS) -> dict[ViewKey, FileDataset]:
+    return {view: header(view) for view in views}
+
+
 def used(view: ViewKey) -> Verdict:
     return Verdict(sop_uid(view), True, USED, f"{view} is read", *view)
 
