@@ -53,7 +53,7 @@ def measurement_report(
     exclusions: Sequence[Exclusion] = (),
     predecessors: Sequence[Predecessor] = (),
 ) -> Dataset:
-    """A Comprehensive SR: the scores of exam and breasts, and a measurement group for each finding.
+    """A Comprehensive SR: a measurement group for each finding, then the scores of exam and breasts.
 
     An exam without findings has its scores, and a sentence that nothing was marked. A finding is called
     Selected region: unlike the CAD report, this one has no workstation's list of codes to keep to.
@@ -100,12 +100,13 @@ def _root(by_uid: Mapping[str, FileDataset], result: ExamResult, not_read: Seque
     algorithm = Algorithm.of(
         result.model, result.operating_point, preparation_notes(by_uid.values(), result)
     ).rows(HAS_CONCEPT_MODIFIER)
-    groups = [_score(result, None, list(by_uid.values()), algorithm)]
+    # findings first: viewers open the first group, and a score has no place on an image
+    groups = [_finding(one, result, by_uid[one.sop_uid], algorithm) for one in result.findings]
+    groups.append(_score(result, None, list(by_uid.values()), algorithm))
     for laterality in (Laterality.RIGHT, Laterality.LEFT):
         if laterality in result.scores.breasts:
             side = [header for header in by_uid.values() if instance_of(header).laterality is laterality]
             groups.append(_score(result, laterality, side, algorithm))
-    groups += [_finding(one, result, by_uid[one.sop_uid], algorithm) for one in result.findings]
     words = exam_impression(result, FindingCode.SELECTED_REGION, not_read, has_probabilities=True)
     impression = text(CONTAINS, codes.IMPRESSION, words)
     return container(
