@@ -82,7 +82,7 @@ FAILED_ANALYSES: Final = _dcm("111024", "Failed Analyses")
 DETECTION_PERFORMED: Final = _dcm("111022", "Detection Performed")
 ANALYSIS_PERFORMED: Final = _dcm("111004", "Analysis Performed")
 
-# TID 1500, 1501, 1410, 1001, 1004, 1600 to 1602
+# TID 1500, 1410, 1001, 1004, 1600 to 1602
 MEASUREMENT_REPORT: Final = _dcm("126000", "Imaging Measurement Report")
 OBSERVER_TYPE: Final = _dcm("121005", "Observer Type")
 DEVICE: Final = _dcm("121007", "Device")
@@ -102,7 +102,6 @@ FINDING: Final = _dcm("121071", "Finding")
 FINDING_SITE: Final = _sct("363698007", "Finding Site")
 LATERALITY: Final = _sct("272741003", "Laterality")
 IMAGE_REGION: Final = _dcm("111030", "Image Region")
-SOURCE_OF_MEASUREMENT: Final = _dcm("121112", "Source of Measurement")
 QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
 IMPRESSION: Final = _dcm("121073", "Impression")
 

@@ -9,7 +9,7 @@ from uuid import uuid5
 
 from dibmg_node.dicom import facts
 from dibmg_node.domain.result import Finding, ModelIdentity, OperatingPoint, ResultKind
-from dibmg_node.domain.study import Laterality, ViewKey
+from dibmg_node.domain.study import ViewKey
 
 SERIES_NUMBERS: Final = {
     ResultKind.CAD_SR: "9001",
@@ -86,22 +86,6 @@ def tracking_uid(finding: Finding, model: ModelIdentity, operating_point: Operat
 def tracking_identifier(finding: Finding) -> str:
     """Name of a finding for people: (112039, DCM), TID 4108."""
     return f"{facts.ALGORITHM_NAME} {finding.view} finding {finding.number}"
-
-
-def score_tracking_uid(
-    study_uid: str, model: ModelIdentity, operating_point: OperatingPoint, laterality: Laterality | None
-) -> str:
-    """Tracking Unique Identifier of the score of a breast, or of the exam (None), in every report of a study.
-
-    Source: (112040, DCM), TID 1501, PS3.16.
-    """
-    return _uid(
-        "score",
-        study_uid,
-        "" if laterality is None else laterality.value,
-        *_model_parts(model),
-        f"{operating_point.label} {operating_point.version}",
-    )
 
 
 def _model_parts(model: ModelIdentity | None) -> Iterable[str]:

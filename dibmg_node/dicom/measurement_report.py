@@ -19,7 +19,6 @@ from dibmg_node.dicom.header import instance_of
 from dibmg_node.dicom.identity import (
     Origin,
     result_uid,
-    score_tracking_uid,
     tracking_identifier,
     tracking_uid,
 )
@@ -29,6 +28,7 @@ from dibmg_node.dicom.sr_content import (
     HAS_ACQUISITION_CONTEXT,
     HAS_CONCEPT_MODIFIER,
     HAS_OBSERVATION_CONTEXT,
+    HAS_PROPERTIES,
     SELECTED_FROM,
     Item,
     code,
@@ -53,9 +53,9 @@ def measurement_report(
     exclusions: Sequence[Exclusion] = (),
     predecessors: Sequence[Predecessor] = (),
 ) -> Dataset:
-    """A Comprehensive SR: a measurement group for each finding, then the scores of exam and breasts.
+    """A Comprehensive SR: a measurement group for each finding, and the impression with all scores.
 
-    An exam without findings has its scores, and a sentence that nothing was marked. A finding is called
+    An exam without findings has its impression alone, which says that nothing was marked. A finding is called
     Selected region: unlike the CAD report, this one has no workstation's list of codes to keep to.
 
     Args:
@@ -100,15 +100,8 @@ def _root(by_uid: Mapping[str, FileDataset], result: ExamResult, not_read: Seque
     algorithm = Algorithm.of(
         result.model, result.operating_point, preparation_notes(by_uid.values(), result)
     ).rows(HAS_CONCEPT_MODIFIER)
-    # findings first: viewers open the first group, and a score has no place on an image
     groups = [_finding(one, result, by_uid[one.sop_uid], algorithm) for one in result.findings]
-    groups.append(_score(result, None, list(by_uid.values()), algorithm))
-    for laterality in (Laterality.RIGHT, Laterality.LEFT):
-        if laterality in result.scores.breasts:
-            side = [header for header in by_uid.values() if instance_of(header).laterality is laterality]
-            groups.append(_score(result, laterality, side, algorithm))
-    words = exam_impression(result, FindingCode.SELECTED_REGION, not_read, has_probabilities=True)
-    impression = text(CONTAINS, codes.IMPRESSION, words)
+    measurements = [container(CONTAINS, codes.IMAGING_MEASUREMENTS, groups)] if groups else []
     return container(
         "",
         codes.MEASUREMENT_REPORT,
@@ -117,8 +110,8 @@ def _root(by_uid: Mapping[str, FileDataset], result: ExamResult, not_read: Seque
             *_observer(result),
             code(HAS_CONCEPT_MODIFIER, codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE),
             _library(by_uid.values()),
-            container(CONTAINS, codes.IMAGING_MEASUREMENTS, groups),
-            container(CONTAINS, codes.QUALITATIVE_EVALUATIONS, [impression]),
+            *measurements,
+            container(CONTAINS, codes.QUALITATIVE_EVALUATIONS, _impressions(result, not_read, algorithm)),
         ],
         "1500",
     )
@@ -154,27 +147,27 @@ def _library(read: Iterable[FileDataset]) -> Item:
     return container(CONTAINS, codes.IMAGE_LIBRARY, [group])
 
 
-def _score(
-    result: ExamResult, laterality: Laterality | None, read: Sequence[FileDataset], algorithm: Sequence[Item]
-) -> Item:
-    """TID 1501: the score of a breast, or of the exam, and the images that it is of."""
-    of_exam = laterality is None
-    name = "exam" if laterality is None else codes.LATERALITIES[laterality].meaning.lower()
-    certainty = result.scores.exam if laterality is None else result.scores.breasts[laterality]
-    tracked = score_tracking_uid(result.study_uid, result.model, result.operating_point, laterality)
-    rows = [
-        text(HAS_OBSERVATION_CONTEXT, codes.TRACKING_IDENTIFIER, f"{facts.ALGORITHM_NAME} {name} score"),
-        uid(HAS_OBSERVATION_CONTEXT, codes.TRACKING_UNIQUE_IDENTIFIER, tracked),
-        _site(laterality),
-        percent(CONTAINS, codes.CERTAINTY_OF_IMPRESSION, certainty, algorithm),
-    ]
-    if of_exam and result.probability is not None:
-        rows.append(percent(CONTAINS, codes.PROBABILITY_OF_CANCER, result.probability, algorithm))
-    rows += [
-        image(CONTAINS, str(one.SOPClassUID), str(one.SOPInstanceUID), concept=codes.SOURCE_OF_MEASUREMENT)
-        for one in read
-    ]
-    return container(CONTAINS, codes.MEASUREMENT_GROUP, rows, "1501")
+def _impressions(result: ExamResult, not_read: Sequence[str], algorithm: Sequence[Item]) -> list[Item]:
+    """Sentences of the exam and of each breast, with their scores as numbers.
+
+    As measurement groups (TID 1501) the scores would have no outline, and OHIF 3.13 shows nothing at all
+    of a report one of whose groups has none.
+    """
+    words = exam_impression(result, FindingCode.SELECTED_REGION, not_read, has_probabilities=True)
+    scores = [percent(HAS_PROPERTIES, codes.CERTAINTY_OF_IMPRESSION, result.scores.exam, algorithm)]
+    if result.probability is not None:
+        scores.append(percent(HAS_PROPERTIES, codes.PROBABILITY_OF_CANCER, result.probability, algorithm))
+    impressions = [text(CONTAINS, codes.IMPRESSION, words, scores)]
+    for laterality in (Laterality.RIGHT, Laterality.LEFT):
+        if laterality in result.scores.breasts:
+            score = result.scores.breasts[laterality]
+            rows = [
+                _site(laterality),
+                percent(HAS_PROPERTIES, codes.CERTAINTY_OF_IMPRESSION, score, algorithm),
+            ]
+            told = f"{codes.LATERALITIES[laterality].meaning}: score {score:.3f} (0 to 1)."
+            impressions.append(text(CONTAINS, codes.IMPRESSION, told, rows))
+    return impressions
 
 
 def _finding(finding: Finding, result: ExamResult, header: FileDataset, algorithm: Sequence[Item]) -> Item:
@@ -195,9 +188,7 @@ def _finding(finding: Finding, result: ExamResult, header: FileDataset, algorith
     return container(CONTAINS, codes.MEASUREMENT_GROUP, rows, "1410")
 
 
-def _site(laterality: Laterality | None) -> Item:
+def _site(laterality: Laterality) -> Item:
     """The breast, and which one."""
-    side = (
-        [] if laterality is None else [code(HAS_CONCEPT_MODIFIER, codes.LATERALITY, codes.SIDES[laterality])]
-    )
-    return code(HAS_CONCEPT_MODIFIER, codes.FINDING_SITE, codes.BREAST, side)
+    side = code(HAS_CONCEPT_MODIFIER, codes.LATERALITY, codes.SIDES[laterality])
+    return code(HAS_CONCEPT_MODIFIER, codes.FINDING_SITE, codes.BREAST, [side])

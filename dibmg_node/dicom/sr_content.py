@@ -68,11 +68,11 @@ def code(relationship: str, concept: Code, coded: Code, children: Sequence[Item]
     return Item(relationship, "CODE", concept, value, tuple(children))
 
 
-def text(relationship: str, concept: Code, words: str) -> Item:
+def text(relationship: str, concept: Code, words: str, children: Sequence[Item] = ()) -> Item:
     """Free text."""
     value = Dataset()
     value.TextValue = words
-    return Item(relationship, "TEXT", concept, value)
+    return Item(relationship, "TEXT", concept, value, tuple(children))
 
 
 def date(relationship: str, concept: Code, value_da: str) -> Item:
@@ -113,17 +113,11 @@ def percent(relationship: str, concept: Code, fraction: float, children: Sequenc
     return number(relationship, concept, round(100.0 * fraction, 3), codes.PERCENT, children)
 
 
-def image(
-    relationship: str,
-    sop_class_uid: str,
-    sop_uid: str,
-    children: Sequence[Item] = (),
-    concept: Code | None = None,
-) -> Item:
-    """An image; nameless unless the template names it."""
+def image(relationship: str, sop_class_uid: str, sop_uid: str, children: Sequence[Item] = ()) -> Item:
+    """An image; nameless, as TID 1601, 1410 and 4020 want it."""
     value = Dataset()
     value.ReferencedSOPSequence = DicomSequence([sop_reference(sop_class_uid, sop_uid)])
-    return Item(relationship, "IMAGE", concept, value, tuple(children))
+    return Item(relationship, "IMAGE", None, value, tuple(children))
 
 
 def place(relationship: str, concept: Code, points: Sequence[Point], selected_from: Item) -> Item:

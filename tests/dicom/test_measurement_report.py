@@ -21,7 +21,6 @@ from dibmg_node.domain.study import Exclusion, ExclusionCode, Laterality
 from tests.dicom.factories_results import (
     CALIBRATED,
     L_CC,
-    L_MLO,
     MODEL,
     NOW,
     POINT,
@@ -53,8 +52,12 @@ def groups(report):
     return child(report, "Imaging Measurements").ContentSequence
 
 
+def impressions(report):
+    return list(child(report, "Qualitative Evaluations").ContentSequence)
+
+
 def words(report):
-    return value(child(child(report, "Qualitative Evaluations"), "Impression"))
+    return value(impressions(report)[0])
 
 
 def test_the_root_has_the_rows_of_tid_1500():
@@ -133,48 +136,46 @@ def test_every_number_says_which_algorithm_with_which_weights_gave_it():
         "HAS CONCEPT MOD | TEXT | Algorithm Parameters | runtime openvino, precision f32",
         "HAS CONCEPT MOD | TEXT | Algorithm Parameters | operating point default, version 1, threshold 0.37",
     ]
-    measured = [item for group in groups(report) for item in group.ContentSequence if item.ValueType == "NUM"]
+    measured = [item for _, item in walk(report) if value(item).endswith(" %")]
     assert len(measured) == 6
     assert [rows(item) for item in measured] == [expected] * 6
 
 
-def test_exam_and_breasts_are_groups_with_their_scores_and_images():
+def test_exam_and_breasts_are_impressions_with_their_scores():
     report = report_of(finding(L_CC, 1, 0.83))
 
-    told = [(value(child(group, "Tracking Identifier")), rows(group)[3:]) for group in groups(report)[1:]]
-    certainty, source = (
-        "CONTAINS | NUM | Certainty of impression |",
-        "CONTAINS | IMAGE | Source of Measurement | ",
-    )
-    assert told == [
-        (
-            "DIB-MG exam score",
-            [
-                "CONTAINS | NUM | Certainty of impression | 83 %",
-                *(source + sop_uid(v) for v in STANDARD_VIEWS),
-            ],
-        ),
-        (
-            "DIB-MG right breast score",
-            [f"{certainty} 12.5 %", *(source + sop_uid(view) for view in RIGHT)],
-        ),
-        (
-            "DIB-MG left breast score",
-            [
-                "CONTAINS | NUM | Certainty of impression | 83 %",
-                *(source + sop_uid(v) for v in (L_CC, L_MLO)),
-            ],
-        ),
+    assert [rows(item) for item in impressions(report)] == [
+        ["HAS PROPERTIES | NUM | Certainty of impression | 83 %"],
+        [
+            "HAS CONCEPT MOD | CODE | Finding Site | 76752008",
+            "HAS PROPERTIES | NUM | Certainty of impression | 12.5 %",
+        ],
+        [
+            "HAS CONCEPT MOD | CODE | Finding Site | 76752008",
+            "HAS PROPERTIES | NUM | Certainty of impression | 83 %",
+        ],
     ]
-    assert {group.ContentTemplateSequence[0].TemplateIdentifier for group in groups(report)[1:]} == {"1501"}
+    assert [value(item) for item in impressions(report)[1:]] == [
+        "Right breast: score 0.125 (0 to 1).",
+        "Left breast: score 0.830 (0 to 1).",
+    ]
+    sides = [value(child(child(one, "Finding Site"), "Laterality")) for one in impressions(report)[1:]]
+    assert sides == ["24028007", "7771000"]
 
 
-def test_an_exam_without_findings_has_its_scores_and_says_that_nothing_is_marked():
+def test_every_group_has_its_outline():
+    assert [len(every(group, "Image Region")) for group in groups(report_of(*FINDINGS))] == [1, 1, 1]
+
+
+def test_an_exam_without_findings_has_its_impression_alone_which_says_that_nothing_is_marked():
     report = report_of()
 
-    assert len(groups(report)) == 3
-    assert every(report, "Image Region") == []
+    assert [row(item) for item in report.ContentSequence][-2:] == [
+        "CONTAINS | CONTAINER | Image Library",
+        "CONTAINS | CONTAINER | Qualitative Evaluations",
+    ]
     assert "No suspicious regions marked." in words(report)
+    assert value(child(impressions(report)[0], "Certainty of impression")) == "12.5 %"
 
 
 def test_the_impression_says_that_it_is_research_and_not_told_apart_by_type():
@@ -205,8 +206,7 @@ def test_with_a_calibration_the_exam_and_every_finding_have_their_probability():
 def test_a_breast_that_was_not_read_has_no_score_and_its_reason():
     report = report_of(finding(R_CC), views=RIGHT, exclusions=[WITHOUT_LEFT])
 
-    names = [value(child(group, "Tracking Identifier")) for group in groups(report)]
-    assert names == ["DIB-MG R-CC finding 1", "DIB-MG exam score", "DIB-MG right breast score"]
+    assert [value(item) for item in impressions(report)[1:]] == ["Right breast: score 0.830 (0 to 1)."]
     assert "Views not read: L-CC, L-MLO.\r\nleft breast: L-MLO is missing" in words(report)
 
 
@@ -232,7 +232,7 @@ def test_every_tracking_uid_is_of_one_group():
     report = report_of(*FINDINGS)
 
     uids = [value(item) for item in every(report, "Tracking Unique Identifier")]
-    assert len(set(uids)) == len(uids) == 6
+    assert len(set(uids)) == len(uids) == 3
 
 
 def test_the_evidence_is_the_images_that_were_read():
@@ -300,7 +300,6 @@ def test_highdicom_reads_the_findings_back():
         ]
         (certainty,) = group.get_measurements(known.DCM.CertaintyOfFinding)
         assert certainty.value == pytest.approx(100 * one.score)
-    assert len(report.get_image_measurement_groups()) == 3
 
 
 def test_images_that_are_not_those_of_the_result_are_refused():
