@@ -21,7 +21,7 @@ from pydantic import (
 from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg_node.destination_rules import rules_broken
 from dibmg_node.domain.policy import ExamMinimum, ImplantPolicy
-from dibmg_node.domain.result import FindingCode, ResultKind
+from dibmg_node.domain.result import FindingCode, OverlayStyle, ResultKind
 from dibmg_node.section_values import Variable, WebUrl, whole
 
 
@@ -177,7 +177,7 @@ class StowSection(Section):
 class OverlaySection(Section):
     """`[overlay]`."""
 
-    style: Literal["color"] = "color"
+    style: OverlayStyle = OverlayStyle.COLOR
     max_side: Annotated[int, Field(ge=0, le=16384)] = 2048
 
     @field_validator("max_side")
@@ -246,12 +246,9 @@ class DestinationSection(Section):
 
     @field_validator("results")
     @classmethod
-    def _can_write(cls, value: tuple[ResultKind, ...]) -> tuple[ResultKind, ...]:
+    def _names_some(cls, value: tuple[ResultKind, ...]) -> tuple[ResultKind, ...]:
         if not value:
             raise ValueError("names no kind of result")
-        unwritten = set(value) - {ResultKind.CAD_SR, ResultKind.OVERLAY}
-        if unwritten:
-            raise ValueError(f"{', '.join(sorted(unwritten))} cannot be written by this version")
         return value
 
 

@@ -121,6 +121,7 @@ def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
         subscribers=subscribers(settings),
         max_side=settings.overlay.max_side,
         now=now,
+        style=settings.overlay.style,
     )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 
 from dibmg_node.config import Settings, load_settings
 from dibmg_node.domain.policy import ExamMinimum, ExamPolicy, ImplantPolicy
+from dibmg_node.domain.result import OverlayStyle, ResultKind
 from dibmg_node.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[1] / "config.toml"
@@ -154,7 +155,10 @@ def test_all_complaints_come_at_once_with_their_keys(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("[intake]\nquiet_seconds = 60\nmax_wait_seconds = 30", "intake: max_wait_seconds is shorter"),
-        ('[overlay]\nstyle = "contour"', "overlay.style: "),
+        (
+            '[overlay]\nstyle = "rainbow"',
+            "overlay.style: Input should be 'color', 'contour' or 'side-by-side'",
+        ),
         ('[intake]\nae_title = "A\\\\B"', "intake.ae_title: an AE title has"),
         ('[intake]\nae_title = " A"', "intake.ae_title: an AE title has"),
         ('[intake]\nae_title = ""', "intake.ae_title: an AE title has"),
@@ -184,11 +188,23 @@ def test_a_name_is_short_and_plain(tmp_path: Path, name: str) -> None:
     assert told.startswith("destination.0.name: ")
 
 
-@pytest.mark.parametrize("kind", ["measurement-sr", "presentation"])
-def test_a_kind_of_result_that_cannot_be_written_yet_is_refused(tmp_path: Path, kind: str) -> None:
-    (told,) = complaints(tmp_path, DESTINATION.format("pacs") + f'results = ["cad-sr", "{kind}"]')
+def test_a_destination_may_have_every_kind_of_result(tmp_path: Path) -> None:
+    kinds = [kind.value for kind in ResultKind]
 
-    assert told == f"destination.0.results: {kind} cannot be written by this version"
+    settings = load(tmp_path, DESTINATION.format("pacs") + f"results = {kinds}")
+
+    assert settings.destination[0].results == tuple(ResultKind)
+
+
+def test_a_kind_of_result_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    (told,) = complaints(tmp_path, DESTINATION.format("pacs") + 'results = ["cad-sr", "heatmap"]')
+
+    assert told.startswith("destination.0.results.1: Input should be 'cad-sr', 'measurement-sr'")
+
+
+@pytest.mark.parametrize("style", OverlayStyle)
+def test_an_overlay_may_have_every_style(tmp_path: Path, style: OverlayStyle) -> None:
+    assert load(tmp_path, f'[overlay]\nstyle = "{style}"').overlay.style is style
 
 
 @pytest.mark.parametrize(

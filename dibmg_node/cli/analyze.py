@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -27,16 +28,32 @@ from dibmg_node.errors import InstanceRejectedError
 from dibmg_node.services.reading import Predictor, StudyFiles, read_study
 from dibmg_node.services.writing import Wish, Writing, reading_json, write_results
 
-_KINDS = (ResultKind.CAD_SR, ResultKind.OVERLAY)
+
+def _kinds_of(_: click.Context, __: click.Parameter, value: str) -> tuple[ResultKind, ...]:
+    """Kinds of result, separated by commas."""
+    try:
+        return tuple(dict.fromkeys(ResultKind(word.strip()) for word in value.split(",")))
+    except ValueError as error:
+        known = ", ".join(kind.value for kind in ResultKind)
+        raise click.BadParameter(f"{value!r}: expected some of {known}, separated by commas") from error
 
 
 @click.command(
     epilog="Example: dibmg analyze exam/ --out results/. Writes a folder for each study: result.json, "
-    "cad-sr.dcm, overlays as *.dcm and *.png. Exit code 1 if no study was found."
+    "cad-sr.dcm, overlays as *.dcm and *.png; measurement-sr.dcm and presentation.dcm where --results names "
+    "them. Exit code 1 if no study was found."
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Where to write."
+)
+@click.option(
+    "--results",
+    "kinds",
+    callback=_kinds_of,
+    default="cad-sr,overlay",
+    show_default=True,
+    help="Kinds of result to write: cad-sr, measurement-sr, overlay, presentation.",
 )
 @click.option("--weights", default=None, help="A released set or a folder, instead of the configured one.")
 @click.option(
@@ -55,6 +72,7 @@ _KINDS = (ResultKind.CAD_SR, ResultKind.OVERLAY)
 def analyze(
     paths: Sequence[Path],
     out: Path,
+    kinds: tuple[ResultKind, ...],
     weights: str | None,
     operating_point: str | None,
     runtime: str | None,
@@ -84,7 +102,7 @@ def analyze(
     with Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as progress:
         task = progress.add_task("analyzing", total=len(studies))
         for files in studies:
-            told.append(_analyze_study(files, out, predictor, settings))
+            told.append(_analyze_study(files, out, kinds, predictor, settings))
             progress.advance(task)
     if as_json:
         print_json(told)
@@ -123,16 +141,23 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _analyze_study(
-    files: StudyFiles, out: Path, predictor: Predictor, settings: Settings
+    files: StudyFiles, out: Path, kinds: Sequence[ResultKind], predictor: Predictor, settings: Settings
 ) -> dict[str, object]:
     reading = read_study(files, settings.exam_policy, predictor)
     folder = out / files.study.study_uid
     folder.mkdir(parents=True, exist_ok=True)
     writing = Writing(
-        [Wish(kind) for kind in _KINDS], _newest(files.study.instances), settings.overlay.max_side
+        [Wish(kind) for kind in kinds],
+        _newest(files.study.instances),
+        settings.overlay.max_side,
+        settings.overlay.style,
     )
+    names: Counter[str] = Counter()
     for written in write_results(reading, writing):
         name = str(written.result.view or written.result.kind)
+        names[name] += 1
+        if names[name] > 1:  # images of two polarities are two presentation states
+            name = f"{name}-{names[name]}"
         (folder / f"{name}.dcm").write_bytes(written.content)
         if written.picture is not None:
             Picture.fromarray(written.picture).save(folder / f"{name}.png")

@@ -1,96 +1,40 @@
-"""Findings and algorithms as rows of the CAD report.
+"""Findings as rows of the CAD report.
 
-Source: TID 4003, 4006, 4013, 4015 to 4019, 4021, 4108, PS3.16.
+Source: TID 4003, 4006, 4013, 4015 to 4018, 4021, 4108, PS3.16.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from dibmg_node.dicom import codes, facts
+from dibmg_node.dicom import codes
+from dibmg_node.dicom.algorithm import Algorithm
 from dibmg_node.dicom.codes import Code
 from dibmg_node.dicom.identity import tracking_identifier, tracking_uid
-from dibmg_node.dicom.result_header import plain_text
 from dibmg_node.dicom.sr_content import (
     CONTAINS,
     HAS_CONCEPT_MODIFIER,
     HAS_OBSERVATION_CONTEXT,
     HAS_PROPERTIES,
     INFERRED_FROM,
+    SELECTED_FROM,
     Item,
     code,
     container,
-    decimal,
-    number,
+    percent,
     place,
     reference,
     text,
     uid,
 )
-from dibmg_node.domain.result import (
-    ExamResult,
-    Finding,
-    FindingCode,
-    ModelIdentity,
-    OperatingPoint,
-)
+from dibmg_node.domain.result import ExamResult, Finding, FindingCode, OperatingPoint
 from dibmg_node.domain.study import Laterality
 
 FINDING_CODES: Final = {
     FindingCode.DENSITY: codes.BREAST_DENSITY,
     FindingCode.SELECTED_REGION: codes.SELECTED_REGION,
 }
-
-
-@dataclass(frozen=True)
-class Algorithm:
-    """What TID 4019 says of the algorithm, in words."""
-
-    version: str
-    parameters: tuple[str, ...]
-
-    @staticmethod
-    def of(model: ModelIdentity | None, point: OperatingPoint | None, notes: Sequence[str] = ()) -> Algorithm:
-        """Name the model and how it was run.
-
-        Args:
-            model: None where the study never met one.
-            point: None likewise.
-            notes: How images were prepared where their headers left a choice.
-        """
-        parameters: list[str] = []
-        if model is not None:
-            parameters += [
-                f"weights SHA-256 {model.sha256}",
-                f"preprocessing version {model.preprocessing_version}",
-                f"input size {model.input_size}",
-                f"runtime {model.runtime}, precision {model.precision}",
-            ]
-        if point is not None:
-            threshold = decimal(point.threshold)
-            parameters.append(
-                f"operating point {point.label}, version {point.version}, threshold {threshold}"
-            )
-            if point.calibration is not None:
-                fitted = point.calibration
-                parameters.append(
-                    f"calibration {fitted.kind}, fitted on {fitted.n} exams, "
-                    f"prevalence {decimal(fitted.prevalence)}: {fitted.population}"
-                )
-        parameters += notes
-        version = facts.IMPLEMENTATION_VERSION_NAME if model is None else f"{model.name} {model.version}"
-        return Algorithm(plain_text(version), tuple(plain_text(words) for words in parameters))
-
-    def rows(self, relationship: str) -> list[Item]:
-        """TID 4019, under any of the rows that include it."""
-        return [
-            text(relationship, codes.ALGORITHM_NAME, facts.ALGORITHM_NAME),
-            text(relationship, codes.ALGORITHM_VERSION, self.version),
-            text(relationship, codes.ALGORITHM_MANUFACTURER, facts.MANUFACTURER),
-            *(text(relationship, codes.ALGORITHM_PARAMETERS, words) for words in self.parameters),
-        ]
 
 
 def breast_impressions(
@@ -122,11 +66,6 @@ def breast_impressions(
         ]
         containers.append(container(INFERRED_FROM, codes.INDIVIDUAL_IMPRESSION, rows))
     return containers
-
-
-def percent(relationship: str, concept: Code, fraction: float) -> Item:
-    """A fraction 0..1 as a number 0..100 %, to a thousandth."""
-    return number(relationship, concept, round(100.0 * fraction, 3), codes.PERCENT)
 
 
 def performed(
@@ -168,8 +107,8 @@ def _finding(
     if probability is not None and finding_code is FindingCode.DENSITY:
         rows.append(percent(HAS_PROPERTIES, codes.PROBABILITY_OF_CANCER, probability))
     rows += [
-        place(HAS_PROPERTIES, codes.CENTER, [finding.center], image_item),
-        place(HAS_PROPERTIES, codes.OUTLINE, finding.outline, image_item),
+        place(HAS_PROPERTIES, codes.CENTER, [finding.center], reference(SELECTED_FROM, image_item)),
+        place(HAS_PROPERTIES, codes.OUTLINE, finding.outline, reference(SELECTED_FROM, image_item)),
     ]
     if finding_code is FindingCode.SELECTED_REGION:
         words = f"Suspicious region, score {finding.score:.3f}; types of lesion are not told apart."

@@ -1,4 +1,4 @@
-"""The sentences of a CAD report: what was scored, what was not read and why, and what it is worth."""
+"""The sentences of a report: what was scored, what was not read and why, and what it is worth."""
 
 from __future__ import annotations
 
@@ -29,9 +29,19 @@ def reasons(verdicts: Sequence[Verdict], exclusions: Sequence[Exclusion], failur
     return tuple(plain_text(line) for line in lines)
 
 
-def exam_impression(result: ExamResult, finding_code: FindingCode, not_read: Sequence[str]) -> str:
-    """Impression Description of an exam that was read."""
-    return _LINE_BREAK.join(plain_text(line) for line in _exam_lines(result, finding_code, not_read))
+def exam_impression(
+    result: ExamResult, finding_code: FindingCode, not_read: Sequence[str], *, has_probabilities: bool
+) -> str:
+    """Impression Description of an exam that was read.
+
+    Args:
+        result: What the model says.
+        finding_code: What a finding is called in the report.
+        not_read: Why something was not read.
+        has_probabilities: Whether the report gives each region its probability, where there is a calibration.
+    """
+    lines = _exam_lines(result, finding_code, not_read, has_probabilities)
+    return _LINE_BREAK.join(plain_text(line) for line in lines)
 
 
 def unread_impression(not_read: Sequence[str], failed: bool) -> str:
@@ -45,7 +55,9 @@ def unread_impression(not_read: Sequence[str], failed: bool) -> str:
     return _LINE_BREAK.join(plain_text(line) for line in lines)
 
 
-def _exam_lines(result: ExamResult, finding_code: FindingCode, not_read: Sequence[str]) -> Iterable[str]:
+def _exam_lines(
+    result: ExamResult, finding_code: FindingCode, not_read: Sequence[str], has_probabilities: bool
+) -> Iterable[str]:
     model, point, scores = result.model, result.operating_point, result.scores
     yield RESEARCH_ONLY
     breasts = ", ".join(
@@ -73,7 +85,7 @@ def _exam_lines(result: ExamResult, finding_code: FindingCode, not_read: Sequenc
     if missing:
         yield f"Views not read: {', '.join(missing)}."
     yield from not_read
-    yield from _calibration_lines(result, finding_code)
+    yield from _calibration_lines(result, has_probabilities)
     yield (
         "The algorithm does not tell types of lesion apart: a marked region is coded "
         f"{FINDING_CODES[finding_code].meaning}, whatever it is."
@@ -81,7 +93,7 @@ def _exam_lines(result: ExamResult, finding_code: FindingCode, not_read: Sequenc
     yield f"{facts.ALGORITHM_NAME} {model.name} {model.version}, trained on {model.trained_on}."
 
 
-def _calibration_lines(result: ExamResult, finding_code: FindingCode) -> Iterable[str]:
+def _calibration_lines(result: ExamResult, has_probabilities: bool) -> Iterable[str]:
     calibration, probability = result.operating_point.calibration, result.probability
     if calibration is None or probability is None:
         yield "The score is not calibrated: a higher one is more suspicious, but it is not a percentage."
@@ -89,5 +101,5 @@ def _calibration_lines(result: ExamResult, finding_code: FindingCode) -> Iterabl
     told = f"Probability of cancer of the exam by calibration on {calibration.population}"
     yield f"{told}: {100.0 * probability:.1f} %."
     yield f"It holds where {100.0 * calibration.prevalence:.1f} % of exams show cancer, as they did there."
-    if result.findings and finding_code is FindingCode.DENSITY:
+    if result.findings and has_probabilities:
         yield "The probability of a region is that of its breast, or less where its own score is lower."

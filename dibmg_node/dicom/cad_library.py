@@ -29,7 +29,7 @@ from dibmg_node.dicom.sr_content import (
     text,
     time,
 )
-from dibmg_node.domain.study import STANDARD_VIEWS
+from dibmg_node.domain.study import STANDARD_VIEWS, Instance
 
 _DATE: Final = re.compile(r"\d{8}")
 _TIME: Final = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
@@ -61,20 +61,9 @@ def library_entry(header: FileDataset) -> Item:
     if instance.laterality is not None:
         laterality = codes.LATERALITIES[instance.laterality]
         context.append(code(HAS_ACQUISITION_CONTEXT, codes.IMAGE_LATERALITY, laterality))
-    if instance.view is not None:
-        modifiers = [
-            code(HAS_CONCEPT_MODIFIER, codes.IMAGE_VIEW_MODIFIER, codes.MODIFIERS[modifier])
-            for modifier in instance.modifiers
-            if modifier in codes.MODIFIERS
-        ]
-        view = codes.VIEWS[instance.view]
-        context.append(code(HAS_ACQUISITION_CONTEXT, codes.IMAGE_VIEW, view, modifiers))
-    if len(instance.orientation) == 2 and all(instance.orientation):
-        row, column = instance.orientation
-        context.append(text(HAS_ACQUISITION_CONTEXT, codes.ORIENTATION_ROW, row))
-        context.append(text(HAS_ACQUISITION_CONTEXT, codes.ORIENTATION_COLUMN, column))
-    context.extend(_moments(header))
-    context.extend(_numbers(header))
+    context.extend(projection(instance))
+    context.extend(moments(header))
+    context.extend(numbers(header))
     return image(CONTAINS, instance.sop_class_uid, instance.sop_uid, context)
 
 
@@ -113,19 +102,23 @@ def referenced_instances(references: Iterable[tuple[str, str, str, str]]) -> Dic
     return DicomSequence([_study(study_uid, series) for study_uid, series in studies.items()])
 
 
-def _study(study_uid: str, series: Mapping[str, list[tuple[str, str]]]) -> Dataset:
-    study = Dataset()
-    study.ReferencedSeriesSequence = DicomSequence()
-    for series_uid, instances in series.items():
-        item = Dataset()
-        item.ReferencedSOPSequence = DicomSequence([sop_reference(*instance) for instance in instances])
-        item.SeriesInstanceUID = series_uid
-        study.ReferencedSeriesSequence.append(item)
-    study.StudyInstanceUID = study_uid
-    return study
+def projection(instance: Instance) -> Iterable[Item]:
+    """View and orientation, as far as the header tells them."""
+    if instance.view is not None:
+        modifiers = [
+            code(HAS_CONCEPT_MODIFIER, codes.IMAGE_VIEW_MODIFIER, codes.MODIFIERS[modifier])
+            for modifier in instance.modifiers
+            if modifier in codes.MODIFIERS
+        ]
+        yield code(HAS_ACQUISITION_CONTEXT, codes.IMAGE_VIEW, codes.VIEWS[instance.view], modifiers)
+    if len(instance.orientation) == 2 and all(instance.orientation):
+        row, column = instance.orientation
+        yield text(HAS_ACQUISITION_CONTEXT, codes.ORIENTATION_ROW, row)
+        yield text(HAS_ACQUISITION_CONTEXT, codes.ORIENTATION_COLUMN, column)
 
 
-def _moments(header: Dataset) -> Iterable[Item]:
+def moments(header: Dataset) -> Iterable[Item]:
+    """When the study and the image were made."""
     for keyword, day, hour in (
         ("Study", codes.STUDY_DATE, codes.STUDY_TIME),
         ("Content", codes.CONTENT_DATE, codes.CONTENT_TIME),
@@ -137,7 +130,8 @@ def _moments(header: Dataset) -> Iterable[Item]:
             yield time(HAS_ACQUISITION_CONTEXT, hour, value_tm)
 
 
-def _numbers(header: Dataset) -> Iterable[Item]:
+def numbers(header: Dataset) -> Iterable[Item]:
+    """Spacing, angles and size."""
     spacing = numbers_of(header, "ImagerPixelSpacing") or numbers_of(header, "PixelSpacing")
     if len(spacing) == 2:
         vertical, horizontal = spacing
@@ -152,3 +146,15 @@ def _numbers(header: Dataset) -> Iterable[Item]:
     for keyword, concept in (("Rows", codes.ROWS), ("Columns", codes.COLUMNS)):
         for count in numbers_of(header, keyword)[:1]:
             yield number(HAS_ACQUISITION_CONTEXT, concept, count, codes.PIXELS)
+
+
+def _study(study_uid: str, series: Mapping[str, list[tuple[str, str]]]) -> Dataset:
+    study = Dataset()
+    study.ReferencedSeriesSequence = DicomSequence()
+    for series_uid, instances in series.items():
+        item = Dataset()
+        item.ReferencedSOPSequence = DicomSequence([sop_reference(*instance) for instance in instances])
+        item.SeriesInstanceUID = series_uid
+        study.ReferencedSeriesSequence.append(item)
+    study.StudyInstanceUID = study_uid
+    return study

@@ -7,31 +7,26 @@ from datetime import datetime
 from typing import Final
 
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.sequence import Sequence as DicomSequence
 
 from dibmg_node.dicom import codes, facts
+from dibmg_node.dicom.algorithm import Algorithm, preparation_notes
 from dibmg_node.dicom.cad_coverage import Coverage, find_coverage
-from dibmg_node.dicom.cad_findings import FINDING_CODES, Algorithm, breast_impressions, percent, performed
+from dibmg_node.dicom.cad_findings import FINDING_CODES, breast_impressions, performed
 from dibmg_node.dicom.cad_impression import exam_impression, reasons, unread_impression
-from dibmg_node.dicom.cad_library import (
-    evidence,
-    image_library,
-    library_entry,
-    referenced_instances,
-)
-from dibmg_node.dicom.header import instance_of
+from dibmg_node.dicom.cad_library import image_library, library_entry
 from dibmg_node.dicom.identity import Origin, result_uid
-from dibmg_node.dicom.result_header import copy_attributes, result_header
+from dibmg_node.dicom.result_header import result_header
 from dibmg_node.dicom.sr_content import (
     CONTAINS,
-    HAS_CONCEPT_MODIFIER,
     HAS_PROPERTIES,
     Item,
     code,
     container,
     content,
+    percent,
     text,
 )
+from dibmg_node.dicom.sr_document import describe_document, language
 from dibmg_node.domain.result import ExamResult, FindingCode, ModelIdentity, Predecessor, ResultKind
 from dibmg_node.domain.study import Exclusion, Verdict
 
@@ -49,15 +44,6 @@ _FINDINGS_SUMMARIES: Final = {
     (True, False): codes.SOME_WITHOUT_FINDINGS,
     (True, True): codes.SOME_WITH_FINDINGS,
 }
-_REQUEST: Final = (
-    "AccessionNumber",
-    "FillerOrderNumberImagingServiceRequest",
-    "PlacerOrderNumberImagingServiceRequest",
-    "ReferencedStudySequence",
-    "RequestedProcedureCodeSequence",
-    "RequestedProcedureDescription",
-    "RequestedProcedureID",
-)
 
 
 def cad_report(
@@ -110,54 +96,9 @@ def cad_report(
     sop_uid = result_uid(origin, ResultKind.CAD_SR, finding_code.value)
     source = coverage.library[0]
     report = result_header(source, origin, ResultKind.CAD_SR, facts.MAMMOGRAPHY_CAD_SR, sop_uid, now)
-    _document(report, source, origin, coverage, predecessors)
+    describe_document(report, coverage.library, predecessors)
     report.update(content(_root(coverage, origin, result, bool(failure), finding_code)))
-    template = Dataset()
-    template.MappingResource = "DCMR"
-    template.MappingResourceUID = "1.2.840.10008.8.1.1"
-    template.TemplateIdentifier = "4000"
-    report.ContentTemplateSequence = DicomSequence([template])
     return report
-
-
-def _document(
-    report: Dataset,
-    source: FileDataset,
-    origin: Origin,
-    coverage: Coverage,
-    predecessors: Sequence[Predecessor],
-) -> None:
-    """SR Document Series and SR Document General. Source: PS3.3 C.17.1, C.17.2."""
-    report.Modality = "SR"
-    report.InstanceNumber = "1"
-    report.ReferencedPerformedProcedureStepSequence = DicomSequence()
-    report.PerformedProcedureCodeSequence = DicomSequence()
-    report.CompletionFlag = "COMPLETE"
-    report.VerificationFlag = "UNVERIFIED"
-    report.PreliminaryFlag = "FINAL"
-    report.CurrentRequestedProcedureEvidenceSequence = evidence(coverage.library)
-    earlier = [
-        (origin.study_uid, one.series_uid, one.sop_class_uid, one.sop_uid)
-        for one in predecessors
-        if one.sop_uid != report.SOPInstanceUID
-    ]
-    if earlier:
-        report.PredecessorDocumentsSequence = referenced_instances(earlier)
-    requests = [_request(item, source) for item in source.get("RequestAttributesSequence") or []]
-    if requests:
-        report.ReferencedRequestSequence = DicomSequence(requests)
-
-
-def _request(attributes: Dataset, source: FileDataset) -> Dataset:
-    """One request that the images fulfill, from their Request Attributes Sequence. Source: PS3.3 C.17.2."""
-    request = Dataset()
-    request.StudyInstanceUID = source.StudyInstanceUID
-    copy_attributes(source, request, ("AccessionNumber",))
-    copy_attributes(attributes, request, _REQUEST)
-    for name in _REQUEST:
-        if name not in request:
-            setattr(request, name, DicomSequence() if name.endswith("Sequence") else "")
-    return request
 
 
 def _root(
@@ -171,7 +112,8 @@ def _root(
     entries = {str(header.SOPInstanceUID): library_entry(header) for header in coverage.library}
     read = [entries[sop_uid] for sop_uid in entries if sop_uid in coverage.read]
     failed = [entries[sop_uid] for sop_uid in entries if sop_uid in coverage.failed]
-    algorithm = Algorithm.of(origin.model, origin.operating_point, _notes(coverage, result))
+    notes = [] if result is None else preparation_notes(coverage.library, result)
+    algorithm = Algorithm.of(origin.model, origin.operating_point, notes)
     summary = _SUMMARIES[bool(read), bool(failed)]
     finding = FINDING_CODES[finding_code]
     detections = [
@@ -191,40 +133,24 @@ def _root(
         individual = []
     else:
         findings_summary = _FINDINGS_SUMMARIES[bool(failed), bool(result.findings)]
-        words = exam_impression(result, finding_code, origin.reasons)
+        # TID 4006 row 7 forbids it for a Selected region
+        named = finding_code is FindingCode.DENSITY
+        words = exam_impression(result, finding_code, origin.reasons, has_probabilities=named)
         impression = [
             text(HAS_PROPERTIES, codes.IMPRESSION_DESCRIPTION, words),
             percent(HAS_PROPERTIES, codes.CERTAINTY_OF_IMPRESSION, result.scores.exam),
         ]
         individual = breast_impressions(result, finding_code, algorithm, entries)
     impression += algorithm.rows(HAS_PROPERTIES)
-    language = code(
-        HAS_CONCEPT_MODIFIER,
-        codes.LANGUAGE,
-        codes.ENGLISH,
-        [code(HAS_CONCEPT_MODIFIER, codes.COUNTRY_OF_LANGUAGE, codes.UNITED_STATES)],
-    )
     return container(
         "",
         codes.CAD_REPORT,
         [
-            language,
+            language(),
             image_library(list(entries.values())),
             code(CONTAINS, codes.FINDINGS_SUMMARY, findings_summary, [*impression, *individual]),
             code(CONTAINS, codes.SUMMARY_OF_DETECTIONS, summary, detections),
             code(CONTAINS, codes.SUMMARY_OF_ANALYSES, summary, analyses),
         ],
+        "4000",
     )
-
-
-def _notes(coverage: Coverage, result: ExamResult | None) -> list[str]:
-    """How images were prepared, and which came lossy compressed, for the algorithm's parameters."""
-    if result is None:
-        return []
-    notes = [f"{view}: {note}" for view, some in sorted(result.notes.items()) for note in some]
-    notes += [
-        f"lossy compressed input {header.SOPInstanceUID}"
-        for header in coverage.library
-        if instance_of(header).lossy
-    ]
-    return notes

@@ -36,8 +36,14 @@ class Line:
     is_title: bool = False
 
 
-def caption_lines(result: ExamResult, view: ViewKey) -> list[Line]:
-    """What stands beside a view: that it is research, whose scores, above which threshold, by what."""
+def caption_lines(result: ExamResult, view: ViewKey, *, has_heat: bool = True) -> list[Line]:
+    """What stands beside a view: that it is research, whose scores, above which threshold, by what.
+
+    Args:
+        result: What the model says of the exam.
+        view: Which view of it.
+        has_heat: Whether the heatmap is shown, and a reader must be told what it is worth.
+    """
     model, point, scores = result.model, result.operating_point, result.scores
     lines = [Line(RESEARCH_ONLY, colors.WARNING), Line(str(view), is_title=True)]
     if view in scores.views:
@@ -51,7 +57,8 @@ def caption_lines(result: ExamResult, view: ViewKey) -> list[Line]:
     lines.append(Line(f"Exam is {side} operating point {point.threshold:.3f} ({point.label})"))
     findings = [finding for finding in result.findings if finding.view == view]
     if scores.breasts.get(view.laterality, 1.0) < point.threshold:
-        lines.append(Line("Breast below operating point: no region marked, heat is no finding"))
+        told = "Breast below operating point: no region marked"
+        lines.append(Line(f"{told}, heat is no finding" if has_heat else told))
     lines += [
         Line(f"Region {finding.number}: {finding.score:.3f}", colors.OUTLINE)
         for finding in findings[:_LISTED]

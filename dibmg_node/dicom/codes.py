@@ -82,6 +82,29 @@ FAILED_ANALYSES: Final = _dcm("111024", "Failed Analyses")
 DETECTION_PERFORMED: Final = _dcm("111022", "Detection Performed")
 ANALYSIS_PERFORMED: Final = _dcm("111004", "Analysis Performed")
 
+# TID 1500, 1410, 1001, 1004, 1600 to 1602
+MEASUREMENT_REPORT: Final = _dcm("126000", "Imaging Measurement Report")
+OBSERVER_TYPE: Final = _dcm("121005", "Observer Type")
+DEVICE: Final = _dcm("121007", "Device")
+DEVICE_OBSERVER_UID: Final = _dcm("121012", "Device Observer UID")
+DEVICE_OBSERVER_NAME: Final = _dcm("121013", "Device Observer Name")
+DEVICE_OBSERVER_MANUFACTURER: Final = _dcm("121014", "Device Observer Manufacturer")
+DEVICE_OBSERVER_MODEL: Final = _dcm("121015", "Device Observer Model Name")
+PROCEDURE_REPORTED: Final = _dcm("121058", "Procedure reported")
+IMAGING_PROCEDURE: Final = _sct("363679005", "Imaging procedure")
+IMAGE_LIBRARY_GROUP: Final = _dcm("126200", "Image Library Group")
+MODALITY: Final = _dcm("121139", "Modality")
+MAMMOGRAPHY: Final = _dcm("MG", "Mammography")
+TARGET_REGION: Final = _dcm("123014", "Target Region")
+IMAGING_MEASUREMENTS: Final = _dcm("126010", "Imaging Measurements")
+MEASUREMENT_GROUP: Final = _dcm("125007", "Measurement Group")
+FINDING: Final = _dcm("121071", "Finding")
+FINDING_SITE: Final = _sct("363698007", "Finding Site")
+LATERALITY: Final = _sct("272741003", "Laterality")
+IMAGE_REGION: Final = _dcm("111030", "Image Region")
+QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
+IMPRESSION: Final = _dcm("121073", "Impression")
+
 # CID 6014, 6034, 6042, 6043, 6047
 BREAST_DENSITY: Final = _sct("129793001", "Mammography breast density")
 SELECTED_REGION: Final = _dcm("111099", "Selected region")
@@ -116,6 +139,12 @@ LATERALITIES: Final = {
     Laterality.RIGHT: _sct("73056007", "Right breast"),
     Laterality.LEFT: _sct("80248007", "Left breast"),
     Laterality.BOTH: _sct("63762007", "Both breasts"),
+}
+SIDES: Final = {
+    # CID 244
+    Laterality.RIGHT: _sct("24028007", "Right"),
+    Laterality.LEFT: _sct("7771000", "Left"),
+    Laterality.BOTH: _sct("51440002", "Right and left"),
 }
 VIEWS: Final[dict[View, Code]] = {
     view: _sct(value, meaning) for value, (view, _, meaning) in facts.VIEW_CODES.items()

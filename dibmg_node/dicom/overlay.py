@@ -12,16 +12,23 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence as DicomSequence
 
 from dibmg_node.dicom import codes, facts
-from dibmg_node.dicom.header import instance_of, numbers_of
+from dibmg_node.dicom.header import instance_of
 from dibmg_node.dicom.identity import Origin, result_uid
-from dibmg_node.dicom.rendering import OverlayStyle
 from dibmg_node.dicom.result_header import copy_attributes, plain_text, result_header
+from dibmg_node.dicom.spacing import describe_calibration, spacing_of
 from dibmg_node.dicom.sr_content import code_sequence, decimal, sop_reference
-from dibmg_node.domain.result import ExamResult, ResultKind
+from dibmg_node.domain.result import ExamResult, OverlayStyle, ResultKind
 from dibmg_node.domain.study import STANDARD_VIEWS, Instance, ViewKey
 
 _LOSSY: Final = ("LossyImageCompressionRatio", "LossyImageCompressionMethod")
-_CALIBRATION: Final = ("PixelSpacingCalibrationType", "PixelSpacingCalibrationDescription")
+_DERIVATIONS: Final = {
+    OverlayStyle.COLOR: "heatmap in color over the windowed mammogram",
+    OverlayStyle.CONTOUR: "outlines over the windowed mammogram",
+    OverlayStyle.SIDE_BY_SIDE: (
+        "left half the windowed mammogram, right half the same with heatmap and outlines; spacing holds "
+        "within each half, not across; each half"
+    ),
+}
 
 
 def overlay(
@@ -38,8 +45,8 @@ def overlay(
 
     Args:
         header: Header of the image under the overlay.
-        pixels: uint8 (rows, columns, 3), what `render_overlay` drew; its size against the header's gives
-            the Pixel Spacing.
+        pixels: uint8 (rows, columns, 3), what `render_overlay` drew; the size of each of its panels
+            against the header's gives the Pixel Spacing.
         view: The view that the exam has this image for.
         result: What the overlay shows.
         source_uids: SOP Instance UIDs of all images of the exam: the burned-in exam score is theirs.
@@ -47,13 +54,15 @@ def overlay(
         style: How it was drawn.
 
     Raises:
-        ValueError: `pixels` is not uint8 (rows, columns, 3).
+        ValueError: `pixels` is not uint8 (rows, columns, 3), or its panels are not equally wide.
 
     Source: A.8.1, PS3.3.
     """
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise ValueError(f"expected uint8 (rows, columns, 3), found {pixels.dtype} {pixels.shape}")
     rows, columns, _ = pixels.shape
+    if columns % style.panels:
+        raise ValueError(f"{columns} columns cannot be {style.panels} panels of one width")
     origin = Origin(result.study_uid, tuple(source_uids), result.model, result.operating_point)
     sop_uid = result_uid(origin, ResultKind.OVERLAY, f"{style.value} {rows}x{columns}", view)
     image = result_header(header, origin, ResultKind.OVERLAY, facts.SECONDARY_CAPTURE, sop_uid, now)
@@ -62,13 +71,14 @@ def overlay(
     model = result.model
     # in words: below the view's code of a Secondary Capture, dciodvfy takes modifiers for content items
     modified = f"; view modifier {', '.join(instance.modifiers)}" if instance.modifiers else ""
+    shape = (rows, columns // style.panels)
     image.DerivationDescription = plain_text(
-        f"{facts.ALGORITHM_NAME} {model.name} {model.version} (weights {model.sha256[:16]}): heatmap in "
-        f"{style.value} over the windowed mammogram, {instance.rows}x{instance.columns} to {rows}x{columns} "
+        f"{facts.ALGORITHM_NAME} {model.name} {model.version} (weights {model.sha256[:16]}): "
+        f"{_DERIVATIONS[style]}, {instance.rows}x{instance.columns} to {shape[0]}x{shape[1]} "
         f"pixels; operating point {result.operating_point.label} {result.operating_point.threshold:.3f}"
         f"{modified}"
     )
-    _space(image, header, instance, (rows, columns))
+    _space(image, header, instance, shape)
     image.SamplesPerPixel = 3
     image.PhotometricInterpretation = "RGB"
     image.PlanarConfiguration = 0
@@ -108,23 +118,13 @@ def _describe(image: Dataset, header: FileDataset, instance: Instance, view: Vie
 
 
 def _space(image: Dataset, header: FileDataset, instance: Instance, shape: tuple[int, int]) -> None:
-    """Pixel Spacing in the breast, scaled to the overlay's grid; none where the header has none.
-
-    Viewers correct a mammogram's Imager Pixel Spacing for magnification themselves, but not that of
-    another image. Source: PS3.3 10.7.1.3.
-    """
-    imager = numbers_of(header, "ImagerPixelSpacing")
-    spacing = imager or numbers_of(header, "PixelSpacing")
-    if len(spacing) != 2 or not instance.rows or not instance.columns:
+    """Pixel Spacing in the breast, scaled to the grid of a panel; none where the header has none."""
+    spacing = spacing_of(header)
+    if spacing is None or not instance.rows or not instance.columns:
         return
-    magnification = 1.0
-    if imager and instance.magnification is not None and instance.magnification > 0:
-        magnification = instance.magnification
-        image.PixelSpacingCalibrationType = "GEOMETRY"
-        image.PixelSpacingCalibrationDescription = "Imager spacing / est. magnification"
-    elif not imager:
-        copy_attributes(header, image, _CALIBRATION)
+    describe_calibration(image, header, spacing)
+    rows, columns = shape
     image.PixelSpacing = [
-        decimal(value * source / target / magnification)
-        for value, source, target in zip(spacing, (instance.rows, instance.columns), shape, strict=True)
+        decimal(spacing.row_mm * instance.rows / rows),
+        decimal(spacing.column_mm * instance.columns / columns),
     ]

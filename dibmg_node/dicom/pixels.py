@@ -108,6 +108,38 @@ def decode(instance: Dataset) -> NDArray[Any]:
         raise PixelsUnreadableError(f"pixel data cannot be decoded ({type(error).__name__})") from error
 
 
+def rescale(instance: Dataset) -> tuple[float, float]:
+    """Slope and intercept of the modality LUT; 1 and 0 for mammograms by the letter."""
+    return _first(instance, "RescaleSlope") or 1.0, _first(instance, "RescaleIntercept") or 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class VoiLut:
+    """A VOI LUT as it is shown.
+
+    Attributes:
+        first: Value, after the modality LUT, of the first entry.
+        values: uint16 (entries,).
+        bits: Of each entry.
+    """
+
+    first: int
+    values: NDArray[np.uint16]
+    bits: int
+
+
+def voi_lut(instance: Dataset) -> VoiLut | None:
+    """The first VOI LUT of an image; None where it has none.
+
+    Raises:
+        PixelsUnreadableError: It is damaged.
+
+    Source: PS3.3 C.11.2.1.1.
+    """
+    table = _voi_lut(instance)
+    return None if table is None else VoiLut(*table, _lut_bits(instance, table[1]))
+
+
 @dataclass(frozen=True)
 class _Shape:
     """What the header says of the pixels: grid, bits and their place in a word."""
@@ -215,7 +247,7 @@ def _window(instance: Dataset) -> tuple[float, float] | None:
         low, high = center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
     else:
         low, high = center - width / 2, center + width / 2
-    slope, intercept = _rescale(instance)
+    slope, intercept = rescale(instance)
     if slope < 0:
         return None
     low, high = (low - intercept) / slope, (high - intercept) / slope
@@ -224,13 +256,8 @@ def _window(instance: Dataset) -> tuple[float, float] | None:
     return low, max(high, low + _NARROWEST)
 
 
-def _rescale(instance: Dataset) -> tuple[float, float]:
-    """Slope and intercept of the modality LUT; 1 and 0 for mammograms by the letter."""
-    return _first(instance, "RescaleSlope") or 1.0, _first(instance, "RescaleIntercept") or 0.0
-
-
 def _after_modality_lut(instance: Dataset, pixels: NDArray[Any]) -> NDArray[np.int32]:
-    slope, intercept = _rescale(instance)
+    slope, intercept = rescale(instance)
     if (slope, intercept) == (1.0, 0.0):
         return pixels.astype(np.int32)
     return np.rint(np.clip(pixels * slope + intercept, -(2**30), 2**30)).astype(np.int32)

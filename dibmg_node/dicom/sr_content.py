@@ -13,6 +13,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
+from dibmg_node.dicom import codes
 from dibmg_node.dicom.codes import Code
 from dibmg_node.domain.image import Point
 
@@ -44,10 +45,19 @@ class Item:
     target: Item | None = None
 
 
-def container(relationship: str, concept: Code, children: Sequence[Item]) -> Item:
-    """A heading with what stands under it."""
+def container(relationship: str, concept: Code, children: Sequence[Item], template: str = "") -> Item:
+    """A heading with what stands under it, and the template (TID of PS3.16) that it begins, if any.
+
+    Source: PS3.3 C.18.8.
+    """
     value = Dataset()
     value.ContinuityOfContent = "SEPARATE"
+    if template:
+        item = Dataset()
+        item.MappingResource = "DCMR"
+        item.MappingResourceUID = "1.2.840.10008.8.1.1"
+        item.TemplateIdentifier = template
+        value.ContentTemplateSequence = DicomSequence([item])
     return Item(relationship, "CONTAINER", concept, value, tuple(children))
 
 
@@ -58,11 +68,11 @@ def code(relationship: str, concept: Code, coded: Code, children: Sequence[Item]
     return Item(relationship, "CODE", concept, value, tuple(children))
 
 
-def text(relationship: str, concept: Code, words: str) -> Item:
+def text(relationship: str, concept: Code, words: str, children: Sequence[Item] = ()) -> Item:
     """Free text."""
     value = Dataset()
     value.TextValue = words
-    return Item(relationship, "TEXT", concept, value)
+    return Item(relationship, "TEXT", concept, value, tuple(children))
 
 
 def date(relationship: str, concept: Code, value_da: str) -> Item:
@@ -86,32 +96,45 @@ def uid(relationship: str, concept: Code, value_ui: str) -> Item:
     return Item(relationship, "UIDREF", concept, value)
 
 
-def number(relationship: str, concept: Code, quantity: float, unit: Code) -> Item:
+def number(
+    relationship: str, concept: Code, quantity: float, unit: Code, children: Sequence[Item] = ()
+) -> Item:
     """A number with its unit, to at most ten significant digits."""
     measured = Dataset()
     measured.NumericValue = decimal(quantity)
     measured.MeasurementUnitsCodeSequence = code_sequence(unit)
     value = Dataset()
     value.MeasuredValueSequence = DicomSequence([measured])
-    return Item(relationship, "NUM", concept, value)
+    return Item(relationship, "NUM", concept, value, tuple(children))
+
+
+def percent(relationship: str, concept: Code, fraction: float, children: Sequence[Item] = ()) -> Item:
+    """A fraction 0..1 as a number 0..100 %, to a thousandth."""
+    return number(relationship, concept, round(100.0 * fraction, 3), codes.PERCENT, children)
 
 
 def image(relationship: str, sop_class_uid: str, sop_uid: str, children: Sequence[Item] = ()) -> Item:
-    """An image; nameless, as TID 4020 wants it."""
+    """An image; nameless, as TID 1601, 1410 and 4020 want it."""
     value = Dataset()
     value.ReferencedSOPSequence = DicomSequence([sop_reference(sop_class_uid, sop_uid)])
     return Item(relationship, "IMAGE", None, value, tuple(children))
 
 
-def place(relationship: str, concept: Code, points: Sequence[Point], image_item: Item) -> Item:
-    """One point, or a polyline through several, on an image that stands elsewhere in the tree.
+def place(relationship: str, concept: Code, points: Sequence[Point], selected_from: Item) -> Item:
+    """One point, or a polyline through several, on an image.
 
-    Source: PS3.3 C.18.6.1.2; TID 4021, PS3.16.
+    Args:
+        relationship: To its parent.
+        concept: What is there.
+        points: One, or several.
+        selected_from: The image, or a reference to where it stands in the tree.
+
+    Source: PS3.3 C.18.6.1.2.
     """
     value = Dataset()
     value.GraphicData = [float(coordinate) for point in points for coordinate in point]
     value.GraphicType = "POINT" if len(points) == 1 else "POLYLINE"
-    return Item(relationship, "SCOORD", concept, value, (reference(SELECTED_FROM, image_item),))
+    return Item(relationship, "SCOORD", concept, value, (selected_from,))
 
 
 def reference(relationship: str, target: Item) -> Item:

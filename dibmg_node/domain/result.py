@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from dibmg_node.domain.image import Heatmap, Point
 from dibmg_node.domain.study import Laterality, ViewKey
@@ -25,6 +25,23 @@ class FindingCode(StrEnum):
 
     DENSITY = "density"
     SELECTED_REGION = "selected-region"
+
+
+REPORTS: Final = frozenset({ResultKind.CAD_SR, ResultKind.MEASUREMENT_SR})
+"""Kinds that speak of images, go out after them, and name the report that they replace."""
+
+
+class OverlayStyle(StrEnum):
+    """What an overlay shows: heatmap and outlines, outlines alone, or the mammogram beside the first."""
+
+    COLOR = "color"
+    CONTOUR = "contour"
+    SIDE_BY_SIDE = "side-by-side"
+
+    @property
+    def panels(self) -> int:
+        """How often the mammogram is in the picture, side by side."""
+        return 2 if self is OverlayStyle.SIDE_BY_SIDE else 1
 
 
 class Calibration(Protocol):

@@ -11,7 +11,7 @@ from typing import Any, Final
 from dibmg_node.domain.exam import Selection, select_exam
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS
 from dibmg_node.domain.policy import ExamPolicy
-from dibmg_node.domain.result import FindingCode, Result, ResultKind, Scores
+from dibmg_node.domain.result import FindingCode, OverlayStyle, Result, ResultKind, Scores
 from dibmg_node.domain.study import Verdict
 from dibmg_node.errors import LedgerConflictError, PermanentError, RejectedError, RetryableError
 from dibmg_node.services.reading import Predictor, Reading, StudyFiles, read_headers, read_study
@@ -75,6 +75,7 @@ class Analyst:
     subscribers: Sequence[Subscriber]
     max_side: int
     now: Callable[[], datetime]
+    style: OverlayStyle = OverlayStyle.COLOR
 
     def analyze(self, study_uid: str, revision: int) -> Sequence[str]:
         """Analyze one revision of one study, if nobody else does.
@@ -184,7 +185,9 @@ class Analyst:
         wishes = {wish for subscriber in self.subscribers for wish in subscriber.wishes}
         if not wishes:
             wishes = {Wish(ResultKind.CAD_SR, FindingCode.DENSITY), Wish(ResultKind.OVERLAY)}
-        return Writing(frozenset(wishes), claim.first_claimed_at, self.max_side, claim.predecessors)
+        return Writing(
+            frozenset(wishes), claim.first_claimed_at, self.max_side, self.style, claim.predecessors
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -10,14 +10,12 @@ from hashlib import sha256
 from typing import Final, Protocol
 
 from dibmg_node.domain.lifecycle import DeliveryState
-from dibmg_node.domain.result import ResultKind
+from dibmg_node.domain.result import REPORTS
 from dibmg_node.errors import LedgerConflictError, PeerRefusedError, PeerUnavailableError
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.outbox import Outbox, Owed, Settlement
 
 _log = logging.getLogger(__name__)
-
-_REPORTS: Final = frozenset({ResultKind.CAD_SR.value, ResultKind.MEASUREMENT_SR.value})
 
 LEASE: Final = timedelta(minutes=5)
 """Longer than any send may take: see the time-outs of the senders."""
@@ -90,7 +88,7 @@ class Courier:
                 comment = "the archived result is damaged or gone"
                 damaged.append(Settlement(one.sop_uid, DeliveryState.REFUSED, "", comment))
             else:
-                report = one.kind in _REPORTS
+                report = one.kind in REPORTS
                 parcels.append(
                     Parcel(one.sop_uid, one.sop_class_uid, one.transfer_syntax_uid, content, report)
                 )

@@ -10,15 +10,26 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.cad_library import is_image
 from dibmg_node.dicom.cad_report import cad_report
 from dibmg_node.dicom.encode import encode
+from dibmg_node.dicom.measurement_report import measurement_report
 from dibmg_node.dicom.overlay import overlay
+from dibmg_node.dicom.presentation import presentation_states
 from dibmg_node.dicom.rendering import render_overlay
-from dibmg_node.domain.result import Calibration, FindingCode, Predecessor, Result, ResultKind
+from dibmg_node.domain.exam import Exam
+from dibmg_node.domain.result import (
+    Calibration,
+    ExamResult,
+    FindingCode,
+    OverlayStyle,
+    Predecessor,
+    Result,
+    ResultKind,
+)
 from dibmg_node.domain.study import ExclusionCode, ImageKind, Laterality, ViewKey
 from dibmg_node.services.reading import Reading
 
@@ -45,13 +56,24 @@ class Writing:
     Attributes:
         now: Date and time of the analysis, in every result.
         max_side: Longer side of an overlay, pixels; 0: the grid of the mammogram.
-        predecessors: The report that a new one replaces, by variant.
+        style: What an overlay shows.
+        predecessors: The report that a new one replaces, by kind and variant.
     """
 
     wishes: Collection[Wish]
     now: datetime
     max_side: int
-    predecessors: Mapping[str, Predecessor] = field(default_factory=dict)
+    style: OverlayStyle = OverlayStyle.COLOR
+    predecessors: Mapping[tuple[ResultKind, str], Predecessor] = field(default_factory=dict)
+
+    def wants(self, kind: ResultKind) -> bool:
+        """Whether any wish is for this kind."""
+        return any(wish.kind is kind for wish in self.wishes)
+
+    def replaced(self, kind: ResultKind, variant: str = "") -> list[Predecessor]:
+        """The report that one of this kind and variant replaces, if any."""
+        earlier = self.predecessors.get((kind, variant))
+        return [] if earlier is None else [earlier]
 
 
 @dataclass(frozen=True)
@@ -72,14 +94,17 @@ def write_results(reading: Reading, writing: Writing, failure: str = "") -> Iter
     """Write a reading as the kinds of result that are wanted.
 
     A study that was not read (or, with `failure`, whose analysis broke off) gets a CAD report that says
-    so, if it holds any mammogram; a study of other objects gets nothing. Nor does one whose images name
-    different patients: whatever is written would lie in the folder of one of them.
+    so, if it holds any mammogram, and no other kind: there is nothing that they could show. A study of
+    other objects gets nothing. Nor does one whose images name different patients: whatever is written
+    would lie in the folder of one of them.
     """
     if any(verdict.code == ExclusionCode.PATIENT_DIFFERS for verdict in reading.selection.verdicts):
         return
-    if any(wish.kind is ResultKind.OVERLAY for wish in writing.wishes):
-        yield from _overlays(reading, writing)
+    if reading.result is not None and reading.selection.exam is not None:
+        yield from _of_exam(reading, reading.result, reading.selection.exam, writing)
     mammograms = {uid: header for uid, header in reading.headers.items() if _is_mammogram(header)}
+    # measurements of a study that is no longer read are replaced by the report that says why
+    unread = writing.replaced(ResultKind.MEASUREMENT_SR) if reading.result is None else []
     for wish in sorted(writing.wishes, key=lambda w: w.finding_code):
         if wish.kind is ResultKind.CAD_SR and mammograms:
             report = cad_report(
@@ -90,7 +115,7 @@ def write_results(reading: Reading, writing: Writing, failure: str = "") -> Iter
                 exclusions=reading.selection.exclusions,
                 failure=failure,
                 finding_code=wish.finding_code,
-                predecessors=[p for p in [writing.predecessors.get(wish.variant)] if p],
+                predecessors=writing.replaced(wish.kind, wish.variant) + unread,
             )
             yield _written(report, ResultKind.CAD_SR, facts.EXPLICIT_LE, wish.variant)
 
@@ -169,24 +194,42 @@ def _calibration(calibration: Calibration | None) -> dict[str, object] | None:
     }
 
 
-def _overlays(reading: Reading, writing: Writing) -> Iterator[Written]:
-    result, exam = reading.result, reading.selection.exam
-    if result is None or exam is None:
-        return
-    sources = [instance.sop_uid for instance in exam.views.values()]
-    for key, instance in exam.views.items():
-        picture = render_overlay(
-            reading.mammograms[key].image(), result.heatmaps[key], key, result, max_side=writing.max_side
+def _of_exam(reading: Reading, result: ExamResult, exam: Exam, writing: Writing) -> Iterator[Written]:
+    """What is written of an exam that was read, but for its CAD report."""
+    images = {key: reading.headers[instance.sop_uid] for key, instance in exam.views.items()}
+    if writing.wants(ResultKind.OVERLAY):
+        yield from _overlays(reading, result, images, writing)
+    if writing.wants(ResultKind.PRESENTATION):
+        for state in presentation_states(images, reading.mammograms, result, writing.now):
+            yield _written(state, ResultKind.PRESENTATION, facts.EXPLICIT_LE)
+    if writing.wants(ResultKind.MEASUREMENT_SR):
+        report = measurement_report(
+            images,
+            result,
+            writing.now,
+            exclusions=reading.selection.exclusions,
+            predecessors=writing.replaced(ResultKind.MEASUREMENT_SR),
         )
-        capture = overlay(reading.headers[instance.sop_uid], picture, key, result, sources, writing.now)
-        yield _written(capture, ResultKind.OVERLAY, facts.RLE_LOSSLESS, "", key, picture)
+        yield _written(report, ResultKind.MEASUREMENT_SR, facts.EXPLICIT_LE)
+
+
+def _overlays(
+    reading: Reading, result: ExamResult, images: Mapping[ViewKey, FileDataset], writing: Writing
+) -> Iterator[Written]:
+    sources = [str(header.SOPInstanceUID) for header in images.values()]
+    style = writing.style
+    for key, header in images.items():
+        image, heatmap = reading.mammograms[key].image(), result.heatmaps[key]
+        picture = render_overlay(image, heatmap, key, result, max_side=writing.max_side, style=style)
+        capture = overlay(header, picture, key, result, sources, writing.now, style=style)
+        yield _written(capture, ResultKind.OVERLAY, facts.RLE_LOSSLESS, view=key, picture=picture)
 
 
 def _written(
     dataset: Dataset,
     kind: ResultKind,
     transfer_syntax_uid: str,
-    variant: str,
+    variant: str = "",
     view: ViewKey | None = None,
     picture: NDArray[np.uint8] | None = None,
 ) -> Written:

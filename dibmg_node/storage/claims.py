@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS, StudyEvent, StudyState
-from dibmg_node.domain.result import Predecessor, Result, Scores
+from dibmg_node.domain.result import Predecessor, Result, ResultKind, Scores
 from dibmg_node.domain.study import Laterality, Study, Verdict
 from dibmg_node.errors import LedgerConflictError, PermanentError
 from dibmg_node.storage.delivery_rows import (
@@ -69,7 +69,7 @@ class Claim:
         attempt: 1 for the first; more than MAXIMUM_ATTEMPTS means: do not read it again, report the failure.
         first_claimed_at: When this revision was first claimed: the time in its results.
         checksums: Size and CRC-32 of each instance, by SOP Instance UID, as intake counted them.
-        predecessors: The study's newest CAD report that a destination has, by variant.
+        predecessors: The study's newest report that a destination has, by kind and variant.
         reason: Why the last attempt failed, where there was one.
     """
 
@@ -78,7 +78,7 @@ class Claim:
     attempt: int
     first_claimed_at: datetime
     checksums: Mapping[str, tuple[int, int]]
-    predecessors: Mapping[str, Predecessor]
+    predecessors: Mapping[tuple[ResultKind, str], Predecessor]
     reason: str
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 
 from dibmg_node.domain.lifecycle import DeliveryState, StudyEvent, StudyState
-from dibmg_node.domain.result import Predecessor, Result, ResultKind
+from dibmg_node.domain.result import REPORTS, Predecessor, Result, ResultKind
 from dibmg_node.storage.schema import deliveries, results
 from dibmg_node.storage.study_row import apply_event, lock_study
 
@@ -20,8 +20,8 @@ def is_free(now: datetime) -> ColumnElement[bool]:
     return or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now)
 
 
-def predecessors(connection: Connection, study_uid: str) -> dict[str, Predecessor]:
-    """The newest CAD report of a study, by variant, that a destination has or is being sent."""
+def predecessors(connection: Connection, study_uid: str) -> dict[tuple[ResultKind, str], Predecessor]:
+    """The newest report of a study, by kind and variant, that a destination has or is being sent."""
     sent = or_(
         deliveries.c.state == DeliveryState.STORED.value,
         and_(deliveries.c.state == DeliveryState.OWED.value, deliveries.c.lease_until.is_not(None)),
@@ -29,11 +29,14 @@ def predecessors(connection: Connection, study_uid: str) -> dict[str, Predecesso
     rows = connection.execute(
         select(results)
         .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
-        .where(results.c.study_uid == study_uid, results.c.kind == ResultKind.CAD_SR.value, sent)
+        .where(results.c.study_uid == study_uid, results.c.kind.in_(sorted(REPORTS)), sent)
         .order_by(results.c.revision, results.c.sop_uid)
     ).mappings()
     return {
-        row["variant"]: Predecessor(row["sop_class_uid"], row["sop_uid"], row["series_uid"]) for row in rows
+        (ResultKind(row["kind"]), row["variant"]): Predecessor(
+            row["sop_class_uid"], row["sop_uid"], row["series_uid"]
+        )
+        for row in rows
     }
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine, and_, func, or_, select, update
 
 from dibmg_node.domain.lifecycle import DeliveryState, retry_delay
+from dibmg_node.domain.result import REPORTS
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.delivery_rows import close_if_delivered, is_free
 from dibmg_node.storage.schema import deliveries, results
@@ -113,7 +114,7 @@ class Outbox:
                 raise LedgerConflictError(f"nothing of study {study_uid} is due at {destination}")
             connection.execute(update(deliveries).where(condition).values(lease_until=now + lease))
             # a reader that finds the report finds the images that it speaks of
-            return sorted(owed, key=lambda one: (one.kind.endswith("sr"), one.kind, one.sop_uid))
+            return sorted(owed, key=lambda one: (one.kind in REPORTS, one.kind, one.sop_uid))
 
     def settle(
         self, study_uid: str, destination: str, settlements: Sequence[Settlement], now: datetime

@@ -15,6 +15,7 @@ from dibmg.operating_points import ChosenFor
 from dibmg.weights import load_weights
 from dibmg_node.cli.main import cli
 from dibmg_node.dicom import facts
+from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import ConfigError
 from tests.factories import write_exam
 from tests.model.factories_points import PLATT, write_points
@@ -144,3 +145,37 @@ def test_operating_points_of_other_weights_are_refused_before_anything_is_read(t
 
     with pytest.raises(ConfigError, match=f"model.operating_point: .*{'a' * 64}, expected {weights.sha256}"):
         analyze(tmp_path, "--out", tmp_path / "out", "--operating-point", points)
+
+
+def test_results_names_the_kinds_that_are_written(tmp_path: Path) -> None:
+    write_exam(tmp_path / "in", study_uid="1.2.5.7")
+
+    ended = analyze(tmp_path / "in", "--out", tmp_path / "out", "--results", "measurement-sr, presentation")
+
+    folder = tmp_path / "out" / "1.2.5.7"
+    assert ended.exit_code == 0
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "measurement-sr.dcm",
+        "presentation.dcm",
+        "result.json",
+    ]
+    assert dcmread(folder / "measurement-sr.dcm").SOPClassUID == facts.COMPREHENSIVE_SR
+    assert dcmread(folder / "presentation.dcm").SOPClassUID == facts.GRAYSCALE_PRESENTATION_STATE
+
+
+def test_images_of_two_polarities_are_two_files_of_presentation_states(tmp_path: Path) -> None:
+    write_exam(tmp_path / "in", study_uid="1.2.5.8", views=STANDARD_VIEWS[:1], PresentationLUTShape="INVERSE")
+    write_exam(tmp_path / "in", study_uid="1.2.5.8", views=STANDARD_VIEWS[1:])
+
+    analyze(tmp_path / "in", "--out", tmp_path / "out", "--results", "presentation")
+
+    written = sorted((tmp_path / "out" / "1.2.5.8").glob("*.dcm"))
+    assert [path.name for path in written] == ["presentation-2.dcm", "presentation.dcm"]
+    assert {dcmread(path).PresentationLUTShape for path in written} == {"IDENTITY", "INVERSE"}
+
+
+def test_a_kind_of_result_that_there_is_not_is_named_with_those_that_there_are(tmp_path: Path) -> None:
+    ended = analyze(tmp_path, "--out", tmp_path / "out", "--results", "cad-sr,heatmap")
+
+    assert ended.exit_code == 2
+    assert "expected some of cad-sr, measurement-sr, overlay, presentation" in " ".join(ended.stderr.split())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from pydicom import dcmwrite
@@ -142,6 +143,10 @@ def headers(views: Sequence[ViewKey] = STANDARD_VIEWS) -> dict[str, FileDataset]
     return {sop_uid(view): header(view) for view in views}
 
 
+def images(views: Sequence[ViewKey] = STANDARD_VIEWS) -> dict[ViewKey, FileDataset]:
+    return {view: header(view) for view in views}
+
+
 def used(view: ViewKey) -> Verdict:
     return Verdict(sop_uid(view), True, USED, f"{view} is read", *view)
 
@@ -243,3 +248,19 @@ def states() -> dict[str, dict[str, object]]:
         "failed": {**everything, "failure": "the model did not answer within 120 s", "model": MODEL},
         "failed without model": {**everything, "verdicts": [], "failure": "attempts used up"},
     }
+
+
+def read_states() -> dict[str, dict[str, Any]]:
+    """Of those states, the ones of an exam that was read: arguments of `measurement_report`."""
+    read = {}
+    for name, state in states().items():
+        result = state.get("result")
+        if isinstance(result, ExamResult):
+            exclusions = state.get("exclusions", ())
+            read[name] = {
+                "images": images(list(result.scores.views)),
+                "result": result,
+                "now": NOW,
+                "exclusions": exclusions,
+            }
+    return read

@@ -14,7 +14,7 @@ from pydicom.sr._concepts_dict import concepts
 from dibmg_node.dicom import codes, facts
 from dibmg_node.dicom.cad_report import Predecessor, cad_report
 from dibmg_node.dicom.encode import encode
-from dibmg_node.dicom.sr_content import code, container, content, image, place
+from dibmg_node.dicom.sr_content import code, container, content, image, place, reference
 from dibmg_node.domain.result import FindingCode
 from dibmg_node.domain.study import Exclusion, ExclusionCode
 from tests.dicom.factories_results import (
@@ -37,55 +37,7 @@ from tests.dicom.factories_results import (
     unread,
     verdicts,
 )
-
-
-def walk(item, position=(1,)):
-    """Every content item with its position, depth first."""
-    yield position, item
-    for index, child in enumerate(item.get("ContentSequence", []), start=1):
-        yield from walk(child, (*position, index))
-
-
-def name(item):
-    return item.ConceptNameCodeSequence[0].CodeMeaning if "ConceptNameCodeSequence" in item else ""
-
-
-def value(item):
-    if "ConceptCodeSequence" in item:
-        return item.ConceptCodeSequence[0].CodeValue
-    if "MeasuredValueSequence" in item:
-        measured = item.MeasuredValueSequence[0]
-        return f"{measured.NumericValue} {measured.MeasurementUnitsCodeSequence[0].CodeValue}"
-    if "GraphicType" in item:
-        return f"{item.GraphicType} {len(item.GraphicData) // 2}"
-    for keyword in ("TextValue", "Date", "Time", "UID"):
-        if keyword in item:
-            return str(item[keyword].value)
-    if "ReferencedSOPSequence" in item:
-        return item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
-    return ""
-
-
-def row(item):
-    if "ReferencedContentItemIdentifier" in item:
-        return f"{item.RelationshipType} -> {'.'.join(map(str, item.ReferencedContentItemIdentifier))}"
-    parts = (item.get("RelationshipType", ""), item.ValueType, name(item), value(item))
-    return " | ".join(part for part in parts if part)
-
-
-def rows(item):
-    """Direct children, one line each."""
-    return [row(child) for child in item.get("ContentSequence", [])]
-
-
-def child(item, meaning):
-    found = [one for one in item.ContentSequence if "ValueType" in one and name(one) == meaning]
-    assert len(found) == 1, f"{len(found)} x {meaning}"
-    return found[0]
-
-
-def every(report, meaning):
-    return [item for _, item in walk(report) if "ValueType" in item and name(item) == meaning]
+from tests.dicom.rows import child, every, name, row, rows, value, walk
 
 
 def impression(report):
@@ -579,7 +531,8 @@ def test_contradicting_arguments_are_refused():
 
 def test_a_reference_out_of_the_tree_is_refused():
     stranger = image("CONTAINS", "1.2", "1.3")
-    tree = container("", codes.CAD_REPORT, [place("CONTAINS", codes.CENTER, [(1.0, 1.0)], stranger)])
+    elsewhere = reference("SELECTED FROM", stranger)
+    tree = container("", codes.CAD_REPORT, [place("CONTAINS", codes.CENTER, [(1.0, 1.0)], elsewhere)])
 
     with pytest.raises(ValueError, match="outside of the tree"):
         content(tree)
@@ -600,8 +553,8 @@ def test_codes_are_those_of_the_standard():
         for values in names.values()
         for code_value, (meaning, _) in values.items()
     }
-    # Absent from pydicom's dictionary: CID 5000, CID 5001 and the annotation unit {pixels}.
-    absent = {"en", "US", "{pixels}"}
+    # Absent from pydicom's dictionary: CID 5000, CID 5001, the annotation unit {pixels} and UMLS.
+    absent = {"en", "US", "{pixels}", "C0034375"}
 
     unknown = {one for one in all_codes() if (one.value, one.scheme) not in known}
     misspelled = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from dibmg_node.dicom import colors, facts, rendering
+from dibmg_node.dicom import colors, facts, lettering
 from dibmg_node.dicom.caption import (
     RESEARCH_ONLY,
     SMALLEST_TEXT,
@@ -284,7 +284,7 @@ def test_a_second_box_does_not_cover_the_first():
 def test_an_image_too_small_for_all_of_its_words_keeps_the_warning_the_view_and_the_model():
     lines = caption_lines(exam(finding(R_CC)), R_CC)
 
-    shortened = list(rendering._shortened(lines))
+    shortened = list(lettering._shortened(lines))
 
     assert shortened[0] == lines
     assert [line.words for line in shortened[-1]] == [RESEARCH_ONLY, "R-CC", "DIB-MG synthetic 0.1.0"]

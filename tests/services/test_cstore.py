@@ -18,12 +18,18 @@ from pynetdicom.events import Event
 
 from dibmg_node.dicom import facts
 from dibmg_node.domain.lifecycle import DeliveryState
+from dibmg_node.domain.policy import ExamPolicy
+from dibmg_node.domain.result import REPORTS, ResultKind
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.cstore import CStoreSender
 from dibmg_node.services.delivery import Parcel
-from tests.factories import CANARY
+from dibmg_node.services.reading import read_study
+from dibmg_node.services.writing import Wish, Writing, write_results
+from dibmg_node.storage.archive import Archive
+from tests.factories import CANARY, START, FakePredictor
 from tests.programs import find_program
 from tests.services.parcels import PIXELS
+from tests.services.test_reading import exam, files_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 """pynetdicom leaves the socket of a failed connection to the garbage collector."""
@@ -333,3 +339,59 @@ def test_a_parcel_is_sent_with_the_meta_information_of_its_own_file(parcels: lis
     meta: FileMetaDataset = dcmread(BytesIO(parcels[0].content)).file_meta
 
     assert UID(parcels[0].transfer_syntax_uid) == meta.TransferSyntaxUID
+
+
+def results_of_an_exam(archive: Archive) -> list[Parcel]:
+    """Every kind of result of one exam, in the order of sending."""
+    reading = read_study(files_of(archive, exam()), ExamPolicy(), FakePredictor())
+    written = list(write_results(reading, Writing([Wish(kind) for kind in ResultKind], START, 0)))
+    made = [
+        Parcel(
+            one.result.sop_uid,
+            one.result.sop_class_uid,
+            one.result.transfer_syntax_uid,
+            one.content,
+            one.result.kind in REPORTS,
+        )
+        for one in written
+    ]
+    return sorted(made, key=lambda parcel: parcel.is_report)
+
+
+KINDS = (
+    facts.SECONDARY_CAPTURE,
+    facts.GRAYSCALE_PRESENTATION_STATE,
+    facts.COMPREHENSIVE_SR,
+    facts.MAMMOGRAPHY_CAD_SR,
+)
+
+
+@pytest.mark.parametrize("syntax", [facts.EXPLICIT_LE, facts.IMPLICIT_LE])
+def test_a_peer_gets_every_kind_of_result_of_an_exam_over_one_association(
+    archive: Archive, syntax: str
+) -> None:
+    parcels = results_of_an_exam(archive)
+
+    with Peer().running(syntaxes=[syntax], classes=KINDS) as peer:
+        settlements = CStoreSender("DIBMG", "PACS", "127.0.0.1", peer.port).send(parcels)
+
+    assert {one.state for one in settlements} == {DeliveryState.STORED}
+    assert peer.order == [parcel.sop_uid for parcel in parcels]
+    for parcel in parcels:
+        kept, used = peer.kept[parcel.sop_uid]
+        assert (kept.SOPClassUID, used) == (parcel.sop_class_uid, syntax)
+        if "PixelData" not in kept:
+            sent = dcmread(BytesIO(parcel.content))
+            assert kept == sent
+
+
+def test_a_peer_that_takes_no_presentation_state_gets_the_rest(archive: Archive) -> None:
+    parcels = results_of_an_exam(archive)
+    without = [one for one in KINDS if one != facts.GRAYSCALE_PRESENTATION_STATE]
+
+    with Peer().running(classes=without) as peer:
+        settlements = CStoreSender("DIBMG", "PACS", "127.0.0.1", peer.port).send(parcels)
+
+    refused = {one.sop_uid for one in settlements if one.state is DeliveryState.REFUSED}
+    assert refused == {p.sop_uid for p in parcels if p.sop_class_uid == facts.GRAYSCALE_PRESENTATION_STATE}
+    assert set(peer.kept) == {parcel.sop_uid for parcel in parcels} - refused

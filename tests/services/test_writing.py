@@ -14,7 +14,7 @@ from pydicom.tag import BaseTag
 from dibmg.operating_points import PlattCalibration
 from dibmg_node.dicom import facts
 from dibmg_node.domain.policy import ExamPolicy
-from dibmg_node.domain.result import FindingCode, OperatingPoint, Predecessor, ResultKind
+from dibmg_node.domain.result import FindingCode, OperatingPoint, OverlayStyle, Predecessor, ResultKind
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.services.reading import Reading, read_study
 from dibmg_node.services.writing import Wish, Writing, Written, reading_json, write_results
@@ -196,7 +196,7 @@ def test_a_damaged_optional_attribute_is_an_absent_one(
 def test_a_reports_predecessor_is_the_one_of_its_own_variant(reading: Reading) -> None:
     earlier = Predecessor(facts.MAMMOGRAPHY_CAD_SR, "2.25.7", "2.25.8")
     wishes = [Wish(ResultKind.CAD_SR, code) for code in FindingCode]
-    writing = replace(WRITING, wishes=wishes, predecessors={"density": earlier})
+    writing = replace(WRITING, wishes=wishes, predecessors={(ResultKind.CAD_SR, "density"): earlier})
 
     named = {
         one.result.variant: "PredecessorDocumentsSequence" in dcmread(BytesIO(one.content))
@@ -204,3 +204,60 @@ def test_a_reports_predecessor_is_the_one_of_its_own_variant(reading: Reading) -
     }
 
     assert named == {"density": True, "selected-region": False}
+
+
+ALL = tuple(Wish(kind) for kind in ResultKind)
+
+
+def test_an_exam_that_was_read_is_written_in_every_kind_that_is_wanted(reading: Reading) -> None:
+    written = list(write_results(reading, replace(WRITING, wishes=ALL)))
+
+    assert kinds(written) == ["overlay"] * 4 + ["presentation", "measurement-sr", "cad-sr density"]
+
+
+def test_each_kind_has_a_series_of_its_own_with_its_number(reading: Reading) -> None:
+    numbers = {
+        (one.result.kind, one.series_uid, dcmread(BytesIO(one.content)).SeriesNumber)
+        for one in write_results(reading, replace(WRITING, wishes=ALL))
+    }
+
+    assert {(kind, number) for kind, _, number in numbers} == {
+        (ResultKind.CAD_SR, 9001),
+        (ResultKind.MEASUREMENT_SR, 9002),
+        (ResultKind.OVERLAY, 9101),
+        (ResultKind.PRESENTATION, 9201),
+    }
+    assert len({series_uid for _, series_uid, _ in numbers}) == 4
+
+
+def test_a_study_that_was_not_read_has_a_cad_report_and_nothing_else(unread: Reading) -> None:
+    assert kinds(list(write_results(unread, replace(WRITING, wishes=ALL)))) == ["cad-sr density"]
+
+
+def test_a_result_wanted_for_two_destinations_is_written_once(reading: Reading) -> None:
+    twice = (Wish(ResultKind.MEASUREMENT_SR), Wish(ResultKind.MEASUREMENT_SR, FindingCode.SELECTED_REGION))
+
+    assert kinds(list(write_results(reading, replace(WRITING, wishes=twice)))) == ["measurement-sr"]
+
+
+@pytest.mark.parametrize("style", OverlayStyle)
+def test_each_style_of_overlay_is_other_instances_of_one_series(
+    reading: Reading, style: OverlayStyle
+) -> None:
+    color = list(write_results(reading, replace(WRITING, wishes=BOTH[1:])))
+    other = list(write_results(reading, replace(WRITING, wishes=BOTH[1:], style=style)))
+
+    same = {one.result.sop_uid for one in color} & {one.result.sop_uid for one in other}
+    assert len(same) == (4 if style is OverlayStyle.COLOR else 0)
+    assert {one.series_uid for one in color} == {one.series_uid for one in other}
+
+
+def test_an_attribute_of_a_side_by_side_overlay_says_how_it_was_derived(reading: Reading) -> None:
+    style = OverlayStyle.SIDE_BY_SIDE
+
+    for one in write_results(reading, replace(WRITING, wishes=BOTH[1:], style=style)):
+        capture = dcmread(BytesIO(one.content))
+
+        assert (capture.Rows, capture.Columns) == (96, 128)
+        assert "left half the windowed mammogram, right half the same with" in capture.DerivationDescription
+        assert [float(value) for value in capture.PixelSpacing] == pytest.approx([0.1 / 1.03] * 2)
