@@ -63,7 +63,7 @@ def release_synthetic(shop: Workshop, out: Path) -> None:
         "",
         "`untrained` is the same network with its first random values.",
         "",
-        *_run_time(shop),
+        *_run_time(shop, lambda stage: not stage.startswith("default-")),
     ]
     (folder / MODEL_CARD).write_text("\n".join(card) + "\n", encoding="utf-8")
 
@@ -92,7 +92,7 @@ def release_default(shop: Workshop, out: Path, cesm_folder: Path, mias_folder: P
         f"{plan_words(plan_for(SEEDS[0]))}. Average of {len(SEEDS)} runs (seeds "
         f"{', '.join(map(str, SEEDS))}).",
         "",
-        *_run_time(shop),
+        *_run_time(shop, lambda stage: stage not in ("synthetic-network", "threshold", "test")),
     ]
     (folder / MODEL_CARD).write_text("\n".join(card) + "\n", encoding="utf-8")
     found = crossed.evaluation
@@ -144,10 +144,10 @@ def _external_lines(shop: Workshop, folder: Path, mias: Path | None) -> Iterator
     )
 
 
-def _run_time(shop: Workshop) -> Iterator[str]:
+def _run_time(shop: Workshop, belongs: Callable[[str], bool]) -> Iterator[str]:
     yield "## Run time"
     yield ""
-    seconds = shop.told_seconds()
+    seconds = {stage: value for stage, value in shop.told_seconds().items() if belongs(stage)}
     cores = f"{os.cpu_count()} cores ({platform.machine()}), no GPU"
     yield f"On {cores}, in all {sum(seconds.values()) / 60:.0f} minutes:"
     yield ""
