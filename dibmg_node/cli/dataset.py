@@ -25,6 +25,16 @@ from dibmg_node.domain.study import ExclusionCode
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _TABLE = click.Path(dir_okay=False, path_type=Path)
+_with_folder = click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where to write."
+)
+_with_visibility = click.option(
+    "--visibility",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Of lesions; less is harder.",
+)
 
 
 @click.group()
@@ -128,9 +138,7 @@ def import_(kind: str, folder: Path, out: Path, as_json: bool) -> None:
 )
 @click.option("--exams", required=True, type=click.IntRange(min=1), help="Exams of four views.")
 @click.option("--seed", required=True, type=click.IntRange(min=0), help="The same seed, the same exams.")
-@click.option(
-    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where to write."
-)
+@_with_folder
 @click.option(
     "--first", type=click.IntRange(min=0), default=0, show_default=True, help="Index of the first exam."
 )
@@ -144,13 +152,7 @@ def import_(kind: str, folder: Path, out: Path, as_json: bool) -> None:
     show_default=True,
     help="Of exams, with a cancer in one breast.",
 )
-@click.option(
-    "--visibility",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Of lesions; less is harder.",
-)
+@_with_visibility
 @click.option("--dicom", is_flag=True, help="DICOM instances instead of 16-bit PNG.")
 @with_json
 def synthesize(
@@ -189,9 +191,7 @@ def synthesize(
 )
 @click.argument("manifest", type=_FILE)
 @click.option("--seed", required=True, type=click.IntRange(min=0), help="The same seed, the same lesions.")
-@click.option(
-    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where to write."
-)
+@_with_folder
 @click.option(
     "--share",
     type=click.FloatRange(0, 1),
@@ -199,13 +199,7 @@ def synthesize(
     show_default=True,
     help="Of normal exams, that get a lesion in one breast.",
 )
-@click.option(
-    "--visibility",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Of lesions; less is harder.",
-)
+@_with_visibility
 @with_json
 def insert(manifest: Path, seed: int, out: Path, share: float, visibility: float, as_json: bool) -> None:
     """Insert synthetic lesions, whose places are known, into the normal films of a manifest."""
