@@ -18,9 +18,6 @@ from dibmg_node.errors import WeightsError
 RELEASED: Final = Path(__file__).parent / "weights"
 """Weights that come with the package, one folder a set."""
 
-RELEASED_DEFAULT: Final = "synthetic"
-"""The released set that `default` stands for while no folder of that name is released."""
-
 MANIFEST: Final = "manifest.json"
 KERAS: Final = "weights.keras"
 OPENVINO: Final = "weights.xml"
@@ -79,7 +76,7 @@ def list_weights() -> tuple[str, ...]:
 
 
 def resolve(name_or_folder: str | Path) -> Path:
-    """The folder of a released set, of `default`, or the folder given.
+    """The folder of a released set, or the folder given.
 
     Raises:
         WeightsError: It is neither; the message lists the released names.
@@ -87,8 +84,6 @@ def resolve(name_or_folder: str | Path) -> Path:
     text = str(name_or_folder)
     if text in list_weights():
         return RELEASED / text
-    if text == "default" and RELEASED_DEFAULT in list_weights():
-        return RELEASED / RELEASED_DEFAULT
     folder = Path(name_or_folder)
     if folder.is_dir():
         return folder

@@ -109,9 +109,11 @@ def test_an_unknown_name_is_refused_and_the_released_sets_are_listed(tmp_path: P
         load_weights(tmp_path / "nowhere")
 
 
-def test_default_is_a_released_set() -> None:
-    assert resolve("default").parent == RELEASED
-    assert load_weights("default").name in list_weights()
+@pytest.mark.parametrize("name", ["default", "synthetic"])
+def test_both_sets_are_released_and_sound(name: str) -> None:
+    assert resolve(name).parent == RELEASED
+    assert load_weights(name).name == name
+    assert name in list_weights()
 
 
 @pytest.mark.parametrize("name", list_weights())
