@@ -28,12 +28,12 @@ _ANSWERS: Final[Mapping[StoreStatus, tuple[str, str]]] = {
         "the study is read once it is complete",
     ),
     StoreStatus.PROCESSING_FAILURE: (
-        "STOW-RS alone: the instance is of another study than the URL names",
+        "STOW-RS and fetches: the instance is of another study than the one that was named",
         "nothing is kept",
     ),
     StoreStatus.INVALID_SOP_INSTANCE: ("the SOP Instance UID of the command is no UID", "nothing is kept"),
     StoreStatus.SOP_CLASS_NOT_SUPPORTED: (
-        "the SOP class is not that of the presentation context; by STOW-RS: not accepted",
+        "the SOP class is not that of the presentation context; of a file: not accepted",
         "nothing is kept",
     ),
     StoreStatus.OUT_OF_RESOURCES: (
@@ -51,7 +51,7 @@ _ANSWERS: Final[Mapping[StoreStatus, tuple[str, str]]] = {
         "nothing is kept; other bytes under a known UID are put into quarantine",
     ),
     StoreStatus.TRANSFER_SYNTAX_NOT_SUPPORTED: (
-        "STOW-RS alone: the transfer syntax is not accepted",
+        "STOW-RS and WADO-RS: the transfer syntax is not accepted",
         "nothing is kept",
     ),
 }
