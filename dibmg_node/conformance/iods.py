@@ -79,6 +79,8 @@ def _rows(kind: ResultKind, sop_class_uid: str) -> list[Sequence[str]]:
 def _row(one: Written, sop_class_uid: str) -> Sequence[str]:
     module, kind = requirement(sop_class_uid, one.path)
     told = code("; ".join(one.values)) if one.origin is Origin.FIXED else _listed(one.causes)
+    if one.origin is Origin.COPIED and not one.causes:
+        told = "the image that it is of"
     origin = one.origin.value if one.origin else ""
     return (_name(one.path), one.tag, one.vr, module, kind, one.presence.value, origin, told)
 
