@@ -65,8 +65,18 @@ def make_intake(settings: Settings, ledger: Ledger, archive: Archive) -> Intake:
 
 def make_acceptor(settings: Settings, intake: Intake) -> Acceptor:
     """The wire of the receiving side."""
+    return Acceptor(
+        acceptor_settings(settings),
+        admit=intake.admit,
+        open_instance=intake.open_instance,
+        ended=intake.ended,
+    )
+
+
+def acceptor_settings(settings: Settings) -> AcceptorSettings:
+    """What the receiving side agrees to, and its limits."""
     limits = settings.intake
-    wire = AcceptorSettings(
+    return AcceptorSettings(
         contexts=facts.ACCEPTED_CONTEXTS,
         implementation_class_uid=facts.IMPLEMENTATION_CLASS_UID,
         implementation_version_name=facts.IMPLEMENTATION_VERSION_NAME,
@@ -81,7 +91,6 @@ def make_acceptor(settings: Settings, intake: Intake) -> Acceptor:
         minimum_rate=limits.min_bytes_per_second,
         maximum_data_set=int(limits.max_instance_gb * 2**30),
     )
-    return Acceptor(wire, admit=intake.admit, open_instance=intake.open_instance, ended=intake.ended)
 
 
 def subscribers(settings: Settings) -> tuple[Subscriber, ...]:

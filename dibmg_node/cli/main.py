@@ -9,6 +9,7 @@ import click
 
 from dibmg_node import serving, wiring
 from dibmg_node.cli.analyze import analyze
+from dibmg_node.cli.conformance import conformance
 from dibmg_node.cli.dataset import dataset
 from dibmg_node.cli.evaluate import evaluate
 from dibmg_node.cli.fetch import fetch
@@ -120,6 +121,7 @@ for _command in (
     weights,
     train,
     sr,
+    conformance,
 ):
     cli.add_command(_command)
 

@@ -140,7 +140,24 @@ def told(attributes: Dataset, level: Level, query: Query, given: Iterable[Level]
         query: With what is to be told beside the level's attributes.
         given: Levels whose UID stood in the path: their attributes are known to who asks.
     """
-    names = {"StudyInstanceUID", "RetrieveURL", "InstanceAvailability", *query.included}
+    names = names_told(level, given) | query.included
+    chosen = Dataset()
+    for element in attributes:
+        if (query.include_all and level is Level.INSTANCE) or element.keyword in names:
+            chosen.add(element)
+    return chosen
+
+
+def names_told(level: Level, given: Iterable[Level] = ()) -> frozenset[str]:
+    """Keywords of what is told of a match that has it, whatever a query asks for beside them.
+
+    Args:
+        level: What was looked for.
+        given: As for `told`.
+
+    Source: PS3.18 10.6.3.3.
+    """
+    names = {"StudyInstanceUID", "RetrieveURL", "InstanceAvailability"}
     above = {Level.STUDY, Level.SERIES} - set(given)
     if level is Level.STUDY or Level.STUDY in above:
         names |= {*_STUDY, *_OF_STUDY}
@@ -148,11 +165,7 @@ def told(attributes: Dataset, level: Level, query: Query, given: Iterable[Level]
         names |= {*_SERIES, *_OF_SERIES}
     if level is Level.INSTANCE:
         names |= {*_INSTANCE, "SeriesInstanceUID"}
-    chosen = Dataset()
-    for element in attributes:
-        if (query.include_all and level is Level.INSTANCE) or element.keyword in names:
-            chosen.add(element)
-    return chosen
+    return frozenset(names)
 
 
 def _keyword(name: str) -> str:

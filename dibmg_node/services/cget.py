@@ -19,7 +19,7 @@ from dibmg_node.dicom import facts
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.fetching import Haul, Landing, NoSuchStudyError, Offer, Wants, haul_of
-from dibmg_node.services.scu import DimsePeer
+from dibmg_node.services.scu import DimsePeer, plain_context
 from dibmg_node.services.wire import StoreAnswer
 
 STUDY_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
@@ -30,7 +30,7 @@ _MOST_CONTEXTS: Final = 128
 """Presentation contexts of an association. Source: PS3.8 9.3.2.2: odd numbers from 1 to 255."""
 _MOST_UIDS: Final = 100
 """SOP Instance UIDs of one C-GET: a list in VR UI has at most 64 KiB."""
-_ANSWER_SECONDS: Final = 120.0
+ANSWER_SECONDS: Final = 120.0
 """A PACS may have to fetch a study from tape before its first answer."""
 _UNTOLD: Final = (*facts.MAMMOGRAM_CLASSES, facts.SECONDARY_CAPTURE)
 """What an instance may be whose PACS does not tell its SOP class."""
@@ -67,7 +67,7 @@ class CGetSource:
         Raises:
             NoSuchStudyError: There is no series.
         """
-        with _associated(self.peer, [build_context(STUDY_ROOT_FIND)]) as association:
+        with _associated(self.peer, [plain_context(STUDY_ROOT_FIND)]) as association:
             series = self._ask(
                 association, "SERIES", StudyInstanceUID=study_uid, SeriesInstanceUID="", Modality=""
             )
@@ -140,7 +140,7 @@ class _Errand:
             PeerRefusedError: The PACS has no C-GET for this node.
         """
         classes = _classes(self.offers)
-        contexts = [build_context(STUDY_ROOT_GET), *_storage_contexts(classes)]
+        contexts = [plain_context(STUDY_ROOT_GET), *_storage_contexts(classes)]
         handlers = [(evt.EVT_C_STORE, self._receive)]
         with _associated(self.peer, contexts, classes, handlers) as association:
             accepted = association.accepted_contexts
@@ -201,7 +201,7 @@ def _associated(
     handlers: Sequence[tuple[Any, Any]] = (),
 ) -> Iterator[Association]:
     association = peer.associate(
-        contexts, received_classes=received_classes, handlers=handlers, answer_seconds=_ANSWER_SECONDS
+        contexts, received_classes=received_classes, handlers=handlers, answer_seconds=ANSWER_SECONDS
     )
     try:
         yield association

@@ -17,7 +17,7 @@ from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.delivery import Parcel
 from dibmg_node.services.outcomes import meaning_of, outcome_of
-from dibmg_node.services.scu import DimsePeer
+from dibmg_node.services.scu import DimsePeer, plain_context
 from dibmg_node.storage.outbox import Settlement
 
 
@@ -63,7 +63,7 @@ class CStoreSender:
             PeerUnavailableError: There was none.
             PeerRefusedError: The association was rejected, or it does not answer C-ECHO.
         """
-        association = self.peer.associate([build_context(facts.VERIFICATION)])
+        association = self.peer.associate([plain_context(facts.VERIFICATION)])
         try:
             status = association.send_c_echo()
         finally:
@@ -89,9 +89,14 @@ class CStoreSender:
         wanted = dict.fromkeys(
             (parcel.sop_class_uid, syntax)
             for parcel in parcels
-            for syntax in (parcel.transfer_syntax_uid, facts.EXPLICIT_LE, facts.IMPLICIT_LE)
+            for syntax in offered_syntaxes(parcel.transfer_syntax_uid)
         )
         return self.peer.associate([build_context(cls, syntax) for cls, syntax in wanted])
+
+
+def offered_syntaxes(transfer_syntax_uid: str) -> tuple[str, ...]:
+    """Transfer syntaxes that a result is offered in, most wanted first: as it is, and uncompressed."""
+    return tuple(dict.fromkeys((transfer_syntax_uid, facts.EXPLICIT_LE, facts.IMPLICIT_LE)))
 
 
 def _store(association: Association, parcel: Parcel) -> Settlement:

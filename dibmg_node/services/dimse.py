@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from dibmg_node.dicom.facts import StoreStatus
+from dibmg_node.dicom.facts import VERIFICATION, StoreStatus
 from dibmg_node.errors import InstanceRejectedError
 from dibmg_node.services.command import (
     Command,
@@ -14,7 +14,7 @@ from dibmg_node.services.command import (
     encode_store_answer,
     read_command,
 )
-from dibmg_node.services.negotiation import VERIFICATION, AcceptedContext
+from dibmg_node.services.negotiation import AcceptedContext
 from dibmg_node.services.pdu import COMMAND_FRAGMENT, LAST_FRAGMENT, AbortReason, ProtocolError
 from dibmg_node.services.reception import Reception
 from dibmg_node.services.wire import (

@@ -17,8 +17,8 @@ from dibmg_node.dicom import facts
 from dibmg_node.errors import PeerUnavailableError
 from dibmg_node.services.deadline import Deadline
 
-_CONNECT_SECONDS: Final = 10
-_IDLE_SECONDS: Final = 60
+CONNECT_SECONDS: Final = 10
+IDLE_SECONDS: Final = 60
 """Between two pieces of a request or an answer; a PACS stores a study before it answers."""
 _LONGEST_RETRY_AFTER: Final = timedelta(days=1)
 _BODIES_READ: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.CONFLICT})
@@ -116,7 +116,7 @@ def exchange(request: Request, tls: TlsFiles, deadline: Deadline, now: datetime)
     if request.length:
         headers["Content-Length"] = str(request.length)
     trust = _trust(url, tls)
-    timeout = httpx.Timeout(_IDLE_SECONDS, connect=_CONNECT_SECONDS)
+    timeout = httpx.Timeout(IDLE_SECONDS, connect=CONNECT_SECONDS)
     try:
         # neither proxies nor passwords out of the environment
         with (
@@ -197,9 +197,9 @@ def _date(text: str) -> datetime | None:
 def _why(error: httpx.HTTPError) -> str:
     """What broke, in words; never the text of a library, which may quote a header."""
     if isinstance(error, httpx.ConnectTimeout):
-        return f"no connection within {_CONNECT_SECONDS} s"
+        return f"no connection within {CONNECT_SECONDS} s"
     if isinstance(error, httpx.TimeoutException):
-        return f"nothing came for {_IDLE_SECONDS} s"
+        return f"nothing came for {IDLE_SECONDS} s"
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"TLS: its certificate is not trusted: {cause.verify_message}"

@@ -13,8 +13,8 @@ from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.dicom.header import is_uid
 from dibmg_node.domain.study import ImageKind
 from dibmg_node.errors import PermanentError
-from dibmg_node.services.reception import Reception
-from dibmg_node.services.wire import OpenInstance, StoreAnswer, StoreRequest
+from dibmg_node.services.reception import Reception, check_accepted
+from dibmg_node.services.wire import InstanceSink, OpenInstance, StoreAnswer, StoreRequest
 
 _CAPTURES: Final = frozenset(
     uid for uid, kind in facts.IMAGE_KINDS.items() if kind is ImageKind.SECONDARY_CAPTURE
@@ -122,7 +122,12 @@ class Landing:
             peer_address="",
             study_uid=self._study_uid,
         )
-        reception = Reception(lambda: self._open_instance(request), self.longest_instance)
+
+        def open_sink() -> InstanceSink:
+            check_accepted(sop_class_uid, transfer_syntax_uid)
+            return self._open_instance(request)
+
+        reception = Reception(open_sink, self.longest_instance)
         reception.write(data_set)
         return reception.finish()
 

@@ -5,18 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
 
-from dibmg_node.dicom import facts
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.dicom.part10 import FileMeta, read_meta, whole_meta
 from dibmg_node.errors import InstanceRejectedError
-from dibmg_node.services.reception import Reception
+from dibmg_node.services.reception import Reception, check_accepted
 from dibmg_node.services.wire import InstanceSink, OpenInstance, StoreAnswer, StoreRequest
 
 _log = logging.getLogger(__name__)
-
-_NO_STORAGE_CLASSES: Final = frozenset({facts.VERIFICATION})
 
 
 @dataclass(frozen=True)
@@ -106,15 +102,9 @@ class FileReception:
         return self._reception
 
     def _open(self) -> InstanceSink:
-        """Refuse what the acceptor refuses by refusing its presentation context; else open its sink."""
+        """Open its sink, unless it is of a kind that is refused."""
         assert self._meta is not None
-        syntaxes = facts.ACCEPTED_CONTEXTS.get(self._meta.sop_class_uid)
-        if syntaxes is None or self._meta.sop_class_uid in _NO_STORAGE_CLASSES:
-            raise InstanceRejectedError(StoreStatus.SOP_CLASS_NOT_SUPPORTED, "SOP class is not accepted")
-        if self._meta.transfer_syntax_uid not in syntaxes:
-            raise InstanceRejectedError(
-                StoreStatus.TRANSFER_SYNTAX_NOT_SUPPORTED, "transfer syntax is not accepted"
-            )
+        check_accepted(self._meta.sop_class_uid, self._meta.transfer_syntax_uid)
         request = replace(
             self._request,
             sop_class_uid=self._meta.sop_class_uid,

@@ -20,6 +20,7 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor
 
+from dibmg_node.dicom import facts
 from dibmg_node.services.proposal import Proposal, ProposedContext
 from dibmg_node.services.wire import (
     CALLED_AE_NOT_RECOGNIZED,
@@ -30,9 +31,7 @@ from dibmg_node.services.wire import (
     Rejection,
 )
 
-VERIFICATION: Final = "1.2.840.10008.1.1"
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
-_PLAIN_SYNTAXES: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def accept(proposal: Proposal, settings: AcceptorSettings) -> tuple[dict[int, Ac
     Returns:
         Accepted contexts by id, and the A-ASSOCIATE-AC.
     """
-    supported = {VERIFICATION: _PLAIN_SYNTAXES, **settings.contexts}
+    supported = {facts.VERIFICATION: facts.PLAIN_SYNTAXES, **settings.contexts}
     wanted = {context.abstract_syntax_uid for context in proposal.contexts}
     results, roles = negotiate_as_acceptor(
         [_proposed(context, supported) for context in proposal.contexts],

@@ -6,6 +6,7 @@ import logging
 import traceback
 from collections.abc import Callable
 
+from dibmg_node.dicom import facts
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.errors import InstanceRejectedError, StorageFullError
 from dibmg_node.services.pdu import AbortReason, ProtocolError
@@ -85,6 +86,22 @@ class Reception:
     def _refuse(self, answer: StoreAnswer) -> None:
         self._refusal = answer
         self.abort()
+
+
+def check_accepted(sop_class_uid: str, transfer_syntax_uid: str) -> None:
+    """Refuse a file that the acceptor would refuse by refusing its presentation context.
+
+    Raises:
+        InstanceRejectedError: 0x0122 or 0xC122, the node does not take this SOP class, or not in this
+            transfer syntax.
+    """
+    syntaxes = facts.ACCEPTED_CONTEXTS.get(sop_class_uid)
+    if syntaxes is None or sop_class_uid == facts.VERIFICATION:
+        raise InstanceRejectedError(StoreStatus.SOP_CLASS_NOT_SUPPORTED, "SOP class is not accepted")
+    if transfer_syntax_uid not in syntaxes:
+        raise InstanceRejectedError(
+            StoreStatus.TRANSFER_SYNTAX_NOT_SUPPORTED, "transfer syntax is not accepted"
+        )
 
 
 def answer_of(error: Exception) -> StoreAnswer:

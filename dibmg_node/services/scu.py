@@ -10,12 +10,25 @@ from pydicom.uid import UID
 from pynetdicom import AE, build_role
 from pynetdicom.association import Association
 from pynetdicom.events import EventType
-from pynetdicom.presentation import PresentationContext
+from pynetdicom.presentation import PresentationContext, build_context
 
 from dibmg_node.dicom import facts
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 
-_TIMEOUT_SECONDS: Final = 30
+TIMEOUT_SECONDS: Final = 30
+"""For the answer to a request for an association, and for silence on the network."""
+CONNECT_SECONDS: Final = 10
+MAXIMUM_PDU: Final = 131072
+"""Longest P-DATA-TF PDU that peers may send, bytes without its header."""
+
+
+def plain_context(abstract_syntax_uid: str) -> PresentationContext:
+    """A context for messages without pixels, in the transfer syntaxes that the node itself accepts.
+
+    pynetdicom by itself would offer the deflated one and Big Endian, too.
+    """
+    return build_context(abstract_syntax_uid, list(facts.PLAIN_SYNTAXES))
+
 
 Handlers: TypeAlias = Sequence[tuple[EventType, Callable[[Any], Any]]]
 """Called by pynetdicom on events of the association, on its own threads."""
@@ -45,7 +58,7 @@ class DimsePeer:
         *,
         received_classes: Sequence[str] = (),
         handlers: Handlers = (),
-        answer_seconds: float = _TIMEOUT_SECONDS,
+        answer_seconds: float = TIMEOUT_SECONDS,
     ) -> Association:
         """Ask for an association.
 
@@ -61,10 +74,9 @@ class DimsePeer:
             PeerRefusedError: The association was rejected for good, or no context was accepted.
         """
         ae = AE(ae_title=self.calling_aet)
-        ae.acse_timeout, ae.dimse_timeout = _TIMEOUT_SECONDS, answer_seconds
-        ae.network_timeout = max(_TIMEOUT_SECONDS, answer_seconds)
-        ae.connection_timeout = 10
-        ae.maximum_pdu_size = 131072
+        ae.acse_timeout, ae.dimse_timeout = TIMEOUT_SECONDS, answer_seconds
+        ae.network_timeout = max(TIMEOUT_SECONDS, answer_seconds)
+        ae.connection_timeout = CONNECT_SECONDS
         ae.implementation_class_uid = UID(facts.IMPLEMENTATION_CLASS_UID)
         ae.implementation_version_name = facts.IMPLEMENTATION_VERSION_NAME
         roles: list[Any] = [build_role(UID(one), scp_role=True) for one in received_classes]
@@ -74,6 +86,7 @@ class DimsePeer:
                 self.port,
                 contexts=list(contexts),
                 ae_title=self.called_aet,
+                max_pdu=MAXIMUM_PDU,
                 ext_neg=roles,
                 evt_handlers=list(handlers),
             )

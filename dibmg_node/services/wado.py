@@ -6,12 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from io import BytesIO
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from dibmg_node.dicom.header import read_header
-from dibmg_node.dicom.part10 import data_set_offset
+from dibmg_node.dicom.part10 import read_meta, whole_meta
 from dibmg_node.errors import InstanceRejectedError, PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.deadline import Deadline
 from dibmg_node.services.exchange import Answer, Request
@@ -102,12 +100,13 @@ class WadoSource:
         if answer.body is None:
             raise PeerRefusedError("the answer is longer than an instance may be, or encoded")
         file = first_part(answer.content_type, answer.body)
-        header = read_header(BytesIO(file))
+        offset = whole_meta(file)
+        if offset is None:
+            raise MalformedBodyError("no whole DICOM file")
+        # by this alone: whoever reads the data set of a deflated file inflates it
+        meta = read_meta(file[:offset])
         return landing.store(
-            offer.sop_uid,
-            str(header.get("SOPClassUID", "")),
-            str(header.file_meta.get("TransferSyntaxUID", "")),
-            memoryview(file)[data_set_offset(file) :],
+            offer.sop_uid, meta.sop_class_uid, meta.transfer_syntax_uid, memoryview(file)[offset:]
         )
 
     def _get(self, url: str, headers: Mapping[str, str], seconds: float, longest: int) -> Answer:

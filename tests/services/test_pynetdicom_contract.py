@@ -78,7 +78,7 @@ def test_the_answer_is_the_one_that_the_standard_describes():
     assert user.implementation_version_name == facts.IMPLEMENTATION_VERSION_NAME
 
 
-def test_only_the_negotiation_of_the_acceptor_knows_pynetdicom():
+def test_only_the_negotiation_of_the_acceptor_and_what_this_side_asks_for_know_pynetdicom():
     folder = Path(dibmg_node.services.__file__).parent
     importing = set()
     for path in folder.glob("*.py"):
@@ -88,4 +88,4 @@ def test_only_the_negotiation_of_the_acceptor_knows_pynetdicom():
             if any(name.split(".")[0] == "pynetdicom" for name in names):
                 importing.add(path.stem)
 
-    assert importing <= {"negotiation", "cstore"}
+    assert importing <= {"negotiation", "scu", "cstore", "cget"}

@@ -9,6 +9,7 @@ import pytest
 from pydicom.dataset import FileDataset
 
 from dibmg_node.dicom import facts
+from dibmg_node.dicom.part10 import part10_prefix
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.credentials import Anonymous
 from dibmg_node.services.exchange import TlsFiles
@@ -112,6 +113,22 @@ def test_an_instance_comes_as_the_pacs_has_it(fetch: Fetch, archive: Archive, sy
     assert "transfer-syntax=*" in peer.asked[-1].headers["accept"]
 
 
+@pytest.mark.parametrize(
+    "syntax", ["1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.4.110"]
+)
+def test_a_file_in_a_transfer_syntax_that_no_association_would_bring_is_refused_unread(
+    fetch: Fetch, archive: Archive, syntax: str
+) -> None:
+    told = envelope(part10_prefix(facts.MG_FOR_PRESENTATION, sop_uid(R_CC), syntax) + b"not inflated")
+
+    with pacs(exam(), instead={sop_uid(R_CC): told}).running() as peer:
+        haul = fetch(peer)
+
+    assert haul.instances[0].fate is Fate.REFUSED
+    assert "0xC122 transfer syntax is not accepted" in haul.instances[0].reason
+    assert not archive.instance_path(sop_uid(R_CC)).exists()
+
+
 @pytest.mark.parametrize("page", [1, 3, 4])
 def test_a_search_that_is_answered_in_pages_is_read_to_its_end(fetch: Fetch, page: int) -> None:
     with pacs(exam(), page).running() as peer:
@@ -166,7 +183,7 @@ NOT_HANDED_OVER = {
         Told(200, b"", {"Content-Type": "multipart/related; boundary=x"}),
         "no whole part in a multipart/related body",
     ),
-    "garbage": (envelope(b"garbage"), "data set cannot be parsed"),
+    "garbage": (envelope(b"garbage"), "no whole DICOM file"),
     "another instance": (envelope(part10(mammogram(R_CC, number=7))), "differ"),
 }
 

@@ -1,0 +1,194 @@
+"""The site: its AE titles, senders, destinations, ports, and every parameter that can be set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dibmg_node.config import Settings
+from dibmg_node.conformance.markdown import code, table
+from dibmg_node.sections import DestinationSection
+
+
+def entity_table(settings: Settings) -> str:
+    """Application entities, all of one AE title."""
+    intake = settings.intake
+    where = f"{intake.address}, TCP port {intake.port}"
+    return table(
+        ("Application entity", "AE title", "Where", "Services"),
+        (
+            ("INTAKE", code(intake.ae_title), where, "Verification SCP, Storage SCP"),
+            (
+                "DELIVERY",
+                code(intake.ae_title),
+                "initiates only",
+                "Verification SCU, Storage SCU, STOW-RS user agent",
+            ),
+            (
+                "FETCH",
+                code(intake.ae_title),
+                "initiates only",
+                "Query/Retrieve SCU (C-FIND, C-GET), QIDO-RS and WADO-RS user agent",
+            ),
+            ("WEB", "", _web(settings), "STOW-RS, QIDO-RS and WADO-RS origin server"),
+        ),
+    )
+
+
+def sender_table(settings: Settings) -> str:
+    """Who may send by C-STORE."""
+    rows = [(code(one.ae_title), code(str(one.address))) for one in settings.sender]
+    return table(("Calling AE title", "Address"), rows or [("any", "this machine alone (loopback)")])
+
+
+def destination_table(settings: Settings) -> str:
+    """Who gets results, and whom studies can be fetched from."""
+    if not settings.destination:
+        return "No destination is configured."
+    return table(
+        ("Name", "By", "Where", "AE title", "Results", "Studies that were not read", "Finding code"),
+        (
+            (
+                code(one.name),
+                {"cstore": "C-STORE", "stow": "STOW-RS"}[one.kind],
+                code(one.url or f"{one.address}:{one.port}"),
+                code(one.ae_title or ""),
+                ", ".join(code(kind.value) for kind in one.results),
+                "answered" if one.answer_unread else "not answered",
+                code(one.finding_code.value),
+            )
+            for one in settings.destination
+        ),
+    )
+
+
+def security_table(settings: Settings) -> str:
+    """How connections of this configuration are protected."""
+    web = settings.web
+    tls = web.tls if web else None
+    rows = [
+        ("DICOM association that is accepted", "none", "AE title and address of the sender"),
+        ("DICOM association that is asked for", "none", "none"),
+        (
+            "DICOMweb server",
+            "off" if web is None else "TLS 1.2 or newer" if tls else "none",
+            ""
+            if web is None
+            else "client certificate"
+            if tls and tls.ca
+            else "bearer token, or loopback alone",
+        ),
+        *(
+            (f"destination {code(one.name)}", *_protection(one))
+            for one in settings.destination
+            if one.kind == "stow"
+        ),
+    ]
+    return table(("Connection", "Encryption", "Who may"), rows)
+
+
+def port_table(settings: Settings) -> str:
+    """TCP ports."""
+    rows = [("in", str(settings.intake.port), "DICOM upper layer", "INTAKE")]
+    if settings.web is not None:
+        rows.append(("in", str(settings.web.port), "HTTPS" if settings.web.tls else "HTTP", "WEB"))
+    rows += [
+        ("out", str(one.port), "DICOM upper layer", f"DELIVERY and FETCH, destination {code(one.name)}")
+        for one in settings.destination
+        if one.port is not None
+    ]
+    rows += [
+        ("out", code(one.url), "HTTP(S)", f"DELIVERY and FETCH, destination {code(one.name)}")
+        for one in settings.destination
+        if one.url
+    ]
+    return table(("Direction", "Port", "Protocol", "Application entity"), rows)
+
+
+def parameter_table(settings: Settings) -> str:
+    """Every key of the configuration with what it may be, its default and its value here."""
+    return table(("Key", "May be", "Default", "Here"), _parameters(settings))
+
+
+def _parameters(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
+    schema = Settings.model_json_schema()
+    defaults, here = Settings().model_dump(mode="json"), settings.model_dump(mode="json")
+    for section, told in schema["properties"].items():
+        kind, repeated = _section(told, schema["$defs"])
+        for key, rule in kind["properties"].items():
+            default = rule.get("default") if repeated or not defaults[section] else defaults[section][key]
+            value = "" if repeated or not here[section] else _value(here[section][key])
+            needed = key in kind.get("required", ())
+            told_default = "needed" if needed else _value(default)
+            yield code(f"{section}.{key}"), _allowed(rule, schema["$defs"]), told_default, value
+
+
+def _section(told: Any, definitions: Any) -> tuple[Any, bool]:
+    """The schema of a section, and whether it may be there more than once."""
+    if "items" in told:
+        return _resolved(told["items"], definitions), True
+    return _resolved(told, definitions), False
+
+
+def _resolved(rule: Any, definitions: Any) -> Any:
+    for one in rule.get("anyOf", [rule]):
+        if "$ref" in one:
+            return definitions[one["$ref"].rpartition("/")[2]]
+    return rule
+
+
+def _allowed(rule: Any, definitions: Any) -> str:
+    if "anyOf" in rule and "$ref" not in str(rule["anyOf"]):
+        return ", or ".join(_allowed(one, definitions) for one in rule["anyOf"] if one.get("type") != "null")
+    resolved = _resolved(rule, definitions)
+    if "enum" in resolved or "const" in resolved:
+        return ", ".join(code(str(one)) for one in resolved.get("enum", [resolved.get("const")]))
+    if resolved.get("type") == "array":
+        return f"a list of {_allowed(resolved['items'], definitions)}"
+    if resolved.get("type") == "object":
+        return "a section: " + ", ".join(code(key) for key in resolved["properties"])
+    bounds = [
+        f"{word} {resolved[name]:g}"
+        for name, word in (
+            ("minimum", "from"),
+            ("exclusiveMinimum", "above"),
+            ("maximum", "to"),
+            ("exclusiveMaximum", "below"),
+        )
+        if name in resolved
+    ]
+    return " ".join([resolved.get("format") or resolved.get("type", ""), *bounds])
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return code(str(value).lower())
+    return code(
+        ", ".join(map(str, value))
+        if isinstance(value, list | tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def _web(settings: Settings) -> str:
+    web = settings.web
+    if web is None:
+        return "off (no `[web]` in the configuration)"
+    stow = "" if settings.stow.enabled else "; STOW-RS off"
+    return f"{web.address}, TCP port {web.port}{stow}"
+
+
+def _protection(one: DestinationSection) -> tuple[str, str]:
+    encrypted = (one.url or "").startswith("https:")
+    ways = {
+        "bearer token": one.token_env,
+        "user name and password": one.username,
+        "OAuth2 client credentials": one.oauth,
+        "client certificate": one.tls and one.tls.certificate,
+    }
+    used = [way for way, there in ways.items() if there]
+    return ("TLS 1.2 or newer, certificate verified" if encrypted else "none", ", ".join(used) or "anonymous")
