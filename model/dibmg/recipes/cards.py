@@ -89,14 +89,19 @@ def release_default(shop: Workshop, out: Path, cesm_folder: Path, mias_folder: P
         f"Training: {plan_words(PATCH_TRAINING)}.",
         "2. CDD-CESM low-energy images: CC by breast label, CC and MLO by the masks of their lesions "
         "(unlike the paper, whose training is told no place): "
-        f"{plan_words(plan_for(SEEDS[0]))}. Average of {len(SEEDS)} runs (seeds "
-        f"{', '.join(map(str, SEEDS))}).",
+        f"{plan_words(plan_for(SEEDS[0]))}. {_runs_in_words()}",
         "",
         *_run_time(shop, lambda stage: stage not in ("synthetic-network", "threshold", "test")),
     ]
     (folder / MODEL_CARD).write_text("\n".join(card) + "\n", encoding="utf-8")
     found = crossed.evaluation
     log.info("AUC %s, hits %s", found.area.text(), found.localization.hits.text())
+
+
+def _runs_in_words() -> str:
+    if len(SEEDS) == 1:
+        return f"One run (seed {SEEDS[0]})."
+    return f"Average of {len(SEEDS)} runs (seeds {', '.join(map(str, SEEDS))})."
 
 
 def _cross_lines(crossed: CrossValidation) -> Iterator[str]:

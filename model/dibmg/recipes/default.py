@@ -109,7 +109,8 @@ def write_set(
     words = {
         "name": "default",
         "version": version,
-        "trained_on": "CDD-CESM low-energy CC images, a hospital series; before them synthetic ones",
+        "trained_on": "CDD-CESM low-energy images (8 bit, 512 pixels) of one hospital's series; before them "
+        "synthetic ones",
         "license": "weights Apache-2.0; images CC BY 4.0",
         "attribution": ATTRIBUTION,
         "how": "make weights (python -m dibmg.recipes default)",
