@@ -10,7 +10,8 @@ import click
 from pydantic import BaseModel
 
 from dibmg.data.columns import columns_table
-from dibmg.training.plan import Augmentation, TrainingPlan
+from dibmg.training.plan import Augmentation, TrainingPlan, plan_of
+from dibmg.weights import load_weights
 from dibmg_node.cli.main import cli
 from dibmg_node.config import Settings
 
@@ -67,6 +68,15 @@ def test_the_shipped_configuration_is_the_default() -> None:
 
 def test_the_readme_has_the_columns_of_a_manifest_as_they_are() -> None:
     assert columns_table().strip() in README
+
+
+def test_the_plan_in_the_readme_fits_the_weights_that_it_starts_from() -> None:
+    training = README[README.index("## Train on your own data") :]
+    plan = plan_of(tomllib.loads(training.split("```toml\n")[1].split("```")[0]))
+    initial = training.split("--initial ")[1].split()[0]
+
+    assert plan.architecture == load_weights(initial).architecture
+    assert plan.input_size == load_weights(initial).input_size
 
 
 def test_every_key_of_a_training_is_in_the_readme() -> None:

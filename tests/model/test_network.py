@@ -82,7 +82,7 @@ def test_an_average_of_networks_has_the_mean_of_their_maps() -> None:
         np.testing.assert_allclose(np.asarray(together[name]), np.mean(alone, axis=0), atol=1e-5)
 
 
-@pytest.mark.parametrize("preset", ["local", "fine"])
+@pytest.mark.parametrize("preset", ["local", "fine", "near"])
 def test_a_map_cell_sees_its_receptive_field_and_no_more(preset: str) -> None:
     architecture = PRESETS[preset]
     network = build_network(architecture, 512)
@@ -103,7 +103,7 @@ def test_a_map_cell_sees_its_receptive_field_and_no_more(preset: str) -> None:
     assert np.abs(np.asarray(network(near, training=False)["map"])[0, cell, cell] - before).max() > 1e-3
 
 
-@pytest.mark.parametrize("preset", ["local", "fine"])
+@pytest.mark.parametrize("preset", ["local", "fine", "near"])
 def test_a_map_cell_looks_at_its_own_middle(preset: str) -> None:
     architecture = dataclasses.replace(PRESETS[preset], map_pool=1)
     network = build_network(architecture, 512)

@@ -72,3 +72,19 @@ def test_a_view_without_breast_pools_to_nothing() -> None:
     z = pool_view(raw, np.full((8, 8), AIR, np.float32), ViewPooling.BREAST)
 
     assert z.tolist() == [0.0, 0.0]
+
+
+def test_a_peak_is_decided_by_few_sure_cells_and_by_no_air() -> None:
+    pixels = np.full((64, 64), AIR, np.float32)
+    pixels[:, :32] = 0.0
+    raw = np.zeros((8, 8, 2), np.float32)
+    raw[:, :4, 1] = -5.0
+    raw[:, 4:, 1] = 50.0  # air
+
+    quiet = pool_view(raw, pixels, ViewPooling.PEAK)
+    raw[3, 2, 1] = 9.0
+    loud = pool_view(raw, pixels, ViewPooling.PEAK)
+
+    assert quiet[1] - quiet[0] == pytest.approx(-5.0, abs=1e-4)
+    assert loud[1] - loud[0] == pytest.approx(9.0 - np.log(32), abs=1e-3)
+    assert pool_view(raw, pixels, ViewPooling.BREAST)[1] < 0
