@@ -14,7 +14,14 @@ from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import FindingCode, OverlayStyle, Result, ResultKind, Scores
 from dibmg_node.domain.study import Verdict
 from dibmg_node.errors import LedgerConflictError, PermanentError, RejectedError, RetryableError
-from dibmg_node.services.reading import Predictor, Reading, StudyFiles, read_headers, read_study
+from dibmg_node.services.reading import (
+    Predictor,
+    Reading,
+    StudyFiles,
+    excluded_by_header,
+    read_headers,
+    read_study,
+)
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.writing import Wish, Writing, Written, reading_json, write_results
 from dibmg_node.storage.archive import Archive
@@ -121,8 +128,9 @@ class Analyst:
 
     def _give_up(self, claim: Claim, failure: str) -> Sequence[str]:
         """The study is FAILED; its report says so, made from the headers that can be read."""
-        selection = select_exam(claim.study.study_uid, claim.study.instances, self.policy)
         headers = read_headers(self._files(claim))
+        excluded = excluded_by_header(headers, claim.study.instances)
+        selection = select_exam(claim.study.study_uid, claim.study.instances, self.policy, excluded)
         reading = Reading(claim.study.study_uid, selection, headers, {}, None, {})
         attempts = min(claim.attempt, MAXIMUM_ATTEMPTS)
         reason = f"analysis failed after {attempts} attempt{'s' * (attempts > 1)}: {failure}"

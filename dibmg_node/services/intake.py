@@ -113,9 +113,11 @@ class Intake:
             try:
                 with path.open("rb") as file:
                     sop_uid = str(read_header(file).get("SOPInstanceUID", ""))
-                with self._archive.held(sop_uid):
-                    if self._receipts.known(sop_uid, 0, 0) is Receipt.NEW:
-                        self._archive.forget(path, sop_uid)
+                # without its folder it never got a name, and a full disk has no room to make one
+                if self._archive.instance_path(sop_uid).parent.exists():
+                    with self._archive.held(sop_uid):
+                        if self._receipts.known(sop_uid, 0, 0) is Receipt.NEW:
+                            self._archive.forget(path, sop_uid)
             except InstanceRejectedError:
                 pass  # not even a header: it never got a name
             path.unlink()

@@ -89,7 +89,7 @@ def read_study(files: StudyFiles, policy: ExamPolicy, predictor: Predictor) -> R
         digests[instance.sop_uid] = sha256(content[data_set_offset(content) :]).hexdigest()
         headers[instance.sop_uid] = dcmread(BytesIO(content), stop_before_pixels=True)
     clock.lap("read")
-    excluded = _without_series(files.study.instances) | _strangers(headers, files.study.instances)
+    excluded = excluded_by_header(headers, files.study.instances)
     mammograms: dict[str, Mammogram] = {}
     while True:
         selection = select_exam(files.study.study_uid, files.study.instances, policy, excluded)
@@ -146,6 +146,18 @@ def _without_series(instances: Sequence[Instance]) -> dict[str, Exclusion]:
     }
 
 
+def excluded_by_header(
+    headers: Mapping[str, FileDataset], instances: Sequence[Instance]
+) -> dict[str, Exclusion]:
+    """Exclusions by UID of images that no result may be made of, whatever they show.
+
+    Args:
+        headers: Of the images whose header can be read.
+        instances: Of the study.
+    """
+    return _without_series(instances) | _strangers(headers, instances)
+
+
 def _strangers(headers: Mapping[str, FileDataset], instances: Sequence[Instance]) -> dict[str, Exclusion]:
     """Exclusions of every image of a study whose images name different patients.
 
@@ -154,7 +166,7 @@ def _strangers(headers: Mapping[str, FileDataset], instances: Sequence[Instance]
     """
     issuers: dict[str, set[str]] = {}
     for i in instances:
-        if i.modality == "MG":
+        if i.modality == "MG" and i.sop_uid in headers:
             header = headers[i.sop_uid]
             issuer = str(header.get("IssuerOfPatientID") or "").strip()
             issuers.setdefault(str(header.get("PatientID") or "").strip(), set()).add(issuer)

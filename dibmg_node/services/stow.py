@@ -120,9 +120,12 @@ class StowSender:
     def _store_again(self, parcels: Sequence[Parcel], deadline: Deadline) -> list[Settlement]:
         try:
             return self._store(parcels, deadline)
-        except PeerUnavailableError as error:  # what the first request has settled stays so
+        # what the first request has settled stays so
+        except PeerUnavailableError as error:
             told, wait = str(error), error.retry_after
             return [Settlement(one.sop_uid, DeliveryState.OWED, "", told, wait) for one in parcels]
+        except PeerRefusedError as error:
+            return [Settlement(one.sop_uid, DeliveryState.REFUSED, "", str(error)) for one in parcels]
 
     def _ask(self, request: Request, deadline: Deadline) -> Answer:
         return WebService(self.url, self.credentials, self.tls, self.now).ask(request, deadline)
@@ -150,6 +153,9 @@ def settle(parcels: Sequence[Parcel], answer: Answer) -> list[Settlement]:
             told = f"{told}; the answer cannot be read: {error}"
         except NoStoreAnswerError as error:
             outcome, told = DeliveryState.REFUSED, f"{told}, but not by a STOW-RS service: {error}"
+    if named.stored and outcome is DeliveryState.STORED:
+        # who names what was stored, and not this: it comes again, and counts as stored as a duplicate
+        outcome, told = DeliveryState.OWED, f"{told}; the answer names other results, not this one"
     default = _default(outcome, told, answer, named)
     return [_settle_one(parcel.sop_uid, answer, named, default) for parcel in parcels]
 

@@ -16,6 +16,9 @@ _OTHER_FAILURES: Final = "0008119A"  # Other Failures Sequence
 _SOP_UID: Final = "00081155"  # Referenced SOP Instance UID
 _FAILURE_REASON: Final = "00081197"
 _WARNING_REASON: Final = "00081196"
+_RETRIEVE_URL: Final = "00081190"
+_SEQUENCES: Final = frozenset({_REFERENCED, _FAILED, _OTHER_FAILURES})
+_ATTRIBUTES: Final = _SEQUENCES | {_RETRIEVE_URL}
 
 ACCEPT: Final = "application/dicom+json, application/dicom+xml;q=0.5"
 _JSON_TYPES: Final = frozenset({"application/dicom+json", "application/json"})
@@ -30,7 +33,7 @@ class AnswerUnreadableError(RetryableError):
 
 
 class NoStoreAnswerError(PeerRefusedError):
-    """The body is of a type that no STOW-RS server answers with."""
+    """The body is not what a STOW-RS server answers with."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,9 @@ def read_answer(content_type: str, body: bytes) -> StoreAnswer:
         sequences = _read_xml(body)
     else:
         raise NoStoreAnswerError("neither DICOM JSON nor XML")
+    # a gateway's own words about itself are JSON or XML as well; a data set without attributes says nothing
+    if sequences and not sequences.keys() & _ATTRIBUTES:
+        raise NoStoreAnswerError("none of the attributes of a store's answer in it")
     return StoreAnswer(
         stored=_by_uid(sequences.get(_REFERENCED, ()), _WARNING_REASON),
         failed=_by_uid(sequences.get(_FAILED, ()), _FAILURE_REASON),
@@ -104,8 +110,9 @@ def _read_json(body: bytes) -> dict[str, tuple[_Item, ...]]:
                 {inner: tuple(map(str, one.get("Value") or ())) for inner, one in _attributes(item)}
                 for item in attribute.get("Value") or ()
             )
+            if tag in _SEQUENCES
+            else ()
             for tag, attribute in _attributes(dataset)
-            if tag in (_REFERENCED, _FAILED, _OTHER_FAILURES)
         }
     # RecursionError: nested too deep
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -128,6 +135,8 @@ def _read_xml(body: bytes) -> dict[str, tuple[_Item, ...]]:
         root = ElementTree.fromstring(body, ElementTree.XMLParser(target=_NoDoctype()))
     except (ElementTree.ParseError, LookupError, ValueError) as error:  # LookupError: unknown encoding
         raise AnswerUnreadableError("not XML") from error
+    if root.tag.rpartition("}")[2] != "NativeDicomModel":
+        raise NoStoreAnswerError("XML of another kind than PS3.19 A.1")
     return {
         tag: tuple(
             {
@@ -137,7 +146,6 @@ def _read_xml(body: bytes) -> dict[str, tuple[_Item, ...]]:
             for item in attribute.findall("{*}Item")
         )
         for tag, attribute in _elements(root)
-        if tag in (_REFERENCED, _FAILED, _OTHER_FAILURES)
     }
 
 

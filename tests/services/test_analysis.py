@@ -275,6 +275,21 @@ def test_a_damaged_file_ends_in_a_failed_study_with_a_report_of_the_others(
     assert station.kinds() == ["cad-sr"]
 
 
+def test_a_failed_study_of_two_patients_gets_no_report(
+    archive: Archive, ledger: Ledger, clock: Clock
+) -> None:
+    station = Station(archive, ledger, clock)
+    station.receive(*(mammogram(view) for view in STANDARD_VIEWS[:3]))
+    station.receive(mammogram(L_MLO, PatientID="somebody else"))
+    station.complete()
+    station.archive.instance_path(sop_uid(R_CC)).write_bytes(b"garbage")
+
+    for _ in range(3):
+        station.analyze()
+
+    assert (station.study()["state"], station.kinds()) == ("FAILED", [])
+
+
 def test_a_study_all_of_whose_files_are_gone_still_ends(station: Station) -> None:
     for view in STANDARD_VIEWS:
         station.archive.instance_path(sop_uid(view)).unlink()

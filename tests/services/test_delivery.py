@@ -11,6 +11,7 @@ from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.delivery import LEASE, Courier, Parcel
+from dibmg_node.services.scu import TIMEOUT_SECONDS
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Settlement
@@ -138,11 +139,9 @@ def test_a_destination_that_is_no_longer_configured_refuses(
 
 
 def test_a_lease_outlives_the_time_outs_of_one_association() -> None:
-    from dibmg_node.services import cstore
-
     results_of_a_study = 6
 
-    assert LEASE.total_seconds() > results_of_a_study * cstore._TIMEOUT_SECONDS + 2 * cstore._TIMEOUT_SECONDS
+    assert LEASE.total_seconds() > (results_of_a_study + 2) * TIMEOUT_SECONDS
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"other")])

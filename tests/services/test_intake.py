@@ -274,6 +274,18 @@ def test_what_a_killed_intake_named_without_entering_it_is_removed_at_the_next_s
     assert files_under(archive, "instances") == files_under(archive, "spool") == []
 
 
+def test_repair_makes_no_folder_for_what_never_got_a_name(intake: Intake, archive: Archive) -> None:
+    image = mammogram()
+    spooled = archive.open_spool(b"")
+    spooled.write(part10(image))
+    spooled.sync()
+
+    removed = intake.repair()
+
+    assert removed == 1
+    assert not archive.instance_path(image.SOPInstanceUID).parent.exists()
+
+
 def test_an_archived_file_that_is_gone_comes_back_with_the_next_identical_send(
     intake: Intake, archive: Archive
 ) -> None:

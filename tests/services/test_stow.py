@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from dibmg_node.dicom import facts
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.credentials import Anonymous, Basic, Bearer, Credentials
+from dibmg_node.services.deadline import Deadline
 from dibmg_node.services.delivery import LEASE, Parcel
 from dibmg_node.services.exchange import TlsFiles
 from dibmg_node.services.outcomes import outcome_of_http
@@ -268,6 +270,15 @@ def test_a_login_page_is_no_store(parcels: list[Parcel]) -> None:
     assert "not by a STOW-RS service" in found.comment
 
 
+def test_a_result_that_is_not_named_among_those_stored_comes_again(parcels: list[Parcel]) -> None:
+    body = json.dumps({"00081199": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": [OVERLAY]}}]}})
+
+    found = sent(lambda _: Told(200, body.encode(), {"Content-Type": "application/dicom+json"}), parcels)
+
+    assert told(found) == [(OVERLAY, STORED, "200"), (REPORT, OWED, "200")]
+    assert "names other results" in found[1].comment
+
+
 @pytest.mark.parametrize("status", [200, 202])
 @pytest.mark.parametrize(
     ("body", "headers"),
@@ -446,6 +457,31 @@ def test_what_is_refused_for_its_compression_goes_once_more_without(parcels: lis
     (plain,) = peer.asked[1].files
     assert plain.SOPInstanceUID == OVERLAY
     assert plain.PixelData == PIXELS.tobytes()
+
+
+@dataclass
+class Once:
+    """A token server that lets us in a single time."""
+
+    asked: int = 0
+
+    def authorization(self, deadline: Deadline, now: datetime) -> str:
+        self.asked += 1
+        if self.asked > 1:
+            raise PeerRefusedError("the token server refuses us")
+        return "Bearer one"
+
+    def renew(self) -> bool:
+        return False
+
+
+def test_what_was_stored_stays_so_when_the_token_server_refuses_the_second_request(
+    parcels: list[Parcel],
+) -> None:
+    with WebPeer(only_plain).running() as peer:
+        found = sender(peer.url, Once()).send(parcels)
+
+    assert told(found) == [(OVERLAY, REFUSED, ""), (REPORT, STORED, "202")]
 
 
 def test_a_server_that_takes_no_such_media_type_is_asked_once_more_without_compression(

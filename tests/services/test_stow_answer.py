@@ -83,6 +83,26 @@ def test_a_reason_written_as_text_is_a_reason() -> None:
     assert read_answer(JSON, body).failed == {"2.25.1": 272}
 
 
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        (JSON, b'{"error": "not signed in"}'),
+        ("application/json", b'[{"00100020": {"vr": "LO", "Value": ["1"]}}]'),
+        ("text/xml", b"<Envelope><Body><Fault/></Body></Envelope>"),
+        ("application/dicom+xml", b'<NativeDicomModel><DicomAttribute tag="00100020"/></NativeDicomModel>'),
+    ],
+)
+def test_json_or_xml_of_somebody_else_is_no_store_answer(content_type: str, body: bytes) -> None:
+    with pytest.raises(NoStoreAnswerError):
+        read_answer(content_type, body)
+
+
+def test_an_answer_may_name_the_place_of_the_study_alone() -> None:
+    body = b'{"00081190": {"vr": "UR", "Value": ["http://pacs/studies/1"]}}'
+
+    assert read_answer(JSON, body) == StoreAnswer()
+
+
 @pytest.mark.parametrize("content_type", ["", JSON, "text/html"])
 def test_an_empty_body_names_nothing(content_type: str) -> None:
     assert read_answer(content_type, b" \r\n") == StoreAnswer()
