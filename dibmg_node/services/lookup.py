@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,8 +14,11 @@ from pydicom.dataset import Dataset
 from dibmg_node.dicom.encode import decompressed
 from dibmg_node.dicom.header import read_header
 from dibmg_node.dicom.query import Level, Query, matches, told
+from dibmg_node.errors import InstanceRejectedError
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.catalog import Catalog, HeldResult
+
+_log = logging.getLogger(__name__)
 
 MOST_STUDIES: Final = 2000
 """The ledger holds no patient's name: a query by name reads headers, and those of the newest studies only."""
@@ -103,7 +107,9 @@ class Lookup:
     def _entities(self, held: Sequence[HeldResult], level: Level, base_url: str) -> Iterator[Dataset]:
         """Attributes of each study, series or instance, counted and with its URL."""
         for study_uid, of_study in groupby(held, lambda one: one.study_uid):
-            in_study = list(of_study)
+            in_study = [one for one in of_study if self._is_readable(one)]
+            if not in_study:
+                continue
             study = _study_attributes([self._attributes(one) for one in in_study], in_study)
             url = f"{base_url}/studies/{study_uid}"
             if level is Level.STUDY:
@@ -118,6 +124,16 @@ class Lookup:
                     continue
                 for one in in_series:
                     yield _entity(self._attributes(one), series, f"{series_url}/instances/{one.sop_uid}")
+
+    def _is_readable(self, held: HeldResult) -> bool:
+        """One result that the archive has lost must not keep everybody from finding the others."""
+        try:
+            self._attributes(held)
+        except (OSError, InstanceRejectedError) as error:
+            extra = {"sop_uid": held.sop_uid, "error": type(error).__name__}
+            _log.error("result cannot be read", extra=extra)
+            return False
+        return True
 
     def _header(self, held: HeldResult) -> Dataset:
         with self._archive.result_path(held.sop_uid).open("rb") as file:

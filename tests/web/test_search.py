@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from dibmg_node.dicom import facts
+from dibmg_node.storage.archive import Archive
 from tests.web.conftest import WebSide
 from tests.web.held_results import hold
 
@@ -35,6 +36,17 @@ def studies(client: TestClient, query: str) -> list[str]:
 
 def values(found: list[dict[str, Any]], tag: str) -> list[Any]:
     return [one[tag]["Value"][0] for one in found]
+
+
+def test_a_result_that_the_archive_has_lost_hides_nothing_but_itself(
+    web: WebSide, client: TestClient, archive: Archive
+) -> None:
+    (report, *_) = hold(web, "1.2.4", PatientName="Carl^Ute", PatientID="P4", StudyDate="20260304")
+    archive.result_path(report.SOPInstanceUID).unlink()
+
+    assert studies(client, "PatientID=P?") == ["1.2.4", "1.2.3", "1.2.2", "1.2.1"]
+    assert search(client, "studies/1.2.4/instances") != []
+    assert report.SOPInstanceUID not in values(search(client, "studies/1.2.4/instances"), "00080018")
 
 
 def test_all_studies_are_found_newest_first(client: TestClient) -> None:
