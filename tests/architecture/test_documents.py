@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from pathlib import Path
 
@@ -60,6 +61,12 @@ def test_every_command_has_help_with_an_example() -> None:
 
 def test_every_key_is_in_the_readme() -> None:
     assert [key for key in _keys() if f"`{key}`" not in README] == []
+
+
+def test_no_figure_is_left_to_be_filled_in() -> None:
+    documents = [README, *(path.read_text() for path in (ROOT / "model").rglob("*.md"))]
+
+    assert [re.findall(r"\b[A-Z]+_(?:FIGURES|WORDS)\b", text) for text in documents] == [[]] * len(documents)
 
 
 def test_the_shipped_configuration_is_the_default() -> None:
