@@ -16,7 +16,7 @@ from tests.flow.running_node import DIBMG, RunningNode
 
 PLAN = """\
 preset = "fine"
-pooling = "breast"
+pooling = "peak"
 input_size = 256
 wall_columns = 192
 unit = "breast"
@@ -27,6 +27,7 @@ learning_rate = 0.03
 warmup_epochs = 0.5
 clip_norm = 5.0
 exam_weight = 0.0
+place_weight = 1.0
 checks_per_epoch = 1
 [augmentation]
 mirror = 0.5
@@ -91,7 +92,8 @@ def test_training_learns_survives_a_kill_and_the_node_serves_what_was_trained(
     report = tmp_path / "report"
     dibmg("evaluate", "--manifest", tmp_path / "test" / "manifest.csv", "--weights", weights, "--out", report)
     area = json.loads((report / "report.json").read_text())["auc"]
-    assert float(segments[0]["validation_auc"]) < 0.7
+    losses = [float(row["validation_loss"]) for row in segments]
+    assert min(losses[1:]) < 0.5 * losses[0]
     assert area["value"] > 0.8
 
     dibmg(
