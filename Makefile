@@ -10,7 +10,21 @@ SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT     = $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends
 TEST_PACKAGES := orthanc orthanc-dicomweb dcmtk libpixelmed-java default-jre-headless strace openssl
 
-.PHONY: demo test slow check format install install-node weights lock clean help
+# what the viewer's tests look at: OHIF as its makers publish it, in Debian's browser
+VIEWER_PACKAGES := chromium fonts-dejavu-core
+OHIF_VERSION := 3.13.2
+OHIF_SHA512  := 5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3deea3e06e1f8c48e393271933a0ba664d85f3b04ac457e9abe8dde715d907d13c10
+OHIF := build/ohif-$(OHIF_VERSION)
+export VIEWER_PICTURES ?= build/artifacts/viewer
+
+.PHONY: demo test slow viewer check format install install-node weights lock clean help
+
+# those of some Debian packages that are not there
+define debian
+missing=$$(dpkg-query --show --showformat '$${db:Status-Abbrev} $${Package}\n' $(1) 2>/dev/null \
+  | awk '$$1 == "ii" {print $$2}' | sort | comm -13 - <(printf '%s\n' $(1) | sort)); \
+if [ -n "$$missing" ]; then $(SUDO) apt-get update --quiet=2 && $(APT) $$missing; fi
+endef
 
 help:                ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -19,10 +33,13 @@ demo: $(VENV)/demo   ## two real exams through the whole node; shows what came b
 	@$(BIN)/python deploy/demo
 
 test: $(VENV)/test   ## install what the tests need (Debian packages too), run them
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow and not viewer"
 
 slow: $(VENV)/test   ## the checks that take minutes
 	@$(BIN)/python -m pytest -m slow
+
+viewer: $(VENV)/viewer $(OHIF)/index.html ## what OHIF shows of the results; screenshots in build/artifacts/viewer/
+	@$(BIN)/python -m pytest -m viewer
 
 check: $(VENV)/test  ## format, lint, types, imports
 	@$(BIN)/ruff format --check .
@@ -75,7 +92,19 @@ $(VENV)/demo: $(VENV)/node requirements/demo.lock
 $(VENV)/test: $(VENV)/demo requirements/test.lock
 	@echo 'installing what the tests need'
 	@$(PIP) install --require-hashes --requirement requirements/test.lock
-	@missing=$$(dpkg-query --show --showformat '$${db:Status-Abbrev} $${Package}\n' $(TEST_PACKAGES) 2>/dev/null \
-	    | awk '$$1 == "ii" {print $$2}' | sort | comm -13 - <(printf '%s\n' $(TEST_PACKAGES) | sort)); \
-	  if [ -n "$$missing" ]; then $(SUDO) apt-get update --quiet=2 && $(APT) $$missing; fi
+	@$(call debian,$(TEST_PACKAGES))
+	@touch $@
+
+$(VENV)/viewer: $(VENV)/test
+	@echo 'installing a browser'
+	@$(call debian,$(VIEWER_PACKAGES) $(shell command -v npm >/dev/null || echo npm))
+	@touch $@
+
+$(OHIF)/index.html:
+	@echo 'fetching OHIF $(OHIF_VERSION) (50 MB)'
+	@rm -rf $(OHIF) && mkdir -p $(OHIF)
+	@cd build && npm pack --silent @ohif/app@$(OHIF_VERSION) >/dev/null
+	@echo '$(OHIF_SHA512)  build/ohif-app-$(OHIF_VERSION).tgz' | sha512sum --check --quiet
+	@tar --extract --file build/ohif-app-$(OHIF_VERSION).tgz --directory $(OHIF) --strip-components 2 package/dist
+	@rm build/ohif-app-$(OHIF_VERSION).tgz
 	@touch $@

@@ -13,5 +13,5 @@ def find_program(name: str) -> str:
     own = str(Path(sys.executable).parent)  # last: Python packages have programs of DCMTK's names
     folders = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", os.environ.get("PATH", ""), own]
     found = shutil.which(name, path=os.pathsep.join(folders))
-    assert found is not None, f"{name} is missing; `make test` installs it"
+    assert found is not None, f"{name} is missing; `make test` or `make viewer` installs it"
     return found

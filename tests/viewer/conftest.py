@@ -20,7 +20,6 @@ from tests.viewer.ohif import Ohif, running_chromium
 from tests.viewer.origin import serving, viewer_app
 
 ROOT = Path(__file__).parents[2]
-OHIF = ROOT / "build" / "ohif"
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +54,8 @@ def viewer(
     analyzed: tuple[ShownExam, Mapping[ViewKey, Point]],
 ) -> Iterator[str]:
     """URL of the viewer over an Orthanc that has got every exam by C-STORE."""
-    assert (OHIF / "index.html").exists(), "OHIF is missing; `make viewer` installs it"
+    pages = sorted((ROOT / "build").glob("ohif-*/index.html"))
+    assert pages, "OHIF is missing; `make viewer` installs it"
     more: dict[str, Any] = {
         "Plugins": ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so"],
         "DicomWeb": {"Enable": True, "StudiesMetadata": "Full", "SeriesMetadata": "Full"},
@@ -65,7 +65,7 @@ def viewer(
             # uncompressed, or RLE Lossless as it is
             send = [find_program("storescu"), "-xr", "-aec", "ANY", "127.0.0.1", str(pacs.port)]
             subprocess.run([*send, *exam.files], check=True, timeout=60)
-        with serving(viewer_app(OHIF, pacs.http)) as url:
+        with serving(viewer_app(pages[-1].parent, pacs.http)) as url:
             yield url
 
 

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 Points = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 
-_CYAN = np.array((70, 225, 255))
-
 
 def in_viewport(points: Sequence[Sequence[float]], grid: tuple[int, int], picture: Picture) -> Points:
     """Where (column, row) points of an image lie in a viewport that it is fitted into.
@@ -44,22 +42,42 @@ def heat(picture: Picture) -> NDArray[np.float64]:
 
 
 def hottest_place(picture: Picture) -> Points:
-    """(column, row) of the center of the largest region that is nearly as hot as the hottest pixel.
+    """(column, row) of the center of what is nearly as hot as the hottest pixel of the largest warm region.
 
-    The largest: the color bar reaches the same heat in a few pixels.
+    The largest: the color bar and letters have the same colors, on fewer pixels.
     """
     values = cv2.GaussianBlur(heat(picture), (0, 0), 2)
-    assert values.max() > 30, "nothing in this picture has the heatmap's colors"
-    hot = (values > 0.9 * values.max()).astype(np.uint8)
-    count, _, numbers, centers = cv2.connectedComponentsWithStats(hot)
-    largest = 1 + int(np.argmax(numbers[1:count, cv2.CC_STAT_AREA]))
-    return np.asarray(centers[largest]) + 0.5
+    warm = (values > 25).astype(np.uint8)
+    count, labels, numbers, _ = cv2.connectedComponentsWithStats(warm)
+    assert count > 1, "nothing in this picture has the heatmap's colors"
+    region = labels == 1 + int(np.argmax(numbers[1:, cv2.CC_STAT_AREA]))
+    rows, columns = np.nonzero(region & (values > 0.9 * values[region].max()))
+    return np.array([columns.mean(), rows.mean()]) + 0.5
+
+
+def likeness(first: Picture, second: Picture) -> float:
+    """Correlation of brightness, or of heat, whichever is less: 1 for the same picture.
+
+    Both are smoothed: viewers draw pixels between pixels in their own ways.
+    """
+    return min(similarity(first, second), _correlation(heat(first), heat(second)))
+
+
+def similarity(first: Picture, second: Picture) -> float:
+    """Correlation of brightness alone."""
+    return _correlation(first.mean(axis=2), second.mean(axis=2))
+
+
+def _correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    smooth = [cv2.GaussianBlur(one, (0, 0), 4).ravel() for one in (first, second)]
+    return 0.0 if min(one.std() for one in smooth) == 0 else float(np.corrcoef(smooth)[0, 1])
 
 
 def distance_to_cyan(picture: Picture, points: Points) -> NDArray[np.float64]:
     """Distance of each (column, row) point to the nearest pixel of the overlay's outlines, pixels."""
-    far = np.abs(picture.astype(int) - _CYAN).max(axis=2) > 60
-    distances = cv2.distanceTransform(far.astype(np.uint8), cv2.DIST_L2, 5)
+    channels = picture.astype(int)
+    is_cyan = np.minimum(channels[..., 1], channels[..., 2]) - channels[..., 0] > 40
+    distances = cv2.distanceTransform((~is_cyan).astype(np.uint8), cv2.DIST_L2, 5)
     columns, rows = np.clip(points.astype(int), 0, np.array(picture.shape[1::-1]) - 1).T
     return np.asarray(distances[rows, columns], dtype=np.float64)
 

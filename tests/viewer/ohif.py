@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-Points = NDArray[np.float64]
-Picture = NDArray[np.uint8]
+from dibmg_node.domain.study import ViewKey
+from tests.viewer.geometry import Picture, Points
+
 Seen = TypeVar("Seen")
 
 # WebGL in software, as root, and no word to the makers of the browser
@@ -40,7 +40,7 @@ _VIEWPORT = "cornerstone.getRenderingEngines().flatMap(engine => engine.getViewp
 _SHOWS = f"""sop => {{
   const viewport = {_VIEWPORT};
   const image = viewport?.getCornerstoneImage?.();
-  if (viewport?.viewportStatus !== 'rendered' || !image?.imageId.includes(`/instances/${{sop}}/`)) return false;
+  if (viewport?.viewportStatus !== 'rendered' || !image?.imageId.includes(`/instances/${{sop}}`)) return false;
   const place = corner => viewport.worldToCanvas(
     cornerstone.utilities.imageToWorldCoords(image.imageId, corner));
   const [[left, top], [right, bottom]] = [place([0, 0]), place([image.columns, image.rows])];
@@ -101,23 +101,37 @@ class Ohif:
         which OHIF complains.
         """
         self.page.goto(f"{self.url}/viewer?StudyInstanceUIDs={study_uid}")
-        self.page.wait_for_function(f"window.cornerstone && {_VIEWPORT}?.viewportStatus === 'rendered'")
+        self.page.wait_for_function("window.cornerstone")
+        self.wait_for_image("")
 
     def open_series_of(self, sop_uid: str) -> None:
         """Open, by a double click in the list, the series of an instance."""
         identifier = self.page.wait_for_function(_DISPLAY_SET, arg=sop_uid).json_value()
         self.page.locator(f'[id="thumbnail-{identifier}"]').dblclick()
 
-    def next_image(self) -> None:
-        """Go on to the next image of the series."""
-        self.page.keyboard.press("ArrowDown")
+    def series_of(
+        self, sop_uids: Mapping[ViewKey, str], views: Sequence[ViewKey], name: str = "overlay"
+    ) -> dict[ViewKey, Picture]:
+        """Open a series of one image a view and go through it: what the viewport shows of each."""
+        self.open_series_of(sop_uids[views[0]])
+        pictures = {}
+        for view in views:
+            if pictures:
+                self.page.keyboard.press("ArrowDown")
+            self.wait_for_image(sop_uids[view])
+            pictures[view] = self.shown()
+            self.keep(f"{name}-{view}")
+        return pictures
 
     def redraw(self) -> None:
         """Fit the image to the window: what a reader does to see outlines that OHIF has not drawn."""
         self.page.keyboard.press("=")
 
     def wait_for_image(self, sop_uid: str) -> None:
-        """Wait until an image is shown, and fitted into the viewport: OHIF draws it smaller at first."""
+        """Wait until an image (empty: any) is shown, and fitted into the viewport.
+
+        OHIF draws it smaller at first.
+        """
         self.page.wait_for_function(_SHOWS, arg=sop_uid)
 
     def outlines(self) -> list[Points]:
@@ -131,7 +145,22 @@ class Ohif:
     def wait_for_outlines(self) -> list[Points]:
         """The outlines, once there are some and they stay where they are."""
         self.page.wait_for_selector(f"{_PANE} svg.svg-layer polyline", state="attached")
-        return [np.array(points) for points in json.loads(_settled(lambda: json.dumps(self.page.evaluate(_OUTLINES))))]
+        return [
+            np.array(points)
+            for points in json.loads(_settled(lambda: json.dumps(self.page.evaluate(_OUTLINES))))
+        ]
+
+    def apologizes(self) -> bool:
+        """Whether OHIF says that something went wrong."""
+        return self._apology.count() > 0
+
+    def wait_for_apology(self) -> None:
+        """Wait until it says so."""
+        self._apology.first.wait_for()
+
+    @property
+    def _apology(self) -> Locator:
+        return self.page.get_by_text("Something went wrong")
 
     def keep(self, name: str) -> None:
         """Keep a screenshot of the whole page."""
