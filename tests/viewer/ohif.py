@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import TimeoutError as Late
 
 from dibmg_node.domain.study import ViewKey
 from tests.viewer.geometry import Picture, Points
@@ -34,13 +35,15 @@ _FLAGS = (
     "--ignore-gpu-blocklist",
 )
 _PATIENCE_MS = 60_000
+_MOMENT_MS = 3_000
 _NO_TOUR = "localStorage.setItem('shownTours', JSON.stringify(['basicViewerTour']))"
 _PANE = '[data-cy="viewport-pane"]'  # thumbnails are drawn on canvases, too
 _VIEWPORT = "cornerstone.getRenderingEngines().flatMap(engine => engine.getViewports())[0]"
 _SHOWS = f"""sop => {{
   const viewport = {_VIEWPORT};
   const image = viewport?.getCornerstoneImage?.();
-  if (viewport?.viewportStatus !== 'rendered' || !image?.imageId.includes(`/instances/${{sop}}`)) return false;
+  if (viewport?.viewportStatus !== 'rendered') return false;
+  if (!image?.imageId.includes(`/instances/${{sop}}`)) return false;
   const place = corner => viewport.worldToCanvas(
     cornerstone.utilities.imageToWorldCoords(image.imageId, corner));
   const [[left, top], [right, bottom]] = [place([0, 0]), place([image.columns, image.rows])];
@@ -123,10 +126,6 @@ class Ohif:
             self.keep(f"{name}-{view}")
         return pictures
 
-    def redraw(self) -> None:
-        """Fit the image to the window: what a reader does to see outlines that OHIF has not drawn."""
-        self.page.keyboard.press("=")
-
     def wait_for_image(self, sop_uid: str) -> None:
         """Wait until an image (empty: any) is shown, and fitted into the viewport.
 
@@ -134,21 +133,24 @@ class Ohif:
         """
         self.page.wait_for_function(_SHOWS, arg=sop_uid)
 
-    def outlines(self) -> list[Points]:
-        """The (column, row) points of each outline that is drawn over the image, pixels of the viewport."""
-        return [np.array(points) for points in self.page.evaluate(_OUTLINES)]
-
     def shown(self) -> Picture:
         """What the viewport shows: uint8 (rows, columns, 3), once it is the same twice."""
         return _settled(self._picture)
 
     def wait_for_outlines(self) -> list[Points]:
-        """The outlines, once there are some and they stay where they are."""
-        self.page.wait_for_selector(f"{_PANE} svg.svg-layer polyline", state="attached")
-        return [
-            np.array(points)
-            for points in json.loads(_settled(lambda: json.dumps(self.page.evaluate(_OUTLINES))))
-        ]
+        """The (column, row) points of each outline over the image, pixels of the viewport.
+
+        OHIF 3.13 may learn which outlines are a report's only after it has drawn the image, and draws them
+        when it draws next. So the image is fitted into the window again, as a reader would, until there are.
+        """
+        drawn = self.page.locator(f"{_PANE} svg.svg-layer polyline").first
+        for _ in range(_PATIENCE_MS // _MOMENT_MS):
+            self.page.keyboard.press("=")
+            with suppress(Late):
+                drawn.wait_for(state="attached", timeout=_MOMENT_MS)
+                break
+        found = _settled(lambda: json.dumps(self.page.evaluate(_OUTLINES)))
+        return [np.array(points) for points in json.loads(found)]
 
     def apologizes(self) -> bool:
         """Whether OHIF says that something went wrong."""

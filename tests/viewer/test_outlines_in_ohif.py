@@ -21,7 +21,6 @@ def drawn_outlines(ohif: Ohif, exam: ShownExam) -> list[Points]:
     """Outlines of the report, which OHIF opens on the image of the first finding and on no other."""
     ohif.open_series_of(exam.others[ResultKind.MEASUREMENT_SR])
     ohif.wait_for_image(exam.findings[0].sop_uid)
-    ohif.redraw()
     return ohif.wait_for_outlines()
 
 
