@@ -15,6 +15,8 @@ MAXIMUM_ATTEMPTS: Final = 3
 FIRST_RETRY: Final = timedelta(seconds=1)
 LONGEST_RETRY: Final = timedelta(minutes=15)
 DELIVERY_ALARM_AFTER: Final = timedelta(hours=1)
+FIRST_PROOF_WAIT: Final = timedelta(minutes=1)
+"""How long a first proof is waited for, or a first one that failed is left alone."""
 
 
 class StudyState(StrEnum):
@@ -46,12 +48,29 @@ class StudyEvent(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """Where one result stands with one destination."""
+    """Where one result stands with one destination.
+
+    STORED is what its answer to the sending said; PROVEN what it said when it was asked afterwards, where the
+    destination is to be asked.
+    """
 
     OWED = "OWED"
     STORED = "STORED"
+    PROVEN = "PROVEN"
     REFUSED = "REFUSED"
     SUPERSEDED = "SUPERSEDED"
+
+
+HELD: Final = (DeliveryState.STORED, DeliveryState.PROVEN)
+"""The destination has the result, as far as anybody knows."""
+
+
+class Proof(StrEnum):
+    """How a destination shows that it keeps what it said it had stored."""
+
+    NONE = "none"
+    COMMITMENT = "commitment"
+    QUERY = "query"
 
 
 _S, _E = StudyState, StudyEvent
@@ -96,4 +115,15 @@ def retry_delay(attempts: int, jitter: float) -> timedelta:
         jitter: 0..1; spreads the delay over its upper quarter so that many deliveries do not come at once.
     """
     doubled = FIRST_RETRY * (1 << min(attempts - 1, 20))
+    return min(doubled, LONGEST_RETRY) * (0.75 + 0.25 * jitter)
+
+
+def proof_delay(attempts: int, jitter: float) -> timedelta:
+    """How long to wait before a proof is asked for again: 1 min, doubled each time, at most 15 minutes.
+
+    Args:
+        attempts: Attempts made so far, at least 1.
+        jitter: 0..1, as for `retry_delay`.
+    """
+    doubled = FIRST_PROOF_WAIT * (1 << min(attempts - 1, 10))
     return min(doubled, LONGEST_RETRY) * (0.75 + 0.25 * jitter)

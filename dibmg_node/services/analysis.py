@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any, Final
 
 from dibmg_node.domain.exam import Selection, select_exam
@@ -150,11 +151,16 @@ class Analyst:
             return []
 
     def _commit(self, claim: Claim, outcome: Outcome, reason: str, report: Report) -> Sequence[str]:
-        results = []
+        results, purged = [], set()
         for written in report.results:
-            digest = self.archive.put_result(written.result.sop_uid, written.content)
+            digest = claim.purged.get(written.result.sop_uid)
+            if digest is not None and digest != sha256(written.content).hexdigest():
+                # destinations have other bytes under this UID, which nobody can write again
+                purged.add(written.result.sop_uid)
+            else:
+                digest = self.archive.put_result(written.result.sop_uid, written.content)
             results.append((_kept(written.result, digest), written.series_uid))
-        owed = self._owed([result for result, _ in results], outcome)
+        owed = self._owed([result for result, _ in results if result.sop_uid not in purged], outcome)
         self.claims.commit(
             claim,
             Analysis(
@@ -166,6 +172,7 @@ class Analyst:
                 results=results,
                 owed=owed,
                 sha256=report.sha256,
+                purged=purged,
             ),
             self.now(),
         )

@@ -116,7 +116,7 @@ class Intake:
                 # without its folder it never got a name, and a full disk has no room to make one
                 if self._archive.instance_path(sop_uid).parent.exists():
                     with self._archive.held(sop_uid):
-                        if self._receipts.known(sop_uid, 0, 0) is Receipt.NEW:
+                        if not self._receipts.holds(sop_uid):
                             self._archive.forget(path, sop_uid)
             except InstanceRejectedError:
                 pass  # not even a header: it never got a name
@@ -159,7 +159,7 @@ class Intake:
                     "archived file was gone; its bytes came again", extra={"sop_uid": instance.sop_uid}
                 )
                 self._archive.keep(spooled, instance.sop_uid)
-            if receipt is Receipt.NEW:
+            if receipt in (Receipt.NEW, Receipt.PURGED):
                 self._archive.keep(spooled, instance.sop_uid)
                 patience = Patience(self._policy.quiet_time(request.calling_aet), self._policy.longest_wait)
                 receipt = self._receipts.store(

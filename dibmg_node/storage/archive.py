@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
@@ -207,6 +207,25 @@ class Archive:
                 spooled.sync()
                 _publish(spooled.path, path)
         return sha256(path.read_bytes()).hexdigest()
+
+    def remove(self, instance_uids: Iterable[str], result_uids: Iterable[str]) -> int:
+        """Remove instances and results, for good; returns their bytes. What is gone already does no harm."""
+        paths = [self.instance_path(uid) for uid in instance_uids]
+        paths += [self.result_path(uid) for uid in result_uids]
+        freed = 0
+        for path in paths:
+            try:
+                size = path.stat().st_size
+                path.unlink()
+            except FileNotFoundError:
+                continue
+            freed += size
+        return freed
+
+    def total_bytes(self) -> int:
+        """Bytes that the file system has for unprivileged processes: used ones, and those still free."""
+        room = os.statvfs(self.root)
+        return (room.f_blocks - room.f_bfree + room.f_bavail) * room.f_frsize
 
     def free_bytes(self) -> int:
         """Bytes that an unprivileged process may still write."""

@@ -1,4 +1,4 @@
-"""The node's own results, as somebody who looks for them asks."""
+"""The node's own results, as somebody who looks for them asks: those that were not purged."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ class Catalog:
             )
             if uids
         ]
+        wanted.append(results.c.purged_at.is_(None))
         newest = (
             select(studies.c.study_uid)
             .where(studies.c.study_uid.in_(select(results.c.study_uid).where(*wanted)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -34,7 +35,7 @@ from dibmg_node.storage.delivery_rows import (
     supersede,
 )
 from dibmg_node.storage.facts_json import load_facts
-from dibmg_node.storage.schema import analyses, instances, studies
+from dibmg_node.storage.schema import analyses, instances, results, studies
 from dibmg_node.storage.study_row import apply_event, lock_study, note, replace_verdicts
 
 
@@ -70,6 +71,7 @@ class Claim:
         first_claimed_at: When this revision was first claimed: the time in its results.
         checksums: Size and CRC-32 of each instance, by SOP Instance UID, as intake counted them.
         predecessors: The study's newest report that a destination has, by kind and variant.
+        purged: SHA-256 of results that destinations have and the archive no longer, by SOP Instance UID.
         reason: Why the last attempt failed, where there was one.
     """
 
@@ -80,6 +82,7 @@ class Claim:
     checksums: Mapping[str, tuple[int, int]]
     predecessors: Mapping[tuple[ResultKind, str], Predecessor]
     reason: str
+    purged: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Analysis:
         results: With the UID of each one's series.
         owed: Names of the destinations that get each result, by its SOP Instance UID.
         sha256: Of each instance's data set, by SOP Instance UID.
+        purged: SOP Instance UIDs of results that are not in the archive again, and are owed to nobody.
     """
 
     outcome: Outcome
@@ -101,6 +105,7 @@ class Analysis:
     results: Sequence[tuple[Result, str]] = ()
     owed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
+    purged: AbstractSet[str] = frozenset()
 
 
 class Claims:
@@ -133,8 +138,15 @@ class Claims:
                 lease_until=now + lease,
             )
             stored = connection.execute(
-                select(instances).where(instances.c.study_uid == study_uid).order_by(instances.c.sop_uid)
+                select(instances)
+                .where(instances.c.study_uid == study_uid, instances.c.purged_at.is_(None))
+                .order_by(instances.c.sop_uid)
             ).mappings()
+            purged = connection.execute(
+                select(results.c.sop_uid, results.c.sha256).where(
+                    results.c.study_uid == study_uid, results.c.purged_at.is_not(None)
+                )
+            ).all()
             rows = stored.all()
             return Claim(
                 study=Study(study_uid, revision, tuple(load_facts(one["facts"]) for one in rows)),
@@ -144,6 +156,7 @@ class Claims:
                 checksums={one["sop_uid"]: (one["size"], one["crc32"]) for one in rows},
                 predecessors=predecessors(connection, study_uid),
                 reason=row["reason"],
+                purged={one.sop_uid: one.sha256 for one in purged},
             )
 
     def renew(self, claim: Claim, now: datetime, lease: timedelta) -> None:
@@ -190,7 +203,8 @@ class Claims:
             )
             supersede(connection, study_uid, [result.sop_uid for result, _ in analysis.results], now)
             for result, series_uid in analysis.results:
-                enter_result(connection, study_uid, claim.study.revision, result, series_uid)
+                purged = result.sop_uid in analysis.purged
+                enter_result(connection, study_uid, claim.study.revision, result, series_uid, purged=purged)
                 for destination in analysis.owed.get(result.sop_uid, ()):
                     owe(connection, study_uid, claim.study.revision, result.sop_uid, destination, now)
             breasts = analysis.scores.breasts if analysis.scores else {}
@@ -258,12 +272,17 @@ class Claims:
             What is tried again, DELIVERY or ANALYSIS.
 
         Raises:
-            PermanentError: The ledger has no such study, it is being analyzed just now, or it has no result
-                to deliver.
+            PermanentError: The ledger has no such study, it is being analyzed just now, it was purged, or it
+                has no result to deliver.
         """
         with self._engine.begin() as connection:
             try:
                 row = lock_study(connection, study_uid)
+                if row["purged_at"]:
+                    when = row["purged_at"].isoformat(timespec="seconds")
+                    raise PermanentError(
+                        f"study {study_uid} was purged at {when}: it is read again when its images are sent again"
+                    )
                 analysis_failed = row["state"] == StudyState.FAILED.value and row["score_exam"] is None
                 if what is not Retry.ANALYSIS and not (what is Retry.AUTOMATIC and analysis_failed):
                     even_stored = what is Retry.DELIVERY

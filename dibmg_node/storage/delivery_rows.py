@@ -7,12 +7,13 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 
-from dibmg_node.domain.lifecycle import DeliveryState, StudyEvent, StudyState
+from dibmg_node.domain.lifecycle import HELD, DeliveryState, Proof, StudyEvent, StudyState
 from dibmg_node.domain.result import REPORTS, Predecessor, Result, ResultKind
-from dibmg_node.storage.schema import deliveries, results
+from dibmg_node.storage.schema import deliveries, results, studies
 from dibmg_node.storage.study_row import apply_event, lock_study
 
 _UNDELIVERED = (DeliveryState.OWED.value, DeliveryState.REFUSED.value)
+_HELD = tuple(state.value for state in HELD)
 
 
 def is_free(now: datetime) -> ColumnElement[bool]:
@@ -20,10 +21,28 @@ def is_free(now: datetime) -> ColumnElement[bool]:
     return or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now)
 
 
+def is_unproven() -> ColumnElement[bool]:
+    """Deliveries that are stored and still to be proven.
+
+    Those of results that an analysis has since replaced are not: what is no longer current needs no proof.
+    """
+    analyzed = (
+        select(studies.c.analyzed_revision)
+        .where(studies.c.study_uid == deliveries.c.study_uid)
+        .correlate(deliveries)
+        .scalar_subquery()
+    )
+    return and_(
+        deliveries.c.state == DeliveryState.STORED.value,
+        deliveries.c.proof != Proof.NONE.value,
+        deliveries.c.revision == analyzed,
+    )
+
+
 def predecessors(connection: Connection, study_uid: str) -> dict[tuple[ResultKind, str], Predecessor]:
     """The newest report of a study, by kind and variant, that a destination has or is being sent."""
     sent = or_(
-        deliveries.c.state == DeliveryState.STORED.value,
+        deliveries.c.state.in_(_HELD),
         and_(deliveries.c.state == DeliveryState.OWED.value, deliveries.c.lease_until.is_not(None)),
     )
     rows = connection.execute(
@@ -58,11 +77,27 @@ def supersede(connection: Connection, study_uid: str, current: Sequence[str], no
 
 
 def enter_result(
-    connection: Connection, study_uid: str, revision: int, result: Result, series_uid: str
+    connection: Connection,
+    study_uid: str,
+    revision: int,
+    result: Result,
+    series_uid: str,
+    *,
+    purged: bool = False,
 ) -> None:
-    """Enter a result; one that is there already belongs to this revision too."""
+    """Enter a result; one that is there already belongs to this revision too.
+
+    Args:
+        connection: Of the transaction.
+        study_uid: The study.
+        revision: Of the study.
+        result: What the archive holds now, or held before it was purged.
+        series_uid: Of the result.
+        purged: It is not in the archive again.
+    """
+    changes = {"revision": revision} if purged else {"revision": revision, "purged_at": None}
     known = connection.execute(
-        update(results).where(results.c.sop_uid == result.sop_uid).values(revision=revision)
+        update(results).where(results.c.sop_uid == result.sop_uid).values(**changes)
     ).rowcount
     if known:
         return
@@ -89,7 +124,7 @@ def owe(
     """Owe a result to a destination, unless it has it or is owed it already."""
     key = and_(deliveries.c.result_uid == sop_uid, deliveries.c.destination == destination)
     before = connection.execute(select(deliveries.c.state).where(key)).scalar_one_or_none()
-    if before in (DeliveryState.STORED.value, DeliveryState.OWED.value):
+    if before in (*_HELD, DeliveryState.OWED.value):
         connection.execute(update(deliveries).where(key).values(revision=revision))
         return
     connection.execute(delete(deliveries).where(key))
@@ -108,7 +143,7 @@ def owe(
 
 
 def owe_again(connection: Connection, study_uid: str, now: datetime, *, even_stored: bool) -> bool:
-    """Make deliveries of a study due at once; whether there is any.
+    """Make deliveries of a study, and the proofs that are still missing, due at once; whether there is any.
 
     What a worker is sending just now stays in its hands.
 
@@ -118,15 +153,17 @@ def owe_again(connection: Connection, study_uid: str, now: datetime, *, even_sto
         now: The time.
         even_stored: Send again what destinations said that they have, too: one may have lost it.
     """
-    states = [*_UNDELIVERED, DeliveryState.STORED.value] if even_stored else list(_UNDELIVERED)
+    states = [*_UNDELIVERED, *_HELD] if even_stored else list(_UNDELIVERED)
     wanted = and_(deliveries.c.study_uid == study_uid, deliveries.c.state.in_(states))
-    found = connection.execute(select(deliveries.c.result_uid).where(wanted).limit(1)).first()
+    unproven = and_(deliveries.c.study_uid == study_uid, is_unproven())
+    found = connection.execute(select(deliveries.c.result_uid).where(or_(wanted, unproven)).limit(1)).first()
     connection.execute(
         update(deliveries)
         .where(wanted, is_free(now))
         .values(
             state=DeliveryState.OWED.value,
             attempts=0,
+            proof_attempts=0,
             owed_since=now,
             next_at=now,
             lease_until=None,
@@ -134,11 +171,16 @@ def owe_again(connection: Connection, study_uid: str, now: datetime, *, even_sto
             settled_at=None,
         )
     )
+    connection.execute(
+        update(deliveries)
+        .where(unproven, is_free(now))
+        .values(proof_attempts=0, next_at=now, published_at=None)
+    )
     return found is not None
 
 
 def close_if_delivered(connection: Connection, study_uid: str, now: datetime) -> None:
-    """Close an ANALYZED study that owes nothing: DELIVERED, or FAILED where something was refused."""
+    """Close an ANALYZED study that owes nothing, and no proof: DELIVERED, or FAILED where one was refused."""
     row = lock_study(connection, study_uid)
     if row["state"] != StudyState.ANALYZED.value:
         return
@@ -148,6 +190,9 @@ def close_if_delivered(connection: Connection, study_uid: str, now: datetime) ->
         .distinct()
     ).all()
     if any(state == DeliveryState.OWED.value for state, *_ in states):
+        return
+    unproven = select(deliveries.c.result_uid).where(deliveries.c.study_uid == study_uid, is_unproven())
+    if connection.execute(unproven.limit(1)).first():
         return
     refused = sorted(
         {

@@ -8,11 +8,14 @@ from random import Random
 from sqlalchemy import Engine
 
 from dibmg_node.domain.policy import ExamPolicy
+from dibmg_node.storage.alarms import Alarms
 from dibmg_node.storage.beats import Beats
 from dibmg_node.storage.catalog import Catalog
 from dibmg_node.storage.claims import Claims
 from dibmg_node.storage.engine import open_engine, reading
 from dibmg_node.storage.outbox import Outbox
+from dibmg_node.storage.proofs import Proofs
+from dibmg_node.storage.purges import Purges
 from dibmg_node.storage.receipts import Receipts
 from dibmg_node.storage.views import Views
 
@@ -25,6 +28,9 @@ class Ledger:
     receipts: Receipts
     claims: Claims
     outbox: Outbox
+    proofs: Proofs
+    purges: Purges
+    alarms: Alarms
     beats: Beats
     views: Views
     catalog: Catalog
@@ -38,6 +44,9 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         Receipts(engine, policy),
         Claims(engine),
         Outbox(engine, Random().random),
+        Proofs(engine, Random().random),
+        Purges(engine),
+        Alarms(engine),
         Beats(engine),
         Views(reading(engine)),
         Catalog(reading(engine)),

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine, and_, func, or_, select, update
 
-from dibmg_node.domain.lifecycle import DeliveryState, retry_delay
+from dibmg_node.domain.lifecycle import DeliveryState, Proof, retry_delay
 from dibmg_node.domain.result import REPORTS
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.delivery_rows import close_if_delivered, is_free
@@ -117,9 +117,22 @@ class Outbox:
             return sorted(owed, key=lambda one: (one.kind in REPORTS, one.kind, one.sop_uid))
 
     def settle(
-        self, study_uid: str, destination: str, settlements: Sequence[Settlement], now: datetime
+        self,
+        study_uid: str,
+        destination: str,
+        settlements: Sequence[Settlement],
+        now: datetime,
+        proof: Proof = Proof.NONE,
     ) -> None:
-        """Enter what became of each result; a study with nothing left to deliver is closed."""
+        """Enter what became of each result; a study with nothing left to deliver is closed.
+
+        Args:
+            study_uid: The study.
+            destination: Where its results went.
+            settlements: What was said to each.
+            now: The time.
+            proof: How the destination is to show that it keeps what it stored.
+        """
         with self._engine.begin() as connection:
             lock_study(connection, study_uid)
             asked = max(
@@ -127,7 +140,7 @@ class Outbox:
             )
             delay = max(asked, self._delay(connection, destination, settlements))
             for one in settlements:
-                _settle_one(connection, destination, one, now, delay)
+                _settle_one(connection, destination, one, now, delay, proof)
             if asked or all(one.state is DeliveryState.OWED and not one.status for one in settlements):
                 _postpone(connection, destination, now + delay)
             elif any(one.state is DeliveryState.STORED for one in settlements):
@@ -140,10 +153,11 @@ class Outbox:
 
     def release_all(self, now: datetime) -> int:
         """The only delivering worker has just started: what it held before is free; returns how many."""
+        held = (DeliveryState.OWED.value, DeliveryState.STORED.value)
         with self._engine.begin() as connection:
             return connection.execute(
                 update(deliveries)
-                .where(deliveries.c.state == DeliveryState.OWED.value, deliveries.c.lease_until.is_not(None))
+                .where(deliveries.c.state.in_(held), deliveries.c.lease_until.is_not(None))
                 .values(lease_until=None, published_at=None, next_at=now)
             ).rowcount
 
@@ -161,9 +175,16 @@ class Outbox:
 
 
 def _settle_one(
-    connection: Connection, destination: str, one: Settlement, now: datetime, delay: timedelta
+    connection: Connection,
+    destination: str,
+    one: Settlement,
+    now: datetime,
+    delay: timedelta,
+    proof: Proof,
 ) -> None:
     again = one.state is DeliveryState.OWED
+    to_be_proven = one.state is DeliveryState.STORED and proof is not Proof.NONE
+    next_at = now + delay if again else now if to_be_proven else None
     connection.execute(
         update(deliveries)
         .where(
@@ -178,8 +199,9 @@ def _settle_one(
             comment=one.comment,
             lease_until=None,
             published_at=None,
-            next_at=now + delay if again else None,
+            next_at=next_at,
             settled_at=None if again else now,
+            proof=proof.value,
         )
     )
 

@@ -56,6 +56,7 @@ class Receipt(Enum):
 
     NEW = "new"
     DUPLICATE = "duplicate"
+    PURGED = "the bytes that were purged came again"
     DIFFERENT = "different bytes under a UID that is taken"
 
 
@@ -72,11 +73,18 @@ class Receipts:
         with self._reading.connect() as connection:
             return _compare(connection, sop_uid, size, crc32)
 
+    def holds(self, sop_uid: str) -> bool:
+        """Whether the archive should hold an instance: it was received, and not purged since."""
+        with self._reading.connect() as connection:
+            mine = instances.c.sop_uid == sop_uid, instances.c.purged_at.is_(None)
+            return connection.execute(select(instances.c.sop_uid).where(*mine)).first() is not None
+
     def store(self, received: Received, patience: Patience, now: datetime) -> Receipt:
         """Enter an instance; its study is RECEIVING again, one revision on.
 
         Objects that are no mammograms are entered too, but do not reopen a study that has been
-        complete: a PACS may route reports, the node's own among them, back to the node.
+        complete: a PACS may route reports, the node's own among them, back to the node. A study that was
+        purged is opened again only once it can be read: see `_store_of_purged`.
         """
         try:
             with self._engine.begin() as connection:
@@ -128,7 +136,7 @@ class Receipts:
     ) -> Receipt:
         instance = received.instance
         receipt = _compare(connection, instance.sop_uid, received.size, received.crc32)
-        if receipt is not Receipt.NEW:
+        if receipt in (Receipt.DUPLICATE, Receipt.DIFFERENT):
             return receipt
         row = (
             connection.execute(
@@ -139,26 +147,59 @@ class Receipts:
         )
         if row is None:
             self._open_study(connection, received, now)
-        connection.execute(
-            insert(instances).values(
-                sop_uid=instance.sop_uid,
-                study_uid=instance.study_uid,
-                facts=dump_facts(instance),
-                size=received.size,
-                crc32=received.crc32,
-                sender=received.sender,
-                received_at=now,
+        if receipt is Receipt.PURGED:
+            again = update(instances).where(instances.c.sop_uid == instance.sop_uid)
+            connection.execute(again.values(purged_at=None))
+        else:
+            connection.execute(
+                insert(instances).values(
+                    sop_uid=instance.sop_uid,
+                    study_uid=instance.study_uid,
+                    facts=dump_facts(instance),
+                    size=received.size,
+                    crc32=received.crc32,
+                    sender=received.sender,
+                    received_at=now,
+                )
             )
-        )
         waiting = row is None or row["state"] == StudyState.RECEIVING.value
-        if waiting or instance.kind in _MAMMOGRAMS:
+        if row is not None and row["purged_at"] is not None and instance.kind in _MAMMOGRAMS:
+            self._store_of_purged(connection, received, patience, now, row)
+        elif waiting or instance.kind in _MAMMOGRAMS:
             self._receive(connection, received, patience, now, row)
         else:
             # nobody will read the study again for its sake, so its verdict is entered here
             alone = select_exam(instance.study_uid, [instance], self._policy)
             replace_verdicts(connection, instance.study_uid, alone.verdicts)
             note(connection, instance.study_uid, "other object stored", now, instance.sop_uid)
-        return Receipt.NEW
+        return receipt
+
+    def _store_of_purged(
+        self, connection: Connection, received: Received, patience: Patience, now: datetime, row: RowMapping
+    ) -> None:
+        """A mammogram of a study that was purged.
+
+        The study is opened again once its four standard views, or all of its images, are here: what is left of
+        it cannot be read before. Where nothing but the old images came, its results keep their time, and so
+        their bytes.
+        """
+        study_uid = received.instance.study_uid
+        rows = connection.execute(
+            select(instances.c.facts, instances.c.purged_at, instances.c.received_at).where(
+                instances.c.study_uid == study_uid
+            )
+        ).all()
+        here = [one for one in rows if one.purged_at is None]
+        whole = len(here) == len(rows)
+        if whole or has_standard_views((load_facts(one.facts) for one in here), self._policy):
+            same = whole and all(one.received_at <= row["purged_at"] for one in here)
+            self._receive(connection, received, patience, now, row, row["claimed_at"] if same else None)
+            return
+        connection.execute(
+            update(studies).where(studies.c.study_uid == study_uid).values(last_instance_at=now)
+        )
+        detail = f"{received.instance.sop_uid}; {len(rows) - len(here)} other images are purged"
+        note(connection, study_uid, "image of a purged study stored", now, detail)
 
     def _open_study(self, connection: Connection, received: Received, now: datetime) -> None:
         connection.execute(
@@ -180,11 +221,13 @@ class Receipts:
         patience: Patience,
         now: datetime,
         before: RowMapping | None,
+        claimed_at: datetime | None = None,
     ) -> None:
         study_uid = received.instance.study_uid
         reopened = before is None or before["state"] != StudyState.RECEIVING.value
         since = now if before is None or reopened else before["receiving_since"]
-        facts = connection.scalars(select(instances.c.facts).where(instances.c.study_uid == study_uid))
+        here = instances.c.study_uid == study_uid, instances.c.purged_at.is_(None)
+        facts = connection.scalars(select(instances.c.facts).where(*here))
         complete = has_standard_views(map(load_facts, facts), self._policy)
         wait = _SETTLED_AFTER if complete else patience.quiet
         row = connection.execute(select(studies).where(studies.c.study_uid == study_uid)).mappings().one()
@@ -202,8 +245,9 @@ class Receipts:
             due_at=min(now + wait, max(now, since + patience.longest)),
             attempts=0,
             claimed_by=None,
-            claimed_at=None,
+            claimed_at=claimed_at,
             lease_until=None,
+            purged_at=None,
             reason="",
             score_exam=None,
             score_r=None,
@@ -214,8 +258,12 @@ class Receipts:
 
 def _compare(connection: Connection, sop_uid: str, size: int, crc32: int) -> Receipt:
     row = connection.execute(
-        select(instances.c.size, instances.c.crc32).where(instances.c.sop_uid == sop_uid)
+        select(instances.c.size, instances.c.crc32, instances.c.purged_at).where(
+            instances.c.sop_uid == sop_uid
+        )
     ).one_or_none()
     if row is None:
         return Receipt.NEW
-    return Receipt.DUPLICATE if tuple(row) == (size, crc32) else Receipt.DIFFERENT
+    if (row.size, row.crc32) != (size, crc32):
+        return Receipt.DIFFERENT
+    return Receipt.DUPLICATE if row.purged_at is None else Receipt.PURGED

@@ -63,6 +63,7 @@ studies = Table(
     Column("score_exam", Float),
     Column("score_r", Float),
     Column("score_l", Float),
+    Column("purged_at", Instant),
     Index("studies_due", "state", "due_at"),
     Index("studies_received", "received_at"),
 )
@@ -78,6 +79,7 @@ instances = Table(
     Column("sha256", String(64)),
     Column("sender", String(16), nullable=False),
     Column("received_at", Instant, nullable=False),
+    Column("purged_at", Instant),
     Index("instances_study", "study_uid"),
 )
 
@@ -115,6 +117,7 @@ results = Table(
     Column("view", String(8), nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("size", BigInteger, nullable=False),
+    Column("purged_at", Instant),
     Index("results_study", "study_uid"),
 )
 
@@ -134,8 +137,28 @@ deliveries = Table(
     Column("status", String(16), nullable=False, default=""),
     Column("comment", Text, nullable=False, default=""),
     Column("settled_at", Instant),
+    Column("proof", String(16), nullable=False, server_default="none", default="none"),
+    Column("proof_attempts", Integer, nullable=False, server_default="0", default=0),
     Index("deliveries_due", "state", "next_at"),
     Index("deliveries_study", "study_uid"),
+)
+
+commitments = Table(
+    "commitments",
+    metadata,
+    Column("transaction_uid", String(64), primary_key=True),
+    Column("result_uid", String(64), ForeignKey("results.sop_uid"), primary_key=True),
+    Column("destination", String(64), nullable=False),
+    Column("study_uid", String(64), ForeignKey("studies.study_uid"), nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Index("commitments_study", "study_uid"),
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("destination", String(64), primary_key=True),
+    Column("since", Instant, nullable=False),
 )
 
 history = Table(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, func, select
+from sqlalchemy import Engine, RowMapping, func, or_, select
 
-from dibmg_node.domain.lifecycle import DeliveryState, StudyState
+from dibmg_node.domain.lifecycle import HELD, DeliveryState, StudyState
 from dibmg_node.domain.study import STANDARD_VIEWS
+from dibmg_node.storage.delivery_rows import is_unproven
 from dibmg_node.storage.facts_json import load_facts
 from dibmg_node.storage.schema import (
     analyses,
@@ -41,6 +42,10 @@ class DestinationView:
     """What is owed to one destination, and how it answers.
 
     Attributes:
+        stored: Results that it has, proven or not.
+        proven: Those among them that it has shown to keep.
+        unproven: Those among them that it is still to show.
+        doubtful: Results that it has not shown, though asked more than once.
         owed_since: Since when the oldest unsent result waits.
         failing: Results whose last attempt failed for a passing reason.
         comment: What the last attempt that did not succeed said.
@@ -48,6 +53,9 @@ class DestinationView:
 
     owed: int
     stored: int
+    proven: int
+    unproven: int
+    doubtful: int
     refused: int
     failing: int
     owed_since: datetime | None
@@ -117,15 +125,27 @@ class Views:
             failing = connection.execute(
                 select(func.count()).select_from(deliveries).where(where, owed, deliveries.c.attempts > 0)
             ).scalar_one()
+            unproven, doubtful = connection.execute(
+                select(func.count(), func.count().filter(deliveries.c.proof_attempts > 1)).where(
+                    where, is_unproven()
+                )
+            ).one()
             comment = connection.execute(
                 select(deliveries.c.comment)
-                .where(where, deliveries.c.state.in_(_UNDELIVERED), deliveries.c.comment != "")
+                .where(
+                    where,
+                    or_(deliveries.c.state.in_(_UNDELIVERED), is_unproven()),
+                    deliveries.c.comment != "",
+                )
                 .order_by(func.coalesce(deliveries.c.settled_at, deliveries.c.next_at).desc())
                 .limit(1)
             ).scalar_one_or_none()
         return DestinationView(
             owed=counts.get(DeliveryState.OWED.value, 0),
-            stored=counts.get(DeliveryState.STORED.value, 0),
+            stored=sum(counts.get(state.value, 0) for state in HELD),
+            proven=counts.get(DeliveryState.PROVEN.value, 0),
+            unproven=unproven,
+            doubtful=doubtful,
             refused=counts.get(DeliveryState.REFUSED.value, 0),
             failing=failing,
             owed_since=since,
@@ -147,6 +167,7 @@ class Views:
                     "scores": _scores(row),
                     "sender": row["sender"],
                     "received_at": row["received_at"].isoformat(),
+                    "purged_at": _iso(row["purged_at"]),
                 }
                 for row in connection.execute(query).mappings()
             ]
@@ -178,7 +199,8 @@ class Views:
                 "scores": _scores(row) | _probability(reading),
                 "sender": row["sender"],
                 "attempts": row["attempts"],
-                "instances": [_instance(one, judged.get(one["sop_uid"])) for one in stored],
+                "purged_at": _iso(row["purged_at"]),
+                "instances": [_instance(one, judged.get(one["sop_uid"]), row) for one in stored],
                 "results": [
                     {
                         "sop_uid": one["sop_uid"],
@@ -188,6 +210,7 @@ class Views:
                         "revision": one["revision"],
                         "current": one["revision"] == row["revision"],
                         "size": one["size"],
+                        "purged": one["purged_at"] is not None,
                     }
                     for one in rows_of(results, results.c.revision, results.c.kind, results.c.view)
                 ],
@@ -199,7 +222,8 @@ class Views:
                         "attempts": one["attempts"],
                         "status": one["status"],
                         "comment": one["comment"],
-                        "next_at": one["next_at"].isoformat() if one["next_at"] else None,
+                        "proof": one["proof"],
+                        "next_at": _iso(one["next_at"]),
                     }
                     for one in rows_of(deliveries, deliveries.c.destination, deliveries.c.result_uid)
                 ],
@@ -209,18 +233,6 @@ class Views:
                 ],
                 "reading": reading,
             }
-
-    def overdue(self, now: datetime, alarm_after: timedelta) -> int:
-        """Deliveries that have been owed for longer than an alarm allows."""
-        with self._engine.connect() as connection:
-            return connection.execute(
-                select(func.count())
-                .select_from(deliveries)
-                .where(
-                    deliveries.c.state == DeliveryState.OWED.value,
-                    deliveries.c.owed_since <= now - alarm_after,
-                )
-            ).scalar_one()
 
 
 def _waiting_for(row: RowMapping, stored: Sequence[Mapping[str, Any]]) -> str:
@@ -245,16 +257,32 @@ def _probability(reading: Mapping[str, Any] | None) -> dict[str, float]:
     return {"probability": scores["probability"]} if "probability" in scores else {}
 
 
-def _instance(row: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> dict[str, Any]:
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _unjudged(row: Mapping[str, Any], study: RowMapping) -> tuple[str, str]:
+    """Code and sentence of an instance that no reading has looked at."""
+    if row["purged_at"]:
+        return "PURGED", "purged from the archive, and not in the last reading"
+    if study["purged_at"]:
+        told = "came after the study was purged: it is read again once its four standard views are here"
+        return "STUDY_PURGED", told
+    return "NOT_JUDGED", "not judged yet"
+
+
+def _instance(row: Mapping[str, Any], verdict: Mapping[str, Any] | None, study: RowMapping) -> dict[str, Any]:
     facts = load_facts(row["facts"])
+    code, sentence = (verdict["code"], verdict["sentence"]) if verdict else _unjudged(row, study)
     return {
         "sop_uid": row["sop_uid"],
         "view": facts.view.value if facts.view else None,
         "laterality": facts.laterality.value if facts.laterality else None,
         "used": bool(verdict["used"]) if verdict else None,
-        "code": verdict["code"] if verdict else "NOT_JUDGED",
-        "sentence": verdict["sentence"] if verdict else "not judged yet",
+        "code": code,
+        "sentence": sentence,
         "kind": facts.kind.value,
         "size": row["size"],
         "received_at": row["received_at"].isoformat(),
+        "purged": row["purged_at"] is not None,
     }

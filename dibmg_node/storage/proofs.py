@@ -1,0 +1,292 @@
+"""The ledger's proving side: what a destination said that it had stored, and has not shown yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, select, update
+
+from dibmg_node.domain.lifecycle import DeliveryState, proof_delay, retry_delay
+from dibmg_node.errors import LedgerConflictError
+from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, is_unproven
+from dibmg_node.storage.schema import commitments, deliveries, results
+from dibmg_node.storage.study_row import lock_study, note
+
+
+@dataclass(frozen=True)
+class Unproven:
+    """One result that a destination stored, and is to be asked for.
+
+    Attributes:
+        attempts: How often its proof was asked for already.
+    """
+
+    sop_uid: str
+    sop_class_uid: str
+    series_uid: str
+    attempts: int
+
+
+class Finding(StrEnum):
+    """What asking for one result brought, as the history has it.
+
+    LOST results are sent again; UNPROVABLE ones will never be committed to, and need a person.
+    """
+
+    PROVEN = "proven"
+    WAITING = "not proven yet"
+    LOST = "lost, sent again"
+    UNPROVABLE = "not committed to"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found about one result.
+
+    Attributes:
+        status: `0x0112`, or empty.
+        comment: For people; holds no patient identity.
+    """
+
+    sop_uid: str
+    finding: Finding
+    status: str = ""
+    comment: str = ""
+
+
+class Proofs:
+    """Hands out what is to be proven, and takes what was found."""
+
+    def __init__(self, engine: Engine, jitter: Callable[[], float]) -> None:
+        self._engine = engine
+        self._jitter = jitter
+
+    def due(self, now: datetime, published_before: datetime) -> list[tuple[str, int, str]]:
+        """(study, revision, destination) with a proof that is due and nobody was told of lately."""
+        with self._engine.begin() as connection:
+            condition = and_(
+                is_unproven(),
+                deliveries.c.next_at <= now,
+                is_free(now),
+                or_(deliveries.c.published_at.is_(None), deliveries.c.published_at <= published_before),
+            )
+            rows = connection.execute(
+                select(deliveries.c.study_uid, deliveries.c.revision, deliveries.c.destination)
+                .where(condition)
+                .distinct()
+                .limit(500)
+            ).all()
+            for row in rows:
+                connection.execute(
+                    update(deliveries)
+                    .where(
+                        condition,
+                        deliveries.c.study_uid == row.study_uid,
+                        deliveries.c.destination == row.destination,
+                    )
+                    .values(published_at=now)
+                )
+            return [(row.study_uid, row.revision, row.destination) for row in rows]
+
+    def claim(self, study_uid: str, destination: str, now: datetime, lease: timedelta) -> list[Unproven]:
+        """Take all results of a study whose proof by one destination is due.
+
+        Raises:
+            LedgerConflictError: Nothing is due, or another worker is asking.
+        """
+        with self._engine.begin() as connection:
+            lock_study(connection, study_uid)
+            at = and_(deliveries.c.study_uid == study_uid, deliveries.c.destination == destination)
+            condition = and_(at, is_unproven(), deliveries.c.next_at <= now, is_free(now))
+            rows = connection.execute(
+                select(results, deliveries.c.proof_attempts)
+                .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
+                .where(condition)
+                .order_by(results.c.sop_uid)
+            ).mappings()
+            found = [
+                Unproven(row["sop_uid"], row["sop_class_uid"], row["series_uid"], row["proof_attempts"])
+                for row in rows
+            ]
+            if not found:
+                raise LedgerConflictError(f"no proof of study {study_uid} is due at {destination}")
+            connection.execute(update(deliveries).where(condition).values(lease_until=now + lease))
+            return found
+
+    def ask(
+        self,
+        study_uid: str,
+        destination: str,
+        transaction_uid: str,
+        sop_uids: Sequence[str],
+        now: datetime,
+    ) -> None:
+        """Enter a request for storage commitment, before it is made: its answer may be faster than we are."""
+        with self._engine.begin() as connection:
+            for sop_uid in sop_uids:
+                connection.execute(
+                    insert(commitments).values(
+                        transaction_uid=transaction_uid,
+                        result_uid=sop_uid,
+                        destination=destination,
+                        study_uid=study_uid,
+                        asked_at=now,
+                    )
+                )
+
+    def is_open(self, transaction_uid: str) -> bool:
+        """Whether a result of a request for storage commitment is still unproven and not owed again."""
+        with self._engine.connect() as connection:
+            left = connection.execute(
+                _of_transaction(transaction_uid)
+                .where(deliveries.c.state == DeliveryState.STORED.value)
+                .limit(1)
+            ).first()
+        return left is not None
+
+    def settle(
+        self,
+        study_uid: str,
+        destination: str,
+        found: Sequence[Evidence],
+        now: datetime,
+        unreachable: bool = False,
+    ) -> None:
+        """Enter what was found; a study with nothing left to deliver or to prove is closed.
+
+        Args:
+            study_uid: The study.
+            destination: Who was asked.
+            found: For each result.
+            now: The time.
+            unreachable: The destination could not be asked at all: its other proofs wait, too.
+        """
+        with self._engine.begin() as connection:
+            lock_study(connection, study_uid)
+            until = _enter(connection, study_uid, destination, found, now, self._jitter())
+            if unreachable:
+                _postpone(connection, destination, until)
+
+    def report(
+        self, transaction_uid: str, proven: AbstractSet[str], failed: Mapping[str, Evidence], now: datetime
+    ) -> bool:
+        """Enter what a destination reports on a request for storage commitment.
+
+        Args:
+            transaction_uid: Of the request, perhaps one that has been asked anew since.
+            proven: SOP Instance UIDs that it commits to.
+            failed: What it says of others.
+            now: The time.
+
+        Returns:
+            Whether there was such a request.
+        """
+        with self._engine.begin() as connection:
+            rows = connection.execute(
+                select(commitments).where(commitments.c.transaction_uid == transaction_uid)
+            ).all()
+            if not rows:
+                return False
+            study_uid, destination = rows[0].study_uid, rows[0].destination
+            lock_study(connection, study_uid)
+            current = connection.scalars(
+                _of_transaction(transaction_uid).where(
+                    deliveries.c.state == DeliveryState.STORED.value,
+                    # what was sent again after it had been asked for is not what this report speaks of
+                    deliveries.c.settled_at <= commitments.c.asked_at,
+                )
+            ).all()
+            found = [
+                Evidence(uid, Finding.PROVEN) if uid in proven else failed[uid]
+                for uid in current
+                if uid in proven or uid in failed
+            ]
+            _enter(connection, study_uid, destination, found, now, self._jitter())
+            return True
+
+
+def _of_transaction(transaction_uid: str) -> Select[tuple[str]]:
+    return (
+        select(commitments.c.result_uid)
+        .join(
+            deliveries,
+            and_(
+                deliveries.c.result_uid == commitments.c.result_uid,
+                deliveries.c.destination == commitments.c.destination,
+            ),
+        )
+        .where(commitments.c.transaction_uid == transaction_uid)
+    )
+
+
+def _enter(
+    connection: Connection,
+    study_uid: str,
+    destination: str,
+    found: Sequence[Evidence],
+    now: datetime,
+    jitter: float,
+) -> datetime:
+    """Enter what was found about results of a study; when those not proven yet are asked for again."""
+    attempts, asked = connection.execute(
+        select(func.max(deliveries.c.attempts), func.max(deliveries.c.proof_attempts)).where(
+            deliveries.c.destination == destination,
+            deliveries.c.result_uid.in_([one.sop_uid for one in found]),
+        )
+    ).one()
+    sent_at = now + retry_delay(max(attempts or 0, 1), jitter)
+    asked_at = now + proof_delay((asked or 0) + 1, jitter)
+    changes: dict[Finding, dict[str, object]] = {
+        Finding.PROVEN: {"state": DeliveryState.PROVEN.value, "settled_at": now, "next_at": None},
+        Finding.WAITING: {"proof_attempts": deliveries.c.proof_attempts + 1, "next_at": asked_at},
+        Finding.LOST: {
+            "state": DeliveryState.OWED.value,
+            "settled_at": None,
+            "proof_attempts": 0,
+            "next_at": sent_at,
+        },
+        Finding.UNPROVABLE: {"state": DeliveryState.REFUSED.value, "settled_at": now, "next_at": None},
+    }
+    for one in found:
+        connection.execute(
+            update(deliveries)
+            .where(
+                deliveries.c.result_uid == one.sop_uid,
+                deliveries.c.destination == destination,
+                deliveries.c.state == DeliveryState.STORED.value,
+            )
+            .values(
+                **changes[one.finding],
+                status=one.status or deliveries.c.status,
+                comment=one.comment,
+                lease_until=None,
+                published_at=None,
+            )
+        )
+    for finding in dict.fromkeys(one.finding for one in found):
+        told = ", ".join(
+            sorted({f"{one.status} {one.comment}".strip() for one in found if one.finding is finding} - {""})
+        )
+        some = sum(one.finding is finding for one in found)
+        detail = f"{some} at {destination}" + (f": {told}" if told else "")
+        note(connection, study_uid, finding.value, now, detail)
+    close_if_delivered(connection, study_uid, now)
+    return asked_at
+
+
+def _postpone(connection: Connection, destination: str, until: datetime) -> None:
+    """A destination cannot be asked: its other proofs wait, too, and do not starve each other."""
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.destination == destination,
+            is_unproven(),
+            deliveries.c.lease_until.is_(None),
+            deliveries.c.next_at < until,
+        )
+        .values(next_at=until, published_at=None)
+    )

@@ -1,0 +1,118 @@
+"""The ledger's purging side: studies that the archive no longer needs to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Engine, Table, and_, exists, func, or_, select, update
+
+from dibmg_node.domain.lifecycle import HELD, DeliveryState, StudyState
+from dibmg_node.storage.delivery_rows import is_unproven
+from dibmg_node.storage.engine import reading
+from dibmg_node.storage.schema import deliveries, instances, results, studies
+from dibmg_node.storage.study_row import lock_study, note
+
+_HELD = tuple(state.value for state in HELD)
+
+
+@dataclass(frozen=True)
+class Purgeable:
+    """A study whose files may go.
+
+    Attributes:
+        size: Bytes of its images and results in the archive.
+    """
+
+    study_uid: str
+    last_instance_at: datetime
+    size: int
+
+
+class Purges:
+    """Tells what may be purged, and enters what was."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reading = reading(engine)
+
+    def oldest(self, before: datetime, limit: int) -> list[Purgeable]:
+        """Studies that may be purged, the oldest first.
+
+        Args:
+            before: Only those whose last instance came before this.
+            limit: At most so many.
+        """
+        size = _size(instances) + _size(results)
+        with self._reading.connect() as connection:
+            rows = connection.execute(
+                select(studies.c.study_uid, studies.c.last_instance_at, size)
+                .where(studies.c.last_instance_at < before, _may_go())
+                .order_by(studies.c.last_instance_at, studies.c.study_uid)
+                .limit(limit)
+            ).all()
+            return [Purgeable(*row) for row in rows]
+
+    def purge(
+        self, study_uid: str, now: datetime, remove: Callable[[Sequence[str], Sequence[str]], int]
+    ) -> int | None:
+        """Purge one study, if it may still be purged.
+
+        Files go first and within the transaction: a purge that is broken off is found and done again, and an
+        image that comes at the same time is entered before it or after it.
+
+        Args:
+            study_uid: The study.
+            now: The time.
+            remove: Removes the files of these instances and of these results; returns their bytes.
+
+        Returns:
+            Bytes of the files; None where the study may not be purged any more.
+        """
+        with self._engine.begin() as connection:
+            lock_study(connection, study_uid)
+            may = select(studies.c.study_uid).where(studies.c.study_uid == study_uid, _may_go())
+            if connection.execute(may).first() is None:
+                return None
+            here: list[Sequence[str]] = []
+            for held in (instances, results):
+                mine = and_(held.c.study_uid == study_uid, held.c.purged_at.is_(None))
+                here.append(connection.scalars(select(held.c.sop_uid).where(mine)).all())
+                connection.execute(update(held).where(mine).values(purged_at=now))
+            connection.execute(update(studies).where(studies.c.study_uid == study_uid).values(purged_at=now))
+            freed = remove(*here)
+            detail = f"{len(here[0])} images and {len(here[1])} results, {freed} bytes"
+            note(connection, study_uid, "purged", now, detail)
+            return freed
+
+
+def _may_go() -> ColumnElement[bool]:
+    """Studies that are read and answered, and whose every result is where it is to be.
+
+    One that nobody was owed anything of is kept where it was read, for its results are nowhere else. One that
+    was purged counts again where some of its images came again.
+    """
+    of_study = deliveries.c.study_uid == studies.c.study_uid
+    owed = deliveries.c.state.in_((DeliveryState.OWED.value, DeliveryState.REFUSED.value))
+    arrived = exists().where(deliveries.c.result_uid == results.c.sop_uid, deliveries.c.state.in_(_HELD))
+    only_here = exists().where(
+        results.c.study_uid == studies.c.study_uid, results.c.revision == studies.c.revision, ~arrived
+    )
+    came_again = exists().where(instances.c.study_uid == studies.c.study_uid, instances.c.purged_at.is_(None))
+    return and_(
+        or_(
+            and_(studies.c.state == StudyState.DELIVERED.value, ~only_here),
+            studies.c.state == StudyState.EXCLUDED.value,
+        ),
+        ~exists().where(of_study, or_(owed, is_unproven())),
+        or_(studies.c.purged_at.is_(None), came_again),
+    )
+
+
+def _size(held: Table) -> ColumnElement[int]:
+    return (
+        select(func.coalesce(func.sum(held.c.size), 0))
+        .where(held.c.study_uid == studies.c.study_uid, held.c.purged_at.is_(None))
+        .scalar_subquery()
+    )
