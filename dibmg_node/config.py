@@ -22,6 +22,7 @@ from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.environment import read_secret
 from dibmg_node.errors import ConfigError
 from dibmg_node.sections import (
+    ArchiveSection,
     BrokerSection,
     DestinationSection,
     ExamSection,
@@ -47,6 +48,7 @@ class Settings(Section):
     node: NodeSection = NodeSection()
     intake: IntakeSection = IntakeSection()
     sender: tuple[SenderSection, ...] = ()
+    archive: ArchiveSection = ArchiveSection()
     exam: ExamSection = ExamSection()
     broker: BrokerSection = BrokerSection()
     ledger: LedgerSection = LedgerSection()

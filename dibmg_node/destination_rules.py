@@ -27,6 +27,8 @@ def rules_broken(destination: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ..
         if "url" not in destination:
             yield ("url",), "is needed with kind 'stow'"
         yield from (((key,), "is of kind 'cstore' only") for key in _CSTORE_KEYS if key in destination)
+        if destination.get("proof") == "commitment":
+            yield ("proof",), "'commitment' is of kind 'cstore' only: expected 'none' or 'query'"
         yield from _credentials(destination)
         yield from _encryption(destination)
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 
 from dibmg_node.config import Settings
+from dibmg_node.domain.lifecycle import Proof
 from dibmg_node.environment import need_secret
 from dibmg_node.errors import ConfigError
 from dibmg_node.sections import DestinationSection, OAuthSection, TlsSection
+from dibmg_node.services.commitment import CommitmentWitness
 from dibmg_node.services.credentials import Anonymous, Basic, Bearer, ClientCredentials, Credentials
 from dibmg_node.services.cstore import CStoreSender
 from dibmg_node.services.exchange import TlsFiles, trust_of
+from dibmg_node.services.intake import Address
+from dibmg_node.services.presence import CFindSearch, QidoSearch, QueryWitness
+from dibmg_node.services.proving import Witness
+from dibmg_node.services.reports import Reports
+from dibmg_node.services.scu import DimsePeer
 from dibmg_node.services.stow import StowSender
 from dibmg_node.services.web_service import WebService
+from dibmg_node.storage.proofs import Proofs
 
 Clock = Callable[[], datetime]
 
@@ -23,6 +33,33 @@ Clock = Callable[[], datetime]
 def open_senders(settings: Settings, now: Clock) -> dict[str, CStoreSender | StowSender]:
     """A sender for every destination, by its name."""
     return {one.name: _sender(settings, one, now) for one in settings.destination}
+
+
+def open_witnesses(settings: Settings, proofs: Proofs, now: Clock) -> dict[str, Witness]:
+    """A witness for every destination that is asked for a proof, by its name."""
+    return {
+        one.name: _witness(settings, one, proofs, now)
+        for one in settings.destination
+        if one.proof is not Proof.NONE
+    }
+
+
+def proofs_asked(settings: Settings) -> dict[str, Proof]:
+    """How each destination is asked for a proof, by its name."""
+    return {one.name: one.proof for one in settings.destination}
+
+
+def commits(settings: Settings) -> bool:
+    """Whether any destination is asked for storage commitment, and so may report on it."""
+    return any(one.proof is Proof.COMMITMENT for one in settings.destination)
+
+
+def may_report(settings: Settings, calling_aet: str, address: Address) -> bool:
+    """Whether a peer is a destination that is asked for storage commitment."""
+    return any(
+        one.proof is Proof.COMMITMENT and one.ae_title == calling_aet and address in _addresses(one.address)
+        for one in settings.destination
+    )
 
 
 def check_destinations(settings: Settings) -> None:
@@ -61,6 +98,27 @@ def _sender(settings: Settings, destination: DestinationSection, now: Clock) -> 
         case DestinationSection(kind="cstore", address=str(address), port=int(port), ae_title=str(ae_title)):
             return CStoreSender(settings.intake.ae_title, ae_title, address, port)
     raise AssertionError("the rules of a destination let no other one pass")
+
+
+def _witness(settings: Settings, destination: DestinationSection, proofs: Proofs, now: Clock) -> Witness:
+    match destination:
+        case DestinationSection(kind="stow", url=str(url)):
+            return QueryWitness(QidoSearch(open_web_service(settings, destination, url, now)))
+        case DestinationSection(kind="cstore", address=str(address), port=int(port), ae_title=str(ae_title)):
+            peer = DimsePeer(settings.intake.ae_title, ae_title, address, port)
+            if destination.proof is Proof.QUERY:
+                return QueryWitness(CFindSearch(peer))
+            return CommitmentWitness(peer, destination.name, proofs, Reports(proofs, now), now)
+    raise AssertionError("the rules of a destination let no other one pass")
+
+
+def _addresses(host: str | None) -> set[Address]:
+    """Addresses of a host, by number or by name; none where the name does not resolve now."""
+    try:
+        found = socket.getaddrinfo(host, None)
+    except OSError:
+        return set()
+    return {ipaddress.ip_address(str(address[0]).split("%")[0]) for *_, address in found}
 
 
 def open_web_service(settings: Settings, destination: DestinationSection, url: str, now: Clock) -> WebService:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
@@ -15,6 +16,8 @@ from dibmg_node.config import Settings
 from dibmg_node.errors import PermanentError, RetryableError
 from dibmg_node.processes import process_name
 from dibmg_node.services.intake import Intake
+from dibmg_node.services.lanes import Lanes
+from dibmg_node.services.purge import Purge
 from dibmg_node.services.sweep import Sweep
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
@@ -26,6 +29,7 @@ BEAT_SECONDS: Final = 5.0
 SWEEP_SECONDS: Final = 0.5
 DRAIN_SECONDS: Final = 20.0
 _WATCH_SECONDS: Final = 1.0
+_PURGE_SECONDS: Final = 60.0
 _DELIVERY_SECONDS: Final = 300.0
 
 
@@ -52,7 +56,7 @@ def play(role: Role, settings: Settings) -> None:
 def _intake(settings: Settings) -> None:
     ledger = wiring.open_node_ledger(settings)
     intake = _repaired_intake(settings, ledger, wiring.open_archive(settings))
-    acceptor = wiring.make_acceptor(settings, intake)
+    acceptor = wiring.make_acceptor(settings, intake, ledger)
     acceptor.start()
     with _stopped_by_signal() as stopping, _beating(ledger, Role.INTAKE, f"port {acceptor.port}"):
         stopping.wait()
@@ -83,7 +87,9 @@ def _repaired_intake(settings: Settings, ledger: Ledger, archive: Archive) -> In
 
 def _sweep(settings: Settings) -> None:
     ledger = wiring.open_node_ledger(settings)
+    purge = wiring.make_purge(settings, ledger)
     sweep = Sweep(ledger, CeleryPublisher(_open_queue(settings)), wiring.now)
+    purged_at = time.monotonic()
     silent = False
     with _stopped_by_signal() as stopping, _beating(ledger, Role.SWEEP):
         while not stopping.wait(SWEEP_SECONDS):
@@ -96,6 +102,17 @@ def _sweep(settings: Settings) -> None:
                 silent = True
             except RetryableError as error:
                 _log.warning("sweep broken off", extra={"reason": str(error)})
+            if time.monotonic() - purged_at >= _PURGE_SECONDS:
+                purged_at = time.monotonic()
+                _run_purge(purge)
+
+
+def _run_purge(purge: Purge) -> None:
+    try:
+        purge.run()
+    except (RetryableError, OSError) as error:
+        told = error.strerror if isinstance(error, OSError) else str(error)
+        _log.warning("purge broken off", extra={"reason": told})
 
 
 def _analysis(settings: Settings) -> None:
@@ -123,15 +140,29 @@ def _analysis(settings: Settings) -> None:
 def _delivery(settings: Settings) -> None:
     ledger = wiring.open_node_ledger(settings)
     ledger.outbox.release_all(wiring.now())
-    courier = wiring.make_courier(settings, ledger)
+    courier, prover = wiring.make_courier(settings, ledger), wiring.make_prover(settings, ledger)
+
+    def work(study_uid: str, destination: str) -> None:
+        sent = courier.deliver(study_uid, destination)
+        proven = prover.prove(study_uid, destination)
+        if not (sent or proven):
+            extra = {"study_uid": study_uid, "destination": destination}
+            _log.info("message dropped: nothing is due, or it is in hand", extra=extra)
+
+    lanes = Lanes(work)
 
     def deliver(study_uid: str, revision: int, destination: str) -> None:
-        courier.deliver(study_uid, destination)
+        lanes.give(study_uid, destination)
 
     with _beating(ledger, Role.DELIVERY):
-        tasks.run_worker(
-            _open_queue(settings), process_name(Role.DELIVERY), tasks.DELIVERIES, deliver=deliver
-        )
+        try:
+            tasks.run_worker(
+                _open_queue(settings), process_name(Role.DELIVERY), tasks.DELIVERIES, deliver=deliver
+            )
+        finally:
+            left = lanes.stop(DRAIN_SECONDS)
+            if left:
+                _log.warning("destinations that hang are left; theirs is sent again", extra={"count": left})
 
 
 _ROLES: Final[Mapping[Role, Callable[[Settings], None]]] = {

@@ -20,6 +20,7 @@ from pydantic import (
 
 from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg_node.destination_rules import rules_broken
+from dibmg_node.domain.lifecycle import Proof
 from dibmg_node.domain.policy import ExamMinimum, ImplantPolicy
 from dibmg_node.domain.result import FindingCode, OverlayStyle, ResultKind
 from dibmg_node.section_values import Variable, WebUrl, whole
@@ -97,6 +98,14 @@ class SenderSection(Section):
     @classmethod
     def _is_network(cls, value: object) -> object:
         return ipaddress.ip_network(value) if isinstance(value, str) else value
+
+
+class ArchiveSection(Section):
+    """`[archive]`: when studies that are read, answered and proven are purged."""
+
+    high_water_percent: Annotated[float, Field(ge=1, le=100)] = 85
+    keep_hours: Annotated[float, Field(ge=0)] = 24
+    purge_after_days: Annotated[float, Field(ge=0)] = 0
 
 
 class ExamSection(Section):
@@ -229,6 +238,7 @@ class DestinationSection(Section):
     tls: TlsSection | None = None
     results: tuple[ResultKind, ...] = (ResultKind.CAD_SR, ResultKind.OVERLAY)
     answer_unread: bool = True
+    proof: Proof = Proof.NONE
     finding_code: FindingCode = FindingCode.DENSITY
 
     @model_validator(mode="wrap")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,14 @@ from dibmg.predictor import open_predictor
 from dibmg.runtime import check_runtime
 from dibmg.weights import load_weights
 from dibmg_node.config import Settings
-from dibmg_node.destinations import check_destinations, open_senders
+from dibmg_node.destinations import (
+    check_destinations,
+    commits,
+    may_report,
+    open_senders,
+    open_witnesses,
+    proofs_asked,
+)
 from dibmg_node.dicom import facts
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import ConfigError, WeightsError
@@ -22,7 +29,10 @@ from dibmg_node.services.acceptor import Acceptor
 from dibmg_node.services.analysis import Analyst, Order, Report, Subscriber, carry_out
 from dibmg_node.services.delivery import Courier
 from dibmg_node.services.intake import AllowedSender, Intake, IntakePolicy
+from dibmg_node.services.proving import Prover
+from dibmg_node.services.purge import Purge, PurgePolicy
 from dibmg_node.services.reading import Predictor
+from dibmg_node.services.reports import Reports
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.wire import AcceptorSettings
 from dibmg_node.services.writing import Wish
@@ -59,25 +69,34 @@ def make_intake(settings: Settings, ledger: Ledger, archive: Archive) -> Intake:
         keep_first=settings.intake.same_uid == "keep_first",
         quiet_time=settings.quiet_time,
         longest_wait=timedelta(seconds=settings.intake.max_wait_seconds),
+        may_report=partial(may_report, settings),
     )
     return Intake(archive, ledger.receipts, policy, now)
 
 
-def make_acceptor(settings: Settings, intake: Intake) -> Acceptor:
+def make_acceptor(settings: Settings, intake: Intake, ledger: Ledger) -> Acceptor:
     """The wire of the receiving side."""
     return Acceptor(
         acceptor_settings(settings),
         admit=intake.admit,
-        open_instance=intake.open_instance,
+        open_instance=intake.open_sent,
         ended=intake.ended,
+        take_report=Reports(ledger.proofs, now).take if commits(settings) else None,
     )
+
+
+def accepted_contexts(settings: Settings) -> Mapping[str, tuple[str, ...]]:
+    """Transfer syntaxes that are accepted, by abstract syntax."""
+    if not commits(settings):
+        return facts.ACCEPTED_CONTEXTS
+    return {**facts.ACCEPTED_CONTEXTS, facts.STORAGE_COMMITMENT: facts.PLAIN_SYNTAXES}
 
 
 def acceptor_settings(settings: Settings) -> AcceptorSettings:
     """What the receiving side agrees to, and its limits."""
     limits = settings.intake
     return AcceptorSettings(
-        contexts=facts.ACCEPTED_CONTEXTS,
+        contexts=accepted_contexts(settings),
         implementation_class_uid=facts.IMPLEMENTATION_CLASS_UID,
         implementation_version_name=facts.IMPLEMENTATION_VERSION_NAME,
         ae_title=limits.ae_title,
@@ -136,7 +155,31 @@ def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
 
 def make_courier(settings: Settings, ledger: Ledger) -> Courier:
     """The delivering side."""
-    return Courier(open_archive(settings), ledger.outbox, open_senders(settings, now), now)
+    senders = open_senders(settings, now)
+    return Courier(open_archive(settings), ledger.outbox, senders, now, proofs_asked(settings))
+
+
+def make_prover(settings: Settings, ledger: Ledger) -> Prover:
+    """Who asks destinations whether they keep what they stored."""
+    return Prover(ledger.proofs, open_witnesses(settings, ledger.proofs, now), now)
+
+
+def make_purge(settings: Settings, ledger: Ledger, older_than: timedelta | None = None) -> Purge:
+    """Who purges.
+
+    Args:
+        settings: Of the node.
+        ledger: Of the node.
+        older_than: Instead of `archive.purge_after_days`.
+    """
+    section = settings.archive
+    days = timedelta(days=section.purge_after_days)
+    policy = PurgePolicy(
+        high_water=section.high_water_percent / 100,
+        keep=timedelta(hours=section.keep_hours),
+        after=older_than if older_than is not None else days or None,
+    )
+    return Purge(open_archive(settings), ledger.purges, policy, now)
 
 
 def check_model(settings: Settings) -> None:

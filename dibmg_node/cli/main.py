@@ -22,6 +22,7 @@ from dibmg_node.cli.options import (
     with_json,
 )
 from dibmg_node.cli.peers import echo
+from dibmg_node.cli.purge import purge
 from dibmg_node.cli.sr import sr
 from dibmg_node.cli.status import status
 from dibmg_node.cli.studies import explain, retry, studies, study
@@ -115,6 +116,7 @@ for _command in (
     retry,
     echo,
     fetch,
+    purge,
     analyze,
     dataset,
     evaluate,

@@ -72,9 +72,11 @@ def _look(settings: Settings, ledger: Ledger, health: Health) -> dict[str, Any]:
     failed = views.failed_since(now - timedelta(days=1))
     if failed:
         health.degraded.append(f"{failed} studies failed within a day")
-    overdue = views.overdue(now, DELIVERY_ALARM_AFTER)
-    if overdue:
-        health.degraded.append(f"{overdue} results are owed for more than an hour")
+    alarms = ledger.alarms.now(now, DELIVERY_ALARM_AFTER)
+    health.degraded += [
+        f"alarm: {one.destination}: {one.results} results not delivered or not proven for more than an hour"
+        for one in alarms
+    ]
     oldest = views.oldest_waiting()
     if oldest and now - oldest > _WAITING_ALARM:
         health.degraded.append(f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}")
@@ -85,6 +87,7 @@ def _look(settings: Settings, ledger: Ledger, health: Health) -> dict[str, Any]:
         "oldest_waiting": oldest,
         "failed_last_day": failed,
         "senders": views.last_received(),
+        "alarms": [vars(one) for one in alarms],
         "destinations": _destinations(settings, ledger, health),
         "disk": _disk(settings, health),
         "model": _model(settings, health),
@@ -144,6 +147,8 @@ def _destinations(settings: Settings, ledger: Ledger, health: Health) -> list[di
         view = ledger.views.destination(destination.name)
         if view.failing:
             health.degraded.append(f"{destination.name}: {view.failing} results could not be sent yet")
+        if view.doubtful:
+            health.degraded.append(f"{destination.name}: {view.doubtful} results could not be proven yet")
         if view.refused:
             health.degraded.append(f"{destination.name}: {view.refused} results were refused")
         rows.append(
@@ -151,6 +156,7 @@ def _destinations(settings: Settings, ledger: Ledger, health: Health) -> list[di
                 "name": destination.name,
                 "kind": destination.kind,
                 "insecure": destination.insecure,
+                "proof": destination.proof.value,
                 **vars(view),
             }
         )
@@ -159,14 +165,16 @@ def _destinations(settings: Settings, ledger: Ledger, health: Health) -> list[di
 
 def _disk(settings: Settings, health: Health) -> dict[str, Any]:
     try:
-        free = wiring.open_archive(settings).free_bytes()
+        archive = wiring.open_archive(settings)
+        free, total = archive.free_bytes(), archive.total_bytes()
     except OSError as error:
         health.down.append(f"archive: {error.strerror}")
-        return {"free_bytes": None, "reserve_bytes": None}
+        return {"free_bytes": None, "reserve_bytes": None, "used_percent": None}
     reserve = int(settings.intake.reserve_gb * 1e9)
     if free < reserve:
-        health.degraded.append("less disk is free than the reserve: intake answers 'out of resources'")
-    return {"free_bytes": free, "reserve_bytes": reserve}
+        health.degraded.append("less disk is free than the reserve: nothing is received ('out of resources')")
+    used = round(100 * (1 - free / total), 1) if total else None
+    return {"free_bytes": free, "reserve_bytes": reserve, "used_percent": used}
 
 
 def _model(settings: Settings, health: Health) -> dict[str, Any]:
@@ -214,7 +222,8 @@ def _print(found: dict[str, Any]) -> None:
     disk, model, intake = found["disk"], found["model"], found["intake"]
     if disk["free_bytes"] is not None:
         console.print(
-            f"disk      {disk['free_bytes'] / 1e9:.1f} GB free, reserve {disk['reserve_bytes'] / 1e9:.1f} GB"
+            f"disk      {disk['free_bytes'] / 1e9:.1f} GB free, {disk['used_percent']} % used, "
+            f"reserve {disk['reserve_bytes'] / 1e9:.1f} GB"
         )
     console.print(f"intake    {intake['ae_title']} at {intake['address']}:{intake['port']}")
     if found["web"]:
@@ -232,4 +241,6 @@ def _print(found: dict[str, Any]) -> None:
     for row in found["destinations"]:
         kind = f"{row['kind']} (insecure)" if row["insecure"] else row["kind"]
         told = f"{kind}, owed {row['owed']}, stored {row['stored']}, refused {row['refused']}"
+        if row["proof"] != "none":
+            told += f", proven by {row['proof']} {row['proven']}, not yet {row['unproven']}"
         console.print(f"to        {row['name']}: {told} {escape(row['comment'])}")

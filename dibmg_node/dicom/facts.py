@@ -24,6 +24,9 @@ RESULT_FORMAT_VERSION: Final = "3"
 """Changes whenever the same analysis would be written as other bytes."""
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
+STORAGE_COMMITMENT: Final = "1.2.840.10008.1.20.1"
+"""Storage Commitment Push Model SOP class. Source: PS3.4 J.3."""
+STORAGE_COMMITMENT_INSTANCE: Final = "1.2.840.10008.1.20.1.1"
 MG_FOR_PRESENTATION: Final = "1.2.840.10008.5.1.4.1.1.1.2"
 MG_FOR_PROCESSING: Final = "1.2.840.10008.5.1.4.1.1.1.2.1"
 TOMOSYNTHESIS: Final = "1.2.840.10008.5.1.4.1.1.13.1.3"
@@ -170,6 +173,7 @@ class StoreStatus(IntEnum):
     PROCESSING_FAILURE = 0x0110
     INVALID_SOP_INSTANCE = 0x0117
     SOP_CLASS_NOT_SUPPORTED = 0x0122
+    NOT_AUTHORIZED = 0x0124
     OUT_OF_RESOURCES = 0xA700
     DATA_SET_MISMATCH = 0xA900
     CANNOT_UNDERSTAND = 0xC000

@@ -21,6 +21,7 @@ from dibmg_node.services.wire import (
     Ended,
     OpenInstance,
     Rejection,
+    TakeReport,
 )
 
 _log = logging.getLogger(__name__)
@@ -35,14 +36,16 @@ _CUT_SECONDS = 2.0
 
 
 class Acceptor:
-    """Accepts associations and gives each a thread of its own.
-
-    Attributes:
-        paused: While set, new associations are rejected 2/3/2; those that exist go on.
-    """
+    """Accepts associations and gives each a thread of its own."""
 
     def __init__(
-        self, settings: AcceptorSettings, *, admit: Admit, open_instance: OpenInstance, ended: Ended
+        self,
+        settings: AcceptorSettings,
+        *,
+        admit: Admit,
+        open_instance: OpenInstance,
+        ended: Ended,
+        take_report: TakeReport | None = None,
     ) -> None:
         """Make an acceptor that does not listen yet.
 
@@ -51,12 +54,13 @@ class Acceptor:
             admit: Decides on each association request; on the connection's thread, as all three.
             open_instance: Opens the sink of one data set.
             ended: Told about the end of every accepted association.
+            take_report: Takes one report on storage commitment; None: nobody asked for any.
         """
-        self.paused = False
         self._settings = settings
         self._admit = admit
         self._open_instance = open_instance
         self._ended = ended
+        self._take_report = take_report
         self._lock = threading.Lock()
         self._threads: dict[Association, threading.Thread] = {}
         self._present: dict[Association, str] = {}
@@ -155,10 +159,11 @@ class Acceptor:
             association = Association(
                 Connection(connection, peer),
                 settings,
-                admit=_reject if full else self._decide,
+                admit=_reject if full else self._admit,
                 open_instance=self._open_instance,
                 ended=self._ended,
                 leave=self._leave,
+                take_report=self._take_report,
             )
             thread = threading.Thread(
                 target=self._serve,
@@ -183,9 +188,6 @@ class Acceptor:
             association.serve()
         finally:
             self._forget(association)
-
-    def _decide(self, request: AssociationRequest) -> Rejection | None:
-        return LOCAL_LIMIT_EXCEEDED if self.paused else self._admit(request)
 
     def _leave(self, association: Association) -> None:
         with self._lock:

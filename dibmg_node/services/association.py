@@ -23,6 +23,7 @@ from dibmg_node.services.wire import (
     Ended,
     EndReason,
     OpenInstance,
+    TakeReport,
 )
 
 _log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Association:
         open_instance: OpenInstance,
         ended: Ended,
         leave: Callable[[Association], None],
+        take_report: TakeReport | None = None,
     ) -> None:
         """Take a connection over; it is closed at the end of `serve`.
 
@@ -62,6 +64,7 @@ class Association:
             ended: Told about the end, if the association was accepted.
             leave: Told before the last PDU is sent: the peer may come back at once, and must not be
                 counted twice.
+            take_report: Takes one report on storage commitment; None: nobody asked for any.
         """
         self.association_id = uuid4().hex[:16]
         self._connection = connection
@@ -70,6 +73,7 @@ class Association:
         self._open_instance = open_instance
         self._ended = ended
         self._leave = leave
+        self._take_report = take_report
         self._lock = threading.Lock()
         self._idle = True
         self._stopping = False
@@ -168,7 +172,14 @@ class Association:
         self, request: AssociationRequest, proposal: Proposal, contexts: Mapping[int, AcceptedContext]
     ) -> None:
         self._peer_maximum = proposal.maximum_length
-        self._dimse = Dimse(request, contexts, self._settings, self._open_instance, self._send_command)
+        self._dimse = Dimse(
+            request,
+            contexts,
+            self._settings,
+            self._open_instance,
+            self._send_command,
+            self._take_report,
+        )
         facts = self._facts(
             calling_aet=request.calling_aet,
             contexts=len(contexts),

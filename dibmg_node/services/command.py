@@ -23,6 +23,8 @@ class CommandField(IntEnum):
 
     C_STORE_RQ = 0x0001
     C_STORE_RSP = 0x8001
+    N_EVENT_REPORT_RQ = 0x0100
+    N_EVENT_REPORT_RSP = 0x8100
     C_ECHO_RQ = 0x0030
     C_ECHO_RSP = 0x8030
     C_CANCEL_RQ = 0x0FFF
@@ -41,6 +43,7 @@ class _Tag(IntEnum):
     OFFENDING_ELEMENT = 0x0901
     ERROR_COMMENT = 0x0902
     AFFECTED_SOP_INSTANCE_UID = 0x1000
+    EVENT_TYPE_ID = 0x1002
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Command:
         sop_class_uid: Empty where it is missing or not a UID.
         sop_instance_uid: The same.
         has_data_set: A data set follows.
+        event_type: Of an N-EVENT-REPORT; None where it is missing.
     """
 
     field: int
@@ -59,6 +63,7 @@ class Command:
     sop_class_uid: str
     sop_instance_uid: str
     has_data_set: bool
+    event_type: int | None = None
 
 
 def read_command(encoded: bytes | bytearray) -> Command:
@@ -79,6 +84,7 @@ def read_command(encoded: bytes | bytearray) -> Command:
         sop_class_uid=read_uid(elements.get(_Tag.AFFECTED_SOP_CLASS_UID, b"")),
         sop_instance_uid=read_uid(elements.get(_Tag.AFFECTED_SOP_INSTANCE_UID, b"")),
         has_data_set=has_data_set,
+        event_type=_number(elements, _Tag.EVENT_TYPE_ID) if _Tag.EVENT_TYPE_ID in elements else None,
     )
 
 
@@ -102,6 +108,22 @@ def encode_echo_answer(message_id: int, sop_class_uid: str, status: int) -> byte
             _Tag.STATUS: _US.pack(status),
         }
     )
+
+
+def encode_report_answer(command: Command, status: int) -> bytes:
+    """N-EVENT-REPORT-RSP. Source: PS3.7 10.3.1.2."""
+    elements = {
+        _Tag.AFFECTED_SOP_CLASS_UID: _text(command.sop_class_uid, "\0"),
+        _Tag.COMMAND_FIELD: _US.pack(CommandField.N_EVENT_REPORT_RSP),
+        _Tag.MESSAGE_ID_RESPONDED_TO: _US.pack(command.message_id),
+        _Tag.COMMAND_DATA_SET_TYPE: _US.pack(NO_DATA_SET),
+        _Tag.STATUS: _US.pack(status),
+    }
+    if command.sop_instance_uid:
+        elements[_Tag.AFFECTED_SOP_INSTANCE_UID] = _text(command.sop_instance_uid, "\0")
+    if command.event_type is not None:
+        elements[_Tag.EVENT_TYPE_ID] = _US.pack(command.event_type)
+    return _encode(elements)
 
 
 def encode_store_answer(command: Command, answer: StoreAnswer) -> bytes:

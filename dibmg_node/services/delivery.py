@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final, Protocol
 
-from dibmg_node.domain.lifecycle import DeliveryState
+from dibmg_node.domain.lifecycle import DeliveryState, Proof
 from dibmg_node.domain.result import REPORTS
 from dibmg_node.errors import LedgerConflictError, PeerRefusedError, PeerUnavailableError
 from dibmg_node.storage.archive import Archive
@@ -50,23 +50,32 @@ class Sender(Protocol):
 
 @dataclass(frozen=True)
 class Courier:
-    """Delivers to the destinations that it has a sender for."""
+    """Delivers to the destinations that it has a sender for.
+
+    Attributes:
+        proofs: How destinations show that they keep what they stored; those not named need not.
+    """
 
     archive: Archive
     outbox: Outbox
     senders: Mapping[str, Sender]
     now: Callable[[], datetime]
+    proofs: Mapping[str, Proof] = field(default_factory=dict)
 
-    def deliver(self, study_uid: str, destination: str) -> None:
-        """Send everything of a study that is due at one destination, and enter what became of it."""
+    def deliver(self, study_uid: str, destination: str) -> bool:
+        """Send everything of a study that is due at one destination, and enter what became of it.
+
+        Returns:
+            Whether there was anything, and nobody else is sending it.
+        """
         extra = {"study_uid": study_uid, "destination": destination}
         try:
             owed = self.outbox.claim(study_uid, destination, self.now(), LEASE)
-        except LedgerConflictError as error:
-            _log.info("message dropped", extra={**extra, "reason": str(error)})
-            return
+        except LedgerConflictError:
+            return False
         settlements = self._send(owed, destination)
-        self.outbox.settle(study_uid, destination, settlements, self.now())
+        proof = self.proofs.get(destination, Proof.NONE)
+        self.outbox.settle(study_uid, destination, settlements, self.now(), proof)
         for one in settlements:
             facts = {**extra, "sop_uid": one.sop_uid, "status": one.status, "comment": one.comment}
             if one.state is DeliveryState.STORED:
@@ -75,6 +84,7 @@ class Courier:
                 _log.error("result refused", extra=facts)
             else:
                 _log.warning("result not delivered yet", extra=facts)
+        return True
 
     def _send(self, owed: Sequence[Owed], destination: str) -> Sequence[Settlement]:
         sender = self.senders.get(destination)

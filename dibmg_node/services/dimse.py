@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from dibmg_node.dicom.facts import VERIFICATION, StoreStatus
+from dibmg_node.dicom.commitment import ReportStatus
+from dibmg_node.dicom.facts import STORAGE_COMMITMENT, VERIFICATION, StoreStatus
 from dibmg_node.errors import InstanceRejectedError
 from dibmg_node.services.command import (
     Command,
     CommandField,
     encode_echo_answer,
+    encode_report_answer,
     encode_store_answer,
     read_command,
 )
@@ -20,20 +22,24 @@ from dibmg_node.services.reception import Reception
 from dibmg_node.services.wire import (
     AcceptorSettings,
     AssociationRequest,
+    EventReport,
     InstanceSink,
     OpenInstance,
     StoreAnswer,
     StoreRequest,
+    TakeReport,
 )
 
 _log = logging.getLogger(__name__)
 
 _MOST_EMPTY_FRAGMENTS = 64
+_LONGEST_REPORT = 1024 * 1024
+"""Bytes of a report on storage commitment; one instance takes less than 200."""
 _WARNING = 0xB
 
 
 class Dimse:
-    """The messages of one association: C-ECHO and C-STORE, one at a time.
+    """The messages of one association: C-ECHO, C-STORE and reports on storage commitment, one at a time.
 
     Attributes:
         answered: C-STORE requests answered with Success or a warning.
@@ -48,6 +54,7 @@ class Dimse:
         settings: AcceptorSettings,
         open_instance: OpenInstance,
         send: Callable[[int, bytes], None],
+        take_report: TakeReport | None = None,
     ) -> None:
         """Begin between two messages.
 
@@ -57,6 +64,7 @@ class Dimse:
             settings: Limits.
             open_instance: Opens the sink of one data set.
             send: Sends one command set on one context.
+            take_report: Takes one report on storage commitment; None: nobody asked for any.
         """
         self.answered = self.refused = self.turn = 0
         self._association = association
@@ -64,6 +72,7 @@ class Dimse:
         self._settings = settings
         self._open_instance = open_instance
         self._send = send
+        self._take_report = take_report
         self._context_id = 0
         self._encoded = bytearray()
         self._command: Command | None = None
@@ -141,8 +150,11 @@ class Dimse:
 
     def _begin(self, command: Command, context: AcceptedContext) -> None:
         verification = context.abstract_syntax_uid == VERIFICATION
-        if command.field == CommandField.C_STORE_RQ and not verification:
+        commitment = context.abstract_syntax_uid == STORAGE_COMMITMENT
+        if command.field == CommandField.C_STORE_RQ and not (verification or commitment):
             self._begin_store(command, context)
+        elif command.field == CommandField.N_EVENT_REPORT_RQ and commitment and self._take_report:
+            self._begin_report(command, context, self._take_report)
         elif command.has_data_set:
             raise _unexpected(f"message 0x{command.field:04X} with a data set")
         elif command.field == CommandField.C_ECHO_RQ and verification:
@@ -158,6 +170,24 @@ class Dimse:
             self._reception = Reception(lambda: self._open(command, context), maximum)
         else:
             self._answer(StoreAnswer(StoreStatus.CANNOT_UNDERSTAND, "no data set"))
+
+    def _begin_report(self, command: Command, context: AcceptedContext, take: TakeReport) -> None:
+        self._command = command
+        if not command.has_data_set:
+            self._send(self._context_id, encode_report_answer(command, ReportStatus.INVALID_ARGUMENT_VALUE))
+            return
+        sink = _ReportSink(
+            lambda content: take(
+                EventReport(
+                    calling_aet=self._association.calling_aet,
+                    peer_address=self._association.peer_address,
+                    event_type=command.event_type,
+                    transfer_syntax_uid=context.transfer_syntax_uid,
+                    content=content,
+                )
+            )
+        )
+        self._reception = Reception(lambda: sink, _LONGEST_REPORT)
 
     def _open(self, command: Command, context: AcceptedContext) -> InstanceSink:
         if command.sop_class_uid != context.abstract_syntax_uid:
@@ -186,7 +216,13 @@ class Dimse:
         self._reception = None
         self._empty = 0
         self.turn += 1
-        self._answer(answer)
+        assert self._command is not None
+        if self._command.field == CommandField.N_EVENT_REPORT_RQ:
+            # too long, or an error that nobody foresaw: statuses of C-STORE mean nothing here
+            status = answer.status if answer.status < 0x1000 else ReportStatus.PROCESSING_FAILURE
+            self._send(self._context_id, encode_report_answer(self._command, status))
+        else:
+            self._answer(answer)
 
     def _answer(self, answer: StoreAnswer) -> None:
         assert self._command is not None
@@ -208,6 +244,23 @@ class Dimse:
             "association_id": self._association.association_id,
             "calling_aet": self._association.calling_aet,
         }
+
+
+class _ReportSink:
+    """Where the data set of a report goes: memory."""
+
+    def __init__(self, take: Callable[[bytes], int]) -> None:
+        self._take = take
+        self._content = bytearray()
+
+    def write(self, fragment: memoryview) -> None:
+        self._content += fragment
+
+    def commit(self) -> StoreAnswer:
+        return StoreAnswer(self._take(bytes(self._content)))
+
+    def abort(self) -> None:
+        self._content.clear()
 
 
 def _unexpected(sentence: str) -> ProtocolError:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.dicom.header import read_header, read_instance
@@ -16,6 +17,7 @@ from dibmg_node.errors import InstanceRejectedError, RetryableError, StorageFull
 from dibmg_node.services.wire import (
     CALLED_AE_NOT_RECOGNIZED,
     CALLING_AE_NOT_RECOGNIZED,
+    NO_ROOM,
     AssociationEnd,
     AssociationRequest,
     Rejection,
@@ -26,6 +28,9 @@ from dibmg_node.storage.archive import Archive, SpoolFile
 from dibmg_node.storage.receipts import Patience, Receipt, Receipts, Received
 
 _log = logging.getLogger(__name__)
+
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class IntakePolicy:
         reserve_bytes: Less free disk than this is answered "out of resources".
         keep_first: Answer Success to other bytes under a known UID (the first bytes stay).
         quiet_time: Of one sender, by its AE title.
+        may_report: Whether a peer, by its AE title and address, may report on storage commitment although it
+            is no sender.
         longest_wait: For any study, from its first instance.
     """
 
@@ -54,6 +61,7 @@ class IntakePolicy:
     keep_first: bool
     quiet_time: Callable[[str], timedelta]
     longest_wait: timedelta
+    may_report: Callable[[str, Address], bool] = lambda aet, address: False
 
 
 class Intake:
@@ -69,18 +77,38 @@ class Intake:
         self._studies: dict[str, set[str]] = {}
 
     def admit(self, request: AssociationRequest) -> Rejection | None:
-        """Decide on an association by its AE titles and its address."""
+        """Decide on an association by its AE titles and its address, and by the room on the disk.
+
+        Who may report on storage commitment is let in with a full disk, too: what it proves may be purged.
+        """
         if request.called_aet != self._policy.ae_title:
             return CALLED_AE_NOT_RECOGNIZED
-        address = ipaddress.ip_address(request.peer_address.split("%")[0])
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
+        address = _address_of(request.peer_address)
+        if self._policy.may_report(request.calling_aet, address):
+            return None
+        if not self._may_send(request.calling_aet, address):
+            return CALLING_AE_NOT_RECOGNIZED
+        return None if self._archive.free_bytes() >= self._policy.reserve_bytes else NO_ROOM
+
+    def open_sent(self, request: StoreRequest) -> Reception:
+        """Start to receive one instance that came by C-STORE.
+
+        Raises:
+            InstanceRejectedError: 0x0124, the peer is no sender: it was let in for its reports alone.
+            StorageFullError: Less is free than the reserve.
+        """
+        if not self._may_send(request.calling_aet, _address_of(request.peer_address)):
+            raise InstanceRejectedError(
+                StoreStatus.NOT_AUTHORIZED, "calling AE title and address are those of no sender"
+            )
+        return self.open_instance(request)
+
+    def _may_send(self, calling_aet: str, address: Address) -> bool:
         if not self._policy.senders:
-            return None if address.is_loopback else CALLING_AE_NOT_RECOGNIZED
-        for sender in self._policy.senders:
-            if sender.ae_title == request.calling_aet and address in sender.network:
-                return None
-        return CALLING_AE_NOT_RECOGNIZED
+            return address.is_loopback
+        return any(
+            sender.ae_title == calling_aet and address in sender.network for sender in self._policy.senders
+        )
 
     def open_instance(self, request: StoreRequest) -> Reception:
         """Start to receive one instance.
@@ -218,6 +246,14 @@ class Reception:
     def abort(self) -> None:
         """Forget what came."""
         self._spooled.discard()
+
+
+def _address_of(text: str) -> Address:
+    """An address without its zone, and IPv4 where it is that."""
+    address = ipaddress.ip_address(text.split("%", maxsplit=1)[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
 
 
 def _reason(error: Exception) -> str:

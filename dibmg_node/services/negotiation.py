@@ -64,8 +64,9 @@ def accept(proposal: Proposal, settings: AcceptorSettings) -> tuple[dict[int, Ac
     """Answer a request that is not rejected.
 
     A context that is not supported is refused on its own; the association is accepted even if none is
-    left. An asynchronous window is answered 1/1, the SCP role is kept, extended negotiation and user
-    identity are left unanswered, which PS3.7 D.3.3.5 to D.3.3.7 define as not supported.
+    left. An asynchronous window is answered 1/1, the SCP role is kept but for storage commitment, whose
+    requestor is its SCP; extended negotiation and user identity are left unanswered, which PS3.7 D.3.3.5 to
+    D.3.3.7 define as not supported.
 
     Returns:
         Accepted contexts by id, and the A-ASSOCIATE-AC.
@@ -113,8 +114,9 @@ def _supported(abstract_syntax_uid: str, transfer_syntax_uids: tuple[str, ...]) 
     context.abstract_syntax = UID(abstract_syntax_uid)
     for uid in transfer_syntax_uids:
         context.add_transfer_syntax(uid)
-    context.scu_role = True
-    context.scp_role = False
+    # who reports on storage commitment is its SCP, and says so; who does not say it is taken at its word
+    reports = abstract_syntax_uid == facts.STORAGE_COMMITMENT
+    context.scu_role, context.scp_role = not reports, reports
     return context
 
 

@@ -97,6 +97,7 @@ CALLING_AE_NOT_RECOGNIZED = Rejection(1, 1, 3, "calling AE title not recognized"
 CALLED_AE_NOT_RECOGNIZED = Rejection(1, 1, 7, "called AE title not recognized")
 PROTOCOL_NOT_SUPPORTED = Rejection(1, 2, 2, "protocol version not supported")
 LOCAL_LIMIT_EXCEEDED = Rejection(2, 3, 2, "local limit exceeded")
+NO_ROOM = Rejection(2, 3, 2, "local limit exceeded: no room on the disk")
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,22 @@ class StoreAnswer:
     status: int
     comment: str = ""
     offending_element: int | None = None
+
+
+@dataclass(frozen=True)
+class EventReport:
+    """An N-EVENT-REPORT on storage commitment, on an association of its own or on that of the request.
+
+    Attributes:
+        event_type: Event Type ID; None where it is missing.
+        content: Event Information, encoded.
+    """
+
+    calling_aet: str
+    peer_address: str
+    event_type: int | None
+    transfer_syntax_uid: str
+    content: bytes
 
 
 class InstanceSink(Protocol):
@@ -188,6 +205,9 @@ Admit: TypeAlias = Callable[[AssociationRequest], Rejection | None]
 
 OpenInstance: TypeAlias = Callable[[StoreRequest], InstanceSink]
 """Opens the sink of one data set; may raise what `InstanceSink.write` may."""
+
+TakeReport: TypeAlias = Callable[[EventReport], int]
+"""Enters what a peer reports; the status that it is answered with."""
 
 Ended: TypeAlias = Callable[[AssociationEnd], None]
 """Told once about every association that had been accepted, after its last answer was sent."""

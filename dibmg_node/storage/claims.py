@@ -281,7 +281,7 @@ class Claims:
                 if row["purged_at"]:
                     when = row["purged_at"].isoformat(timespec="seconds")
                     raise PermanentError(
-                        f"study {study_uid} was purged at {when}: it is read again when its images are sent again"
+                        f"study {study_uid} was purged at {when}; it is read again when its images come again"
                     )
                 analysis_failed = row["state"] == StudyState.FAILED.value and row["score_exam"] is None
                 if what is not Retry.ANALYSIS and not (what is Retry.AUTOMATIC and analysis_failed):

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, select, update
 
-from dibmg_node.domain.lifecycle import DeliveryState, proof_delay, retry_delay
+from dibmg_node.domain.lifecycle import DeliveryState, Proof, proof_delay, retry_delay
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, is_unproven
 from dibmg_node.storage.schema import commitments, deliveries, results
@@ -34,13 +34,15 @@ class Unproven:
 class Finding(StrEnum):
     """What asking for one result brought, as the history has it.
 
-    LOST results are sent again; UNPROVABLE ones will never be committed to, and need a person.
+    LOST results are sent again; UNPROVABLE ones will never be committed to, and need a person; of WAIVED ones
+    no proof is asked any more.
     """
 
     PROVEN = "proven"
     WAITING = "not proven yet"
     LOST = "lost, sent again"
     UNPROVABLE = "not committed to"
+    WAIVED = "no proof asked any more"
 
 
 @dataclass(frozen=True)
@@ -191,25 +193,25 @@ class Proofs:
             ).all()
             if not rows:
                 return False
+            named = proven | failed.keys()
             study_uid, destination = rows[0].study_uid, rows[0].destination
             lock_study(connection, study_uid)
-            current = connection.scalars(
+            rows_stored = connection.execute(
                 _of_transaction(transaction_uid).where(
                     deliveries.c.state == DeliveryState.STORED.value,
                     # what was sent again after it had been asked for is not what this report speaks of
                     deliveries.c.settled_at <= commitments.c.asked_at,
                 )
-            ).all()
-            found = [
-                Evidence(uid, Finding.PROVEN) if uid in proven else failed[uid]
-                for uid in current
-                if uid in proven or uid in failed
-            ]
+            )
+            stored = [str(row.result_uid) for row in rows_stored]
+            # what it commits to and denies at once is denied
+            found = [failed.get(uid) or Evidence(uid, Finding.PROVEN) for uid in stored if uid in named]
             _enter(connection, study_uid, destination, found, now, self._jitter())
             return True
 
 
 def _of_transaction(transaction_uid: str) -> Select[tuple[str]]:
+    """UIDs of the results that a request for storage commitment names."""
     return (
         select(commitments.c.result_uid)
         .join(
@@ -231,7 +233,18 @@ def _enter(
     now: datetime,
     jitter: float,
 ) -> datetime:
-    """Enter what was found about results of a study; when those not proven yet are asked for again."""
+    """Enter what was found about results of a study; when those not proven yet are asked for again.
+
+    A report may have been faster than whoever asked: only what is still to be proven is entered.
+    """
+    stored = connection.scalars(
+        select(deliveries.c.result_uid).where(
+            deliveries.c.study_uid == study_uid,
+            deliveries.c.destination == destination,
+            deliveries.c.state == DeliveryState.STORED.value,
+        )
+    ).all()
+    found = [one for one in found if one.sop_uid in stored]
     attempts, asked = connection.execute(
         select(func.max(deliveries.c.attempts), func.max(deliveries.c.proof_attempts)).where(
             deliveries.c.destination == destination,
@@ -249,16 +262,13 @@ def _enter(
             "proof_attempts": 0,
             "next_at": sent_at,
         },
+        Finding.WAIVED: {"proof": Proof.NONE.value, "next_at": None},
         Finding.UNPROVABLE: {"state": DeliveryState.REFUSED.value, "settled_at": now, "next_at": None},
     }
     for one in found:
         connection.execute(
             update(deliveries)
-            .where(
-                deliveries.c.result_uid == one.sop_uid,
-                deliveries.c.destination == destination,
-                deliveries.c.state == DeliveryState.STORED.value,
-            )
+            .where(deliveries.c.result_uid == one.sop_uid, deliveries.c.destination == destination)
             .values(
                 **changes[one.finding],
                 status=one.status or deliveries.c.status,

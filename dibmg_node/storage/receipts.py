@@ -179,9 +179,9 @@ class Receipts:
     ) -> None:
         """A mammogram of a study that was purged.
 
-        The study is opened again once its four standard views, or all of its images, are here: what is left of
-        it cannot be read before. Where nothing but the old images came, its results keep their time, and so
-        their bytes.
+        The study is opened again once its four standard views, or all of its images, are here: what is left
+        of it cannot be read before. Where nothing but the old images came, its results keep their time, and
+        so their bytes.
         """
         study_uid = received.instance.study_uid
         rows = connection.execute(

@@ -105,19 +105,6 @@ def test_silent_connections_over_the_limit_are_turned_away_with_one_line(caplog:
     assert sum(r.message == "connections turned away" for r in caplog.records) == 1
 
 
-def test_a_paused_acceptor_rejects_and_lets_others_go_on():
-    with listening() as wire, RawPeer(wire.port) as before:
-        before.associate()
-        wire.acceptor.paused = True
-        with RawPeer(wire.port) as late:
-            late.send(associate_rq())
-
-            assert late.rejected() == (2, 3, 2)
-        assert echo(before) == 0
-        wire.acceptor.paused = False
-        wire.check_alive()
-
-
 def test_a_stop_aborts_who_is_idle_and_lets_a_message_finish():
     with listening() as wire, RawPeer(wire.port) as idle, RawPeer(wire.port) as busy:
         idle.associate()

@@ -15,7 +15,8 @@ from pynetdicom.events import Event
 
 from dibmg_node.dicom import facts
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
-from dibmg_node.services.cget import STUDY_ROOT_FIND, STUDY_ROOT_GET, CGetSource
+from dibmg_node.services.cfind import STUDY_ROOT_FIND
+from dibmg_node.services.cget import STUDY_ROOT_GET, CGetSource
 from dibmg_node.services.fetching import (
     Fate,
     Haul,

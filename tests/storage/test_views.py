@@ -58,7 +58,7 @@ def test_a_ledger_without_studies_has_an_answer_to_everything(ledger: Ledger, cl
     assert views.study("1.2") is None
     assert views.oldest_waiting() is None
     assert (views.failed_since(START), views.last_received(), views.beats()) == (0, {}, [])
-    assert (views.studies(), views.overdue(clock(), timedelta(0))) == ([], 0)
+    assert (views.studies(), ledger.alarms.now(clock(), timedelta(0))) == ([], 0)
     assert (views.destination("pacs").owed, views.destination("pacs").owed_since) == (0, None)
 
 
