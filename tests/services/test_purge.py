@@ -1,0 +1,290 @@
+"""Purge: what goes, what stays, and what becomes of a study that comes again afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dibmg_node.dicom.facts import StoreStatus
+from dibmg_node.domain.lifecycle import DeliveryState, Proof
+from dibmg_node.domain.study import STANDARD_VIEWS
+from dibmg_node.errors import PermanentError
+from dibmg_node.services.intake import Intake
+from dibmg_node.services.purge import Purge, PurgePolicy
+from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.claims import Outcome, Retry
+from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.outbox import Settlement
+from dibmg_node.storage.proofs import Evidence, Finding
+from tests.factories import L_MLO, PATIENCE, R_CC, STUDY_UID, Clock, instance, mammogram, received, sop_uid
+from tests.services.test_analysis import Station
+from tests.services.test_intake import POLICY, ended, files_under, send
+from tests.storage.life import analysis, analyze, make_ready, settle, state_of
+
+DAY = timedelta(days=1)
+BY_AGE = PurgePolicy(high_water=1, keep=DAY, after=timedelta(days=30))
+LEASE = timedelta(minutes=5)
+RETAKEN = str(mammogram(R_CC, number=1).SOPInstanceUID)
+
+
+@dataclass(frozen=True)
+class SmallArchive(Archive):
+    """An archive whose disk is as large and as full as a test says."""
+
+    total: int = 1000
+    free: int = 1000
+
+    def total_bytes(self) -> int:
+        return self.total
+
+    def free_bytes(self) -> int:
+        return self.free
+
+
+@pytest.fixture
+def station(archive: Archive, ledger: Ledger, clock: Clock) -> Station:
+    """A study that was read, whose report is owed."""
+    station = Station(archive, ledger, clock)
+    station.receive(*(mammogram(view) for view in STANDARD_VIEWS))
+    station.complete()
+    station.analyze()
+    return station
+
+
+@pytest.fixture
+def purged(station: Station) -> Station:
+    """The same, delivered and purged."""
+    settle(station.ledger, station.clock, DeliveryState.STORED)
+    assert len(purge_of(station).run()) == 1
+    return station
+
+
+def purge_of(station: Station, policy: PurgePolicy = BY_AGE, age: timedelta = 31 * DAY) -> Purge:
+    station.clock.advance(age.total_seconds())
+    return Purge(station.archive, station.ledger.purges, policy, station.clock)
+
+
+def files(archive: Archive) -> list[Path]:
+    return files_under(archive, "instances") + files_under(archive, "results")
+
+
+def study_of(ledger: Ledger) -> dict[str, Any]:
+    study = ledger.views.study(STUDY_UID)
+    assert study is not None
+    return study
+
+
+def test_a_delivered_study_goes_with_its_results_and_the_ledger_keeps_it(station: Station) -> None:
+    settle(station.ledger, station.clock, DeliveryState.STORED)
+    held = sum(path.stat().st_size for path in files(station.archive))
+
+    (gone,) = purge_of(station).run()
+
+    study = study_of(station.ledger)
+    assert files(station.archive) == []
+    assert (gone.reason, study["state"], study["purged_at"]) == (
+        "age",
+        "DELIVERED",
+        station.clock().isoformat(),
+    )
+    assert all(one["purged"] for one in study["instances"] + study["results"])
+    assert study["timeline"][-1]["event"] == "purged"
+    assert study["timeline"][-1]["detail"] == f"4 images and 1 results, {held} bytes"
+    assert study["scores"]["exam"] is not None
+    assert station.ledger.catalog.newest() == []
+    assert purge_of(station).run() == []
+
+
+@pytest.mark.parametrize("state", [DeliveryState.OWED, DeliveryState.REFUSED])
+def test_what_is_not_delivered_stays_however_old_and_however_full(
+    station: Station, state: DeliveryState
+) -> None:
+    settle(station.ledger, station.clock, state)
+    full = SmallArchive(station.archive.root, free=0)
+
+    gone = replace(purge_of(station, age=9999 * DAY), archive=full).run()
+
+    assert (gone, len(files(station.archive))) == ([], 5)
+
+
+def test_what_is_not_proven_stays_until_it_is(station: Station) -> None:
+    ledger, clock = station.ledger, station.clock
+    (owed,) = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+    said = [Settlement(owed.sop_uid, DeliveryState.STORED, "0x0000", "")]
+    ledger.outbox.settle(STUDY_UID, "pacs", said, clock(), Proof.QUERY)
+    purge = purge_of(station)
+
+    before = purge.run()
+    ledger.proofs.settle(STUDY_UID, "pacs", [Evidence(owed.sop_uid, Finding.PROVEN)], clock())
+
+    assert (before, len(purge.run())) == ([], 1)
+
+
+def test_a_study_whose_results_went_nowhere_stays(ledger: Ledger, archive: Archive, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(destinations=[]))
+
+    assert state_of(ledger) == "DELIVERED"
+    assert Purge(archive, ledger.purges, replace(BY_AGE, after=-DAY), clock).run() == []
+
+
+@pytest.mark.parametrize(("outcome", "count"), [(Outcome.EXCLUDED, 1), (Outcome.FAILED, 0)])
+def test_an_excluded_study_goes_and_a_failed_one_waits_for_its_person(
+    ledger: Ledger, archive: Archive, clock: Clock, outcome: Outcome, count: int
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(outcome=outcome, reason="why"))
+    settle(ledger, clock, DeliveryState.STORED)
+
+    gone = Purge(archive, ledger.purges, replace(BY_AGE, after=-DAY), clock).run()
+
+    assert len(gone) == count
+
+
+def test_by_high_water_the_oldest_go_until_it_is_reached_and_none_that_is_young(
+    ledger: Ledger, archive: Archive, clock: Clock
+) -> None:
+    for number in range(4):
+        study_uid = f"1.2.{number}"
+        one = instance(R_CC, study_uid=study_uid, sop_uid=f"{study_uid}.1")
+        ledger.receipts.store(received(one, size=100), PATIENCE, clock())
+        clock.advance(3600)
+        ledger.receipts.complete_due(clock())
+        claim = ledger.claims.claim(study_uid, 1, "worker", clock(), LEASE)
+        ledger.claims.commit(claim, replace(analysis(outcome=Outcome.EXCLUDED), results=(), owed={}), clock())
+    clock.advance(86400 - 2 * 3600)  # the first two are older than a day by now
+    full = SmallArchive(archive.root, total=1000, free=100)
+    policy = PurgePolicy(high_water=0.85, keep=DAY, after=None)
+    purge = Purge(full, ledger.purges, policy, clock)
+
+    def planned(free: int) -> list[str]:
+        told = replace(purge, archive=replace(full, free=free)).plan()
+        return [one.study.study_uid for one in told]
+
+    assert planned(free=150) == []
+    assert planned(free=149) == ["1.2.0"]
+    assert planned(free=50) == ["1.2.0"]
+    assert planned(free=49) == planned(free=0) == ["1.2.0", "1.2.1"]
+
+
+def test_a_purge_that_was_broken_off_is_done_again(station: Station) -> None:
+    settle(station.ledger, station.clock, DeliveryState.STORED)
+    purge = purge_of(station)
+
+    def remove_and_break(instances: Any, results: Any) -> int:
+        station.archive.remove(instances, results)
+        raise OSError("killed")
+
+    with pytest.raises(OSError, match="killed"):
+        station.ledger.purges.purge(STUDY_UID, station.clock(), remove_and_break)
+
+    assert study_of(station.ledger)["purged_at"] is None
+    assert len(purge.run()) == 1
+
+
+def test_a_study_that_was_opened_again_since_it_was_planned_stays(station: Station) -> None:
+    settle(station.ledger, station.clock, DeliveryState.STORED)
+    purge = purge_of(station)
+    planned = purge.plan()
+    station.receive(mammogram(R_CC, number=1))
+
+    freed = station.ledger.purges.purge(STUDY_UID, station.clock(), station.archive.remove)
+
+    assert (len(planned), freed) == (1, None)
+
+
+@pytest.mark.parametrize("what", ["analysis", "delivery", "automatic"])
+def test_a_retry_of_a_purged_study_says_what_to_do(purged: Station, what: str) -> None:
+    with pytest.raises(PermanentError, match=r"was purged at .* when its images come again"):
+        purged.ledger.claims.retry(STUDY_UID, purged.clock(), Retry(what))
+
+
+def test_images_of_a_purged_study_that_come_again_are_kept_and_it_is_read_once_four_views_are_here(
+    purged: Station,
+) -> None:
+    intake = Intake(purged.archive, purged.ledger.receipts, POLICY, purged.clock)
+    before = study_of(purged.ledger)["results"]
+
+    answers = [send(intake, mammogram(view)).status for view in STANDARD_VIEWS[:3]]
+    waiting = study_of(purged.ledger)
+    answers.append(send(intake, mammogram(L_MLO)).status)
+    intake.ended(ended())
+    purged.complete()
+    purged.analyze(revision=5)
+
+    study = study_of(purged.ledger)
+    assert answers == [StoreStatus.SUCCESS] * 4
+    assert (waiting["state"], waiting["purged_at"] is None) == ("DELIVERED", False)
+    assert [one["purged"] for one in waiting["instances"]].count(True) == 1
+    assert "1 other images are purged" in waiting["timeline"][-1]["detail"]
+    # the same images and weights: the same bytes, which the destination has already
+    assert (study["state"], study["purged_at"]) == ("DELIVERED", None)
+    assert [one["sha256"] for one in study["results"]] == [one["sha256"] for one in before]
+    assert (len(files(purged.archive)), study["results"][0]["purged"]) == (5, False)
+    assert [one["attempts"] for one in study["deliveries"]] == [1]
+
+
+def test_one_late_image_of_a_purged_study_is_kept_and_says_that_it_is_not_read(purged: Station) -> None:
+    intake = Intake(purged.archive, purged.ledger.receipts, POLICY, purged.clock)
+
+    answer = send(intake, mammogram(R_CC, number=1))
+
+    study = study_of(purged.ledger)
+    (late,) = [one for one in study["instances"] if not one["purged"]]
+    assert (answer.status, study["state"], study["revision"]) == (StoreStatus.SUCCESS, "DELIVERED", 4)
+    assert (late["sop_uid"], late["code"]) == (RETAKEN, "STUDY_PURGED")
+    assert "read again once its four standard views are here" in late["sentence"]
+
+
+def test_a_late_image_and_four_views_again_are_read_together_and_answered_anew(purged: Station) -> None:
+    purged.receive(mammogram(R_CC, number=1))
+    purged.receive(*(mammogram(view) for view in STANDARD_VIEWS[1:]))
+    purged.complete()
+
+    purged.analyze(revision=5)
+
+    study = study_of(purged.ledger)
+    new, old = ([one for one in study["results"] if one["current"] is current] for current in (True, False))
+    codes = {one["sop_uid"]: one["code"] for one in study["instances"]}
+    assert (study["state"], len(new), len(old)) == ("ANALYZED", 1, 1)
+    assert old[0]["purged"]
+    assert codes[RETAKEN] == "USED"
+    assert codes[sop_uid(R_CC)] == "PURGED"
+
+
+def test_other_bytes_under_the_uid_of_a_purged_instance_are_quarantined(purged: Station) -> None:
+    intake = Intake(purged.archive, purged.ledger.receipts, POLICY, purged.clock)
+    other = mammogram(R_CC)
+    other.SeriesDescription = "another"
+
+    answer = send(intake, other)
+
+    assert answer.status == StoreStatus.CANNOT_UNDERSTAND
+    assert len(files_under(purged.archive, "quarantine")) == 1
+
+
+def test_no_result_is_written_with_other_bytes_than_destinations_have(purged: Station) -> None:
+    purged.ledger.engine.dispose()
+    with purged.ledger.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE results SET sha256 = 'written by another version'")
+    purged.receive(*(mammogram(view) for view in STANDARD_VIEWS))
+    purged.complete()
+
+    owed = purged.analyze(revision=5)
+
+    study = study_of(purged.ledger)
+    assert (owed, files_under(purged.archive, "results")) == ([], [])
+    assert (study["state"], study["results"][0]["purged"]) == ("DELIVERED", True)
+
+
+def test_what_came_again_of_a_purged_study_is_purged_again(purged: Station) -> None:
+    purged.receive(mammogram(R_CC))
+
+    (gone,) = purge_of(purged).run()
+
+    assert (gone.study.study_uid, files(purged.archive)) == (STUDY_UID, [])
+    assert purge_of(purged).run() == []
