@@ -11,6 +11,7 @@ from dibmg_node.conformance.markdown import code, table
 from dibmg_node.dicom import facts
 from dibmg_node.services import scu, wire
 from dibmg_node.services.cfind import ANSWER_SECONDS
+from dibmg_node.services.commitment import REPORT_SECONDS
 from dibmg_node.services.negotiation import APPLICATION_CONTEXT
 from dibmg_node.services.pdu import AbortReason
 from dibmg_node.services.wire import Rejection
@@ -31,6 +32,7 @@ _REJECTIONS: Final[Mapping[Rejection, str]] = {
     wire.CALLED_AE_NOT_RECOGNIZED: "another AE title than the node's own is called",
     wire.PROTOCOL_NOT_SUPPORTED: "another protocol version than 1",
     wire.LOCAL_LIMIT_EXCEEDED: "too many associations, in all or from one address",
+    wire.NO_ROOM: "less disk is free than the reserve; not who may report on storage commitment",
 }
 
 
@@ -67,7 +69,7 @@ def acceptance_table(settings: Settings) -> str:
             ("Longest data set", f"{at_most.maximum_data_set} bytes"),
             ("Longest association request", f"{at_most.maximum_request} bytes"),
             ("Longest command set", f"{at_most.maximum_command} bytes"),
-            ("SCP/SCU role selection", "answered: the requestor is SCU"),
+            ("SCP/SCU role selection", "answered: the requestor is SCU, of storage commitment SCP"),
             ("SOP class extended and common extended negotiation", "not answered"),
             ("User identity negotiation", "not answered"),
         ),
@@ -81,11 +83,12 @@ def initiation_table(settings: Settings) -> str:
         (
             ("Calling AE title", code(settings.intake.ae_title)),
             ("Maximum PDU length announced", f"{scu.MAXIMUM_PDU} bytes"),
-            ("Associations at the same time", "1 for deliveries, 1 for a fetch"),
+            ("Associations at the same time", "1 for each destination, 1 for a fetch"),
             ("Outstanding asynchronous operations", "not proposed: 1"),
             ("Time-out for the connection", f"{scu.CONNECT_SECONDS} s"),
             ("Time-out for an answer to the association request", f"{scu.TIMEOUT_SECONDS} s"),
-            ("Time-out for an answer to C-STORE and C-ECHO", f"{scu.TIMEOUT_SECONDS} s"),
+            ("Time-out for an answer to C-STORE, C-ECHO and N-ACTION", f"{scu.TIMEOUT_SECONDS} s"),
+            ("Wait for N-EVENT-REPORT on the association of its N-ACTION", f"{REPORT_SECONDS:g} s"),
             ("Time-out for an answer to C-FIND and C-GET", f"{ANSWER_SECONDS:g} s"),
             ("SCP/SCU role selection", "proposed for C-GET: the node is SCP of the storage classes"),
             ("Extended negotiation, user identity", "not proposed"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pydicom.uid import UID
 
+from dibmg_node.config import Settings
 from dibmg_node.conformance.content_trees import root_templates
 from dibmg_node.conformance.iods import created_classes, created_syntaxes
 from dibmg_node.conformance.markdown import code, table
@@ -15,11 +16,13 @@ from dibmg_node.dicom import facts
 from dibmg_node.dicom.header import instance_of
 from dibmg_node.dicom.pixels import DECODED_SYNTAXES
 from dibmg_node.domain.eligibility import exclude
+from dibmg_node.domain.lifecycle import Proof
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.study import ImageKind
 from dibmg_node.services.cfind import STUDY_ROOT_FIND
 from dibmg_node.services.cget import STUDY_ROOT_GET
 from dibmg_node.services.cstore import offered_syntaxes
+from dibmg_node.wiring import accepted_contexts
 
 _SYNTAXES = "Image syntaxes", "Plain syntaxes"
 
@@ -56,6 +59,7 @@ def roles_table() -> str:
     sent = set(created_classes().values())
     rows = [
         ("Verification", facts.VERIFICATION, "Y", "Y"),
+        ("Storage Commitment", facts.STORAGE_COMMITMENT, "Y", "N"),
         ("Query/Retrieve", STUDY_ROOT_FIND, "Y", "N"),
         ("Query/Retrieve", STUDY_ROOT_GET, "Y", "N"),
         *(("Storage", uid, "Y" if uid in sent else "N", "Y") for uid in storage_classes()),
@@ -66,13 +70,20 @@ def roles_table() -> str:
     )
 
 
-def accepted_table() -> str:
+def accepted_table(settings: Settings) -> str:
     """Presentation contexts that are accepted."""
+    reports = "SCU; the requestor is SCP"
     return table(
         ("Abstract syntax", "UID", "Transfer syntaxes", "Role", "Extended negotiation"),
         (
-            (_name(uid), code(uid), _SYNTAXES[syntaxes == facts.PLAIN_SYNTAXES], "SCP", "none")
-            for uid, syntaxes in facts.ACCEPTED_CONTEXTS.items()
+            (
+                _name(uid),
+                code(uid),
+                _SYNTAXES[syntaxes == facts.PLAIN_SYNTAXES],
+                reports if uid == facts.STORAGE_COMMITMENT else "SCP",
+                "none",
+            )
+            for uid, syntaxes in accepted_contexts(settings).items()
         ),
     )
 
@@ -121,6 +132,21 @@ def fetch_table() -> str:
                 "as accepted, one context each",
                 "SCP",
             ),
+        ),
+    )
+
+
+def proof_table() -> str:
+    """Presentation contexts that are proposed to ask for a proof."""
+    plain = ", ".join(_name(uid) for uid in facts.PLAIN_SYNTAXES)
+    return table(
+        ("`proof`", "Abstract syntax", "UID", "Transfer syntaxes", "Role"),
+        (
+            (code(proof.value), _name(uid), code(uid), plain, "SCU")
+            for proof, uid in (
+                (Proof.COMMITMENT, facts.STORAGE_COMMITMENT),
+                (Proof.QUERY, STUDY_ROOT_FIND),
+            )
         ),
     )
 

@@ -17,12 +17,18 @@ def entity_table(settings: Settings) -> str:
     return table(
         ("Application entity", "AE title", "Where", "Services"),
         (
-            ("INTAKE", code(intake.ae_title), where, "Verification SCP, Storage SCP"),
+            (
+                "INTAKE",
+                code(intake.ae_title),
+                where,
+                "Verification SCP, Storage SCP, reports to Storage Commitment SCU",
+            ),
             (
                 "DELIVERY",
                 code(intake.ae_title),
                 "initiates only",
-                "Verification SCU, Storage SCU, STOW-RS user agent",
+                "Verification SCU, Storage SCU, Storage Commitment SCU, Query/Retrieve SCU (C-FIND), STOW-RS and "
+                "QIDO-RS user agent",
             ),
             (
                 "FETCH",
@@ -46,7 +52,7 @@ def destination_table(settings: Settings) -> str:
     if not settings.destination:
         return "No destination is configured."
     return table(
-        ("Name", "By", "Where", "AE title", "Results", "Studies that were not read", "Finding code"),
+        ("Name", "By", "Where", "AE title", "Results", "Studies that were not read", "Finding code", "Proof"),
         (
             (
                 code(one.name),
@@ -56,6 +62,7 @@ def destination_table(settings: Settings) -> str:
                 ", ".join(code(kind.value) for kind in one.results),
                 "answered" if one.answer_unread else "not answered",
                 code(one.finding_code.value),
+                code(one.proof.value),
             )
             for one in settings.destination
         ),

@@ -25,9 +25,10 @@ from dibmg_node.conformance import (
 )
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.query import LARGEST_LIMIT
-from dibmg_node.domain.lifecycle import DELIVERY_ALARM_AFTER
+from dibmg_node.domain.lifecycle import DELIVERY_ALARM_AFTER, FIRST_PROOF_WAIT, LONGEST_RETRY
 from dibmg_node.services.command import LONGEST_COMMENT
 from dibmg_node.services.lookup import MOST_STUDIES
+from dibmg_node.services.presence import QUERIES
 
 _CHAPTERS: Final = (
     "cover",
@@ -74,10 +75,16 @@ def _parts(settings: Settings) -> Mapping[str, Callable[[], str]]:
         "content_table": services.content_table,
         "template_table": services.template_table,
         "roles_table": services.roles_table,
-        "accepted_table": services.accepted_table,
+        "accepted_table": partial(services.accepted_table, settings),
         "syntax_table": services.syntax_table,
         "offered_table": services.offered_table,
         "fetch_table": services.fetch_table,
+        "proof_table": services.proof_table,
+        "report_table": statuses.report_table,
+        "commitment_table": statuses.commitment_table,
+        "queries": lambda: str(QUERIES),
+        "first_proof_wait": lambda: f"{FIRST_PROOF_WAIT.total_seconds() / 60:g} min",
+        "longest_wait": lambda: f"{LONGEST_RETRY.total_seconds() / 60:g} min",
         "plain_syntaxes": lambda: " and ".join(UID(uid).name for uid in facts.PLAIN_SYNTAXES),
         "identity_table": associations.identity_table,
         "acceptance_table": partial(associations.acceptance_table, settings),

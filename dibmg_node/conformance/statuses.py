@@ -8,14 +8,17 @@ from itertools import groupby
 from typing import Final, TypeAlias
 
 from dibmg_node.conformance.markdown import code, table
+from dibmg_node.dicom.commitment import ReportStatus
 from dibmg_node.dicom.facts import StoreStatus
-from dibmg_node.domain.lifecycle import FIRST_RETRY, LONGEST_RETRY, DeliveryState
+from dibmg_node.domain.lifecycle import FIRST_PROOF_WAIT, FIRST_RETRY, LONGEST_RETRY, DeliveryState
 from dibmg_node.services.outcomes import (
     meaning_of,
     outcome_of,
     outcome_of_failure,
     outcome_of_http,
 )
+from dibmg_node.services.reports import FAILURES, failure_of
+from dibmg_node.storage.proofs import Finding
 
 _ALL: Final = range(0x10000)
 _HTTP: Final = range(200, 600)
@@ -34,6 +37,10 @@ _ANSWERS: Final[Mapping[StoreStatus, tuple[str, str]]] = {
     StoreStatus.INVALID_SOP_INSTANCE: ("the SOP Instance UID of the command is no UID", "nothing is kept"),
     StoreStatus.SOP_CLASS_NOT_SUPPORTED: (
         "the SOP class is not that of the presentation context; of a file: not accepted",
+        "nothing is kept",
+    ),
+    StoreStatus.NOT_AUTHORIZED: (
+        "the peer was let in to report on storage commitment, and is no sender",
         "nothing is kept",
     ),
     StoreStatus.OUT_OF_RESOURCES: (
@@ -55,6 +62,22 @@ _ANSWERS: Final[Mapping[StoreStatus, tuple[str, str]]] = {
         "nothing is kept",
     ),
 }
+_REPORTS: Final[Mapping[ReportStatus, str]] = {
+    ReportStatus.SUCCESS: "the report is in the ledger",
+    ReportStatus.PROCESSING_FAILURE: "the ledger does not answer, or the report is too long; it may come again",
+    ReportStatus.NO_SUCH_EVENT_TYPE: "an Event Type ID other than 1 and 2",
+    ReportStatus.INVALID_ARGUMENT_VALUE: (
+        "the report cannot be parsed, names no instance, or a Transaction UID that this node did not make"
+    ),
+}
+_FINDINGS: Final[Mapping[Finding, str]] = {
+    Finding.LOST: "sent again, with the backoff of deliveries, and asked for again",
+    Finding.WAITING: (
+        f"asked for again after {FIRST_PROOF_WAIT.total_seconds() / 60:g} min, then after twice as long each "
+        f"time, at most {LONGEST_RETRY.total_seconds() / 60:g} min, without end"
+    ),
+    Finding.UNPROVABLE: "not tried again until `dibmg retry`; the study is FAILED",
+}
 _OUTCOMES: Final[Mapping[DeliveryState, str]] = {
     DeliveryState.STORED: "delivered",
     DeliveryState.OWED: (
@@ -70,6 +93,26 @@ def answered_table() -> str:
     return table(
         ("Status", "Meaning", "When", "What becomes of the instance"),
         ((code(f"{one:04X}"), one.name.lower().replace("_", " "), *_ANSWERS[one]) for one in StoreStatus),
+    )
+
+
+def report_table() -> str:
+    """Statuses of N-EVENT-REPORT responses."""
+    return table(
+        ("Status", "Meaning", "When"),
+        ((code(f"{one:04X}"), one.name.lower().replace("_", " "), _REPORTS[one]) for one in ReportStatus),
+    )
+
+
+def commitment_table() -> str:
+    """What the failure reasons of a report on storage commitment mean for a result."""
+    rows = [
+        (code(f"{reason:04X}"), words, _FINDINGS[finding]) for reason, (words, finding) in FAILURES.items()
+    ]
+    other = failure_of("", 0).finding
+    return table(
+        ("Failure reason", "Meaning", "What becomes of the result"),
+        [*rows, ("any other, or none", "an unknown reason", _FINDINGS[other])],
     )
 
 

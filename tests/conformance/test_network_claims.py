@@ -41,13 +41,15 @@ def rows(text: str) -> list[list[str]]:
     return [[cell.strip().strip("`") for cell in line.split("|")[1:-1]] for line in text.splitlines()[2:]]
 
 
-def claimed() -> set[tuple[str, str]]:
+def claimed(settings: Settings = Settings()) -> set[tuple[str, str]]:
     """Presentation contexts that the statement says are accepted, as its two tables have them."""
     syntaxes = {
         "Image syntaxes": [uid for _, uid, image, *_ in rows(syntax_table()) if image == "Y"],
         "Plain syntaxes": [uid for _, uid, _, plain, *_ in rows(syntax_table()) if plain == "Y"],
     }
-    return {(uid, syntax) for _, uid, group, *_ in rows(accepted_table()) for syntax in syntaxes[group]}
+    return {
+        (uid, syntax) for _, uid, group, *_ in rows(accepted_table(settings)) for syntax in syntaxes[group]
+    }
 
 
 def accepted(port: int, contexts: list[PresentationContext]) -> list[tuple[str, str]]:
@@ -73,6 +75,22 @@ def test_every_context_that_the_statement_lists_is_accepted_by_a_real_associatio
         taken = accepted(wire.port, contexts)
 
     assert set(taken) == claimed()
+
+
+def test_storage_commitment_is_accepted_where_a_destination_is_asked_for_it_and_nowhere_else():
+    pacs = {"name": "pacs", "address": "127.0.0.1", "port": 104, "ae_title": "PACS", "proof": "commitment"}
+    asking = Settings.model_validate({"destination": [pacs]})
+    known = build_context(facts.VERIFICATION, facts.IMPLICIT_LE)
+    contexts = [known, build_context(facts.STORAGE_COMMITMENT, facts.EXPLICIT_LE)]
+    taken = []
+
+    for settings in (Settings(), asking):
+        with listening(settings=replace(acceptor_settings(settings), port=0)) as wire:
+            taken.append(accepted(wire.port, contexts))
+
+    both = [(facts.VERIFICATION, facts.IMPLICIT_LE), (facts.STORAGE_COMMITMENT, facts.EXPLICIT_LE)]
+    assert taken == [both[:1], both]
+    assert claimed(asking) - claimed() == {(facts.STORAGE_COMMITMENT, uid) for uid in facts.PLAIN_SYNTAXES}
 
 
 @pytest.mark.parametrize(
