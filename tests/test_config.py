@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy import make_url
 
 from dibmg_node.config import Settings, load_settings
+from dibmg_node.domain.lifecycle import Proof
 from dibmg_node.domain.policy import ExamMinimum, ExamPolicy, ImplantPolicy
 from dibmg_node.domain.result import OverlayStyle, ResultKind
 from dibmg_node.errors import ConfigError
@@ -74,6 +75,18 @@ def test_what_the_shipped_file_shows_in_comments_is_valid(tmp_path: Path) -> Non
     settings = load(tmp_path, uncommented(SHIPPED.read_text(encoding="utf-8")))
 
     assert (len(settings.sender), len(settings.destination)) == (1, 5)
+
+
+def test_a_proof_by_commitment_is_for_c_store_and_one_by_query_for_both(tmp_path: Path) -> None:
+    stow = '[[destination]]\nname = "web"\nkind = "stow"\nurl = "https://pacs/dicom-web"\nproof = "{}"\n'
+    dimse = '[[destination]]\nname = "pacs"\naddress = "h"\nport = 104\nae_title = "PACS"\nproof = "{}"\n'
+
+    settings = load(tmp_path, stow.format("query") + dimse.format("commitment"))
+    told = complaints(tmp_path, stow.format("commitment") + dimse.format("promise"))
+
+    assert [one.proof for one in settings.destination] == [Proof.QUERY, Proof.COMMITMENT]
+    assert [one.split(":", maxsplit=1)[0] for one in told] == ["destination.0.proof", "destination.1.proof"]
+    assert "'commitment' is of kind 'cstore' only" in told[0]
 
 
 def test_no_file_is_all_defaults() -> None:

@@ -21,14 +21,14 @@ def entity_table(settings: Settings) -> str:
                 "INTAKE",
                 code(intake.ae_title),
                 where,
-                "Verification SCP, Storage SCP, reports to Storage Commitment SCU",
+                "Verification SCP, Storage SCP, Storage Commitment SCU (takes reports)",
             ),
             (
                 "DELIVERY",
                 code(intake.ae_title),
                 "initiates only",
-                "Verification SCU, Storage SCU, Storage Commitment SCU, Query/Retrieve SCU (C-FIND), STOW-RS and "
-                "QIDO-RS user agent",
+                "Verification SCU, Storage SCU, Storage Commitment SCU, Query/Retrieve SCU (C-FIND), "
+                "STOW-RS and QIDO-RS user agent",
             ),
             (
                 "FETCH",

@@ -64,7 +64,7 @@ _ANSWERS: Final[Mapping[StoreStatus, tuple[str, str]]] = {
 }
 _REPORTS: Final[Mapping[ReportStatus, str]] = {
     ReportStatus.SUCCESS: "the report is in the ledger",
-    ReportStatus.PROCESSING_FAILURE: "the ledger does not answer, or the report is too long; it may come again",
+    ReportStatus.PROCESSING_FAILURE: "the ledger does not answer, or the report is too long",
     ReportStatus.NO_SUCH_EVENT_TYPE: "an Event Type ID other than 1 and 2",
     ReportStatus.INVALID_ARGUMENT_VALUE: (
         "the report cannot be parsed, names no instance, or a Transaction UID that this node did not make"

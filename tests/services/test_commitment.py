@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from pydicom.dataset import Dataset
+from pynetdicom import AE
 
 from dibmg_node.dicom import facts
 from dibmg_node.domain.lifecycle import DeliveryState, Proof
@@ -20,10 +21,19 @@ from dibmg_node.services.wire import AcceptorSettings
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Settlement
-from tests.factories import STUDY_UID, Clock, a_result
+from tests.factories import STUDY_UID, Clock, a_result, mammogram
 from tests.services.commitment_peer import CommittingPeer
 from tests.services.test_intake import MG1, POLICY
-from tests.services.wire_peers import SETTINGS, WAIT_SECONDS
+from tests.services.wire_peers import (
+    SETTINGS,
+    WAIT_SECONDS,
+    RawPeer,
+    associate_rq,
+    context,
+    pdu,
+    pdv,
+    store_command,
+)
 from tests.storage.life import analysis, analyze, deliveries_of, make_ready, state_of
 
 REPORT, OVERLAY = "2.25.1", "2.25.2"
@@ -206,6 +216,33 @@ def test_a_report_that_nobody_asked_for_is_answered_with_a_failure(
         status = peer.report_anew(port)
 
     assert (status, deliveries_of(stored)) == (0x0115, BOTH_STORED)
+
+
+def test_a_pacs_that_may_only_report_is_refused_when_it_stores(
+    stored: Ledger, clock: Clock, archive: Archive
+) -> None:
+    ae = AE("PACS")
+    ae.add_requested_context(facts.MG_FOR_PRESENTATION, facts.EXPLICIT_LE)
+
+    with receiving(archive, stored, clock) as port:
+        association = ae.associate("127.0.0.1", port, ae_title="DIBMG")
+        answer = association.send_c_store(mammogram(number=1))
+        association.release()
+
+    assert answer.Status == 0x0124
+
+
+def test_a_store_on_the_context_of_storage_commitment_is_aborted(
+    stored: Ledger, clock: Clock, archive: Archive
+) -> None:
+    command = store_command(sop_class=facts.STORAGE_COMMITMENT)
+
+    with receiving(archive, stored, clock) as port, RawPeer(port) as peer:
+        peer.send(associate_rq(context(1, facts.STORAGE_COMMITMENT, facts.EXPLICIT_LE), calling=b"PACS"))
+        assert peer.read_pdu()[0] == 2
+        peer.send(pdu(4, pdv(1, 3, command)))
+
+        assert peer.aborted() == (2, 5)
 
 
 def test_a_lease_outlives_the_time_outs_of_asking() -> None:

@@ -21,11 +21,12 @@ from sqlalchemy import text
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.dicom.part10 import data_set_offset
-from dibmg_node.errors import StorageFullError
+from dibmg_node.errors import InstanceRejectedError, StorageFullError
 from dibmg_node.services.intake import AllowedSender, Intake, IntakePolicy
 from dibmg_node.services.wire import (
     CALLED_AE_NOT_RECOGNIZED,
     CALLING_AE_NOT_RECOGNIZED,
+    NO_ROOM,
     AssociationEnd,
     AssociationRequest,
     EndReason,
@@ -429,6 +430,51 @@ def test_only_who_may_send_is_admitted(
     request = AssociationRequest("a1", calling, called, address, 1, None, "1.2", "")
 
     assert intake.admit(request) == rejection
+
+
+@pytest.mark.parametrize(
+    ("calling", "address", "reserve", "rejection"),
+    [
+        ("MG1", "10.0.0.5", 0, None),
+        ("MG1", "10.0.0.5", 2**62, NO_ROOM),
+        ("MG2", "10.0.0.5", 2**62, CALLING_AE_NOT_RECOGNIZED),
+        ("PACS", "10.9.9.9", 0, None),
+        ("PACS", "10.9.9.9", 2**62, None),  # what it proves may be purged, and there is room again
+        ("PACS", "10.9.9.8", 0, CALLING_AE_NOT_RECOGNIZED),
+    ],
+)
+def test_below_the_reserve_only_who_reports_on_storage_commitment_is_admitted(
+    archive: Archive,
+    ledger: Ledger,
+    clock: Clock,
+    calling: str,
+    address: str,
+    reserve: int,
+    rejection: Rejection | None,
+) -> None:
+    policy = replace(
+        POLICY,
+        senders=(MG1,),
+        reserve_bytes=reserve,
+        may_report=lambda aet, at: (aet, str(at)) == ("PACS", "10.9.9.9"),
+    )
+    intake = Intake(archive, ledger.receipts, policy, clock)
+
+    assert intake.admit(AssociationRequest("a1", calling, "DIBMG", address, 1, None, "1.2", "")) == rejection
+
+
+def test_who_was_admitted_for_its_reports_stores_nothing(
+    archive: Archive, ledger: Ledger, clock: Clock
+) -> None:
+    intake = Intake(archive, ledger.receipts, replace(POLICY, senders=(MG1,)), clock)
+    request = request_for(mammogram(), calling_aet="PACS", peer_address="10.9.9.9")
+
+    with pytest.raises(InstanceRejectedError) as refused:
+        intake.open_sent(request)
+
+    assert refused.value.status == StoreStatus.NOT_AUTHORIZED
+    sent = intake.open_sent(replace(request, calling_aet="MG1", peer_address="10.0.0.5"))
+    sent.abort()
 
 
 SAFE = ["write spool", "sync spool", "sync instances", "rename", "sync folder of the instance"]

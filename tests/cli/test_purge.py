@@ -1,0 +1,50 @@
+"""`dibmg purge` on a ledger with one delivered study."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dibmg_node.domain.lifecycle import DeliveryState
+from dibmg_node.storage.archive import Archive
+from tests.cli.test_commands import dibmg
+from tests.factories import STUDY_UID, Clock, a_result, new_archive, new_ledger
+from tests.storage.life import analysis, analyze, make_ready, settle
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """One study, received and delivered long ago."""
+    (tmp_path / "var").mkdir()
+    ledger, archive, clock = new_ledger(tmp_path / "var"), new_archive(tmp_path / "var"), Clock()
+    make_ready(ledger, clock)
+    archive.put_result("2.25.1", b"result")
+    analyze(ledger, clock, analysis([a_result()]))
+    settle(ledger, clock, DeliveryState.STORED)
+    ledger.engine.dispose()
+    return archive
+
+
+def test_without_yes_it_shows_what_would_go_and_with_it_that_is_gone(
+    tmp_path: Path, archive: Archive
+) -> None:
+    first = json.loads(dibmg(tmp_path, "purge", "--older-than-days", "1", "--json").stdout)
+    there = archive.result_path("2.25.1").exists()
+    second = json.loads(dibmg(tmp_path, "purge", "--older-than-days", "1", "--yes", "--json").stdout)
+
+    assert (first["purged"], second["purged"]) == (False, True)
+    assert first["studies"] == second["studies"]
+    assert [(one["study_uid"], one["reason"]) for one in first["studies"]] == [(STUDY_UID, "age")]
+    assert (there, archive.result_path("2.25.1").exists()) == (True, False)
+    told = json.loads(dibmg(tmp_path, "study", STUDY_UID, "--json").stdout)
+    assert (told["state"], told["purged_at"] is None) == ("DELIVERED", False)
+
+
+def test_it_says_in_words_what_would_go(tmp_path: Path, archive: Archive) -> None:
+    told = dibmg(tmp_path, "purge", "--older-than-days", "1").stdout
+
+    assert STUDY_UID in told
+    assert "1 studies" in told
+    assert "--yes does it" in told
