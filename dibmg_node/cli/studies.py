@@ -167,6 +167,11 @@ def _print_head(found: Mapping[str, Any]) -> None:
     console.print(f"study     {found['study_uid']}")
     sender = escape(found["sender"])
     console.print(f"state     {state_text(found['state'])}, revision {found['revision']}, from {sender}")
+    if found["purged_at"]:
+        at = moment(found["purged_at"])
+        console.print(
+            f"purged    {at}: its images and results are gone; it is read again when they come again"
+        )
     if found["reason"]:
         console.print(f"reason    {escape(found['reason'])}")
     if scores["exam"] is not None:

@@ -25,6 +25,7 @@ def is_unproven() -> ColumnElement[bool]:
     """Deliveries that are stored and still to be proven.
 
     Those of results that an analysis has since replaced are not: what is no longer current needs no proof.
+    Unlike what is stored for good they have a next time; the index finds the few of them by it.
     """
     analyzed = (
         select(studies.c.analyzed_revision)
@@ -34,6 +35,7 @@ def is_unproven() -> ColumnElement[bool]:
     )
     return and_(
         deliveries.c.state == DeliveryState.STORED.value,
+        deliveries.c.next_at.is_not(None),
         deliveries.c.proof != Proof.NONE.value,
         deliveries.c.revision == analyzed,
     )

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, sele
 from dibmg_node.domain.lifecycle import DeliveryState, Proof, proof_delay, retry_delay
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, is_unproven
+from dibmg_node.storage.engine import reading
 from dibmg_node.storage.schema import commitments, deliveries, results
 from dibmg_node.storage.study_row import lock_study, note
 
@@ -65,6 +66,7 @@ class Proofs:
 
     def __init__(self, engine: Engine, jitter: Callable[[], float]) -> None:
         self._engine = engine
+        self._reading = reading(engine)
         self._jitter = jitter
 
     def due(self, now: datetime, published_before: datetime) -> list[tuple[str, int, str]]:
@@ -142,7 +144,7 @@ class Proofs:
 
     def is_open(self, transaction_uid: str) -> bool:
         """Whether a result of a request for storage commitment is still unproven and not owed again."""
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             left = connection.execute(
                 _of_transaction(transaction_uid)
                 .where(deliveries.c.state == DeliveryState.STORED.value)

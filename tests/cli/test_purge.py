@@ -40,6 +40,7 @@ def test_without_yes_it_shows_what_would_go_and_with_it_that_is_gone(
     assert (there, archive.result_path("2.25.1").exists()) == (True, False)
     told = json.loads(dibmg(tmp_path, "study", STUDY_UID, "--json").stdout)
     assert (told["state"], told["purged_at"] is None) == ("DELIVERED", False)
+    assert "purged    20" in dibmg(tmp_path, "study", STUDY_UID).stdout
 
 
 def test_it_says_in_words_what_would_go(tmp_path: Path, archive: Archive) -> None:
