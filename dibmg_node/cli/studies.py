@@ -169,9 +169,7 @@ def _print_head(found: Mapping[str, Any]) -> None:
     console.print(f"state     {state_text(found['state'])}, revision {found['revision']}, from {sender}")
     if found["purged_at"]:
         at = moment(found["purged_at"])
-        console.print(
-            f"purged    {at}: its images and results are gone; it is read again when they come again"
-        )
+        console.print(f"purged    {at}: its files are gone; it is read again when its images come again")
     if found["reason"]:
         console.print(f"reason    {escape(found['reason'])}")
     if scores["exam"] is not None:

@@ -124,6 +124,22 @@ def test_what_is_not_proven_stays_until_it_is(station: Station) -> None:
     assert (before, len(purge.run())) == ([], 1)
 
 
+def test_an_excluded_study_whose_report_is_not_proven_stays_until_it_is(
+    ledger: Ledger, archive: Archive, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(outcome=Outcome.EXCLUDED, reason="why"))
+    (owed,) = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+    said = [Settlement(owed.sop_uid, DeliveryState.STORED, "0x0000", "")]
+    ledger.outbox.settle(STUDY_UID, "pacs", said, clock(), Proof.QUERY)
+    purge = Purge(archive, ledger.purges, replace(BY_AGE, after=-DAY), clock)
+
+    before = purge.run()
+    ledger.proofs.settle(STUDY_UID, "pacs", [Evidence(owed.sop_uid, Finding.PROVEN)], clock())
+
+    assert (before, len(purge.run())) == ([], 1)
+
+
 def test_a_study_whose_results_went_nowhere_stays(ledger: Ledger, archive: Archive, clock: Clock) -> None:
     make_ready(ledger, clock)
     analyze(ledger, clock, analysis(destinations=[]))
