@@ -24,8 +24,9 @@ from dibmg_node.services.reading import (
 )
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.writing import Wish, Writing, Written, reading_json, write_results
+from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.archive import Archive
-from dibmg_node.storage.claims import Analysis, Claim, Claims, Outcome
+from dibmg_node.storage.claims import Claim, Claims
 
 _log = logging.getLogger(__name__)
 

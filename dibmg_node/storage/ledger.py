@@ -14,6 +14,7 @@ from dibmg_node.storage.claims import Claims
 from dibmg_node.storage.engine import open_engine, reading
 from dibmg_node.storage.outbox import Outbox
 from dibmg_node.storage.receipts import Receipts
+from dibmg_node.storage.retries import Retries
 from dibmg_node.storage.views import Views
 
 
@@ -24,6 +25,7 @@ class Ledger:
     engine: Engine
     receipts: Receipts
     claims: Claims
+    retries: Retries
     outbox: Outbox
     beats: Beats
     views: Views
@@ -37,6 +39,7 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         engine,
         Receipts(engine, policy),
         Claims(engine),
+        Retries(engine),
         Outbox(engine, Random().random),
         Beats(engine),
         Views(reading(engine)),

@@ -120,7 +120,7 @@ def test_after_an_image_that_is_not_read_only_the_report_that_says_so_is_sent(st
 def test_reading_a_study_again_sends_nothing_again(station: Station) -> None:
     analyzed(station, 4)
     before = station.study()["results"]
-    station.ledger.claims.retry(STUDY_UID, station.clock())
+    station.ledger.retries.ask(STUDY_UID, station.clock())
 
     assert station.analyze(4) == ["pacs"]
 
@@ -135,7 +135,7 @@ def test_what_is_in_the_archive_under_a_uid_stays_whatever_comes(station: Statio
 
     station.clock.advance(86400)
     analyzed(station, 5, mammogram(R_CC, number=1))
-    station.ledger.claims.retry(STUDY_UID, station.clock())
+    station.ledger.retries.ask(STUDY_UID, station.clock())
     station.analyze(5)
 
     assert {uid: path(uid).read_bytes() for uid in before} == before
@@ -143,7 +143,7 @@ def test_what_is_in_the_archive_under_a_uid_stays_whatever_comes(station: Statio
 
 def test_another_style_of_overlay_is_other_instances(station: Station) -> None:
     first = analyzed(station, 4)
-    station.ledger.claims.retry(STUDY_UID, station.clock())
+    station.ledger.retries.ask(STUDY_UID, station.clock())
     analyst = Analyst(
         "worker",
         station.archive,

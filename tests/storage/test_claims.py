@@ -10,8 +10,9 @@ from sqlalchemy import text
 
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.result import ResultKind
-from dibmg_node.errors import LedgerConflictError, PermanentError
-from dibmg_node.storage.claims import Claim, Outcome, Retry
+from dibmg_node.errors import LedgerConflictError
+from dibmg_node.storage.analysis_rows import Outcome
+from dibmg_node.storage.claims import Claim
 from dibmg_node.storage.ledger import Ledger
 from tests.factories import L_MLO, LEASE, START, STUDY_UID, Clock, a_result, instance, screening
 from tests.storage.life import (
@@ -282,72 +283,6 @@ def test_an_attempt_that_failed_is_told_at_once(ledger: Ledger, clock: Clock) ->
     assert ledger.claims.unpublished(clock(), START) == [(STUDY_UID, 4)]
 
 
-def test_a_retry_reads_a_delivered_study_again(ledger: Ledger, clock: Clock) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock)
-    settle(ledger, clock, DeliveryState.STORED)
-
-    assert ledger.claims.retry(STUDY_UID, clock()) == "analysis"
-    assert claim(ledger, clock).attempt == 1
-
-
-def test_a_retry_of_a_failed_analysis_reads_it_again_whatever_the_destinations_owe(
-    ledger: Ledger, clock: Clock
-) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock, analysis(outcome=Outcome.FAILED, reason="broke"))
-    assert deliveries_of(ledger) == [("2.25.1", "OWED")]
-
-    assert ledger.claims.retry(STUDY_UID, clock()) == "analysis"
-    assert state_of(ledger) == "READY"
-
-
-def test_a_retry_sends_what_was_refused(ledger: Ledger, clock: Clock) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock)
-    settle(ledger, clock, DeliveryState.REFUSED, "0x0122")
-    assert state_of(ledger) == "FAILED"
-
-    assert ledger.claims.retry(STUDY_UID, clock()) == "delivery"
-    assert (state_of(ledger), reason_of(ledger)) == ("ANALYZED", "")
-    settle(ledger, clock, DeliveryState.STORED)
-    assert state_of(ledger) == "DELIVERED"
-
-
-def test_a_retry_makes_what_waits_for_its_backoff_due_at_once(ledger: Ledger, clock: Clock) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock)
-    settle(ledger, clock, DeliveryState.OWED)
-    with pytest.raises(LedgerConflictError):
-        ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
-
-    assert ledger.claims.retry(STUDY_UID, clock()) == "delivery"
-    assert len(ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)) == 1
-
-
-def test_a_retry_takes_nothing_from_a_worker_that_is_sending_it(ledger: Ledger, clock: Clock) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock)
-    ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
-
-    assert ledger.claims.retry(STUDY_UID, clock()) == "delivery"
-    with pytest.raises(LedgerConflictError):
-        ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
-
-
-def test_a_study_that_is_being_read_cannot_be_retried(ledger: Ledger, clock: Clock) -> None:
-    make_ready(ledger, clock)
-    claim(ledger, clock)
-
-    with pytest.raises(PermanentError, match="ANALYZING"):
-        ledger.claims.retry(STUDY_UID, clock())
-
-
-def test_a_study_that_nobody_knows_cannot_be_retried(ledger: Ledger, clock: Clock) -> None:
-    with pytest.raises(PermanentError, match="no study"):
-        ledger.claims.retry("1.2.3", clock())
-
-
 def test_the_history_only_grows_and_tells_every_step(ledger: Ledger, clock: Clock) -> None:
     timelines = []
 
@@ -394,38 +329,6 @@ def test_a_claim_of_another_study_is_not_touched_by_a_commit(ledger: Ledger, clo
     study = ledger.views.study("1.9")
     assert study is not None
     assert {one["code"] for one in study["instances"]} == {"NOT_JUDGED"}
-
-
-def test_a_person_may_have_a_study_read_again_although_a_delivery_was_refused(
-    ledger: Ledger, clock: Clock
-) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock)
-    settle(ledger, clock, DeliveryState.REFUSED, "0x0122")
-
-    assert ledger.claims.retry(STUDY_UID, clock(), Retry.ANALYSIS) is Retry.ANALYSIS
-    assert state_of(ledger) == "READY"
-    analyze(ledger, clock)
-    assert deliveries_of(ledger) == [("2.25.1", "OWED")]
-
-
-def test_a_person_may_have_everything_sent_again_to_a_destination_that_lost_it(
-    ledger: Ledger, clock: Clock
-) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock)
-    settle(ledger, clock, DeliveryState.STORED)
-    assert state_of(ledger) == "DELIVERED"
-
-    assert ledger.claims.retry(STUDY_UID, clock(), Retry.DELIVERY) is Retry.DELIVERY
-    assert (state_of(ledger), deliveries_of(ledger)) == ("ANALYZED", [("2.25.1", "OWED")])
-
-
-def test_nothing_can_be_sent_again_of_a_study_without_results(ledger: Ledger, clock: Clock) -> None:
-    make_ready(ledger, clock)
-
-    with pytest.raises(PermanentError, match="no result to deliver"):
-        ledger.claims.retry(STUDY_UID, clock(), Retry.DELIVERY)
 
 
 def test_a_late_view_takes_the_old_scores_and_verdicts_away_and_says_what_is_waited_for(
