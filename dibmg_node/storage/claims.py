@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, or_, select, update
 
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS, StudyEvent, StudyState
-from dibmg_node.domain.result import Predecessor, ResultKind
+from dibmg_node.domain.result import Delivered
 from dibmg_node.domain.study import Study
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.analysis_rows import Analysis, enter_analysis
-from dibmg_node.storage.delivery_rows import predecessors
+from dibmg_node.storage.delivery_rows import delivered
 from dibmg_node.storage.facts_json import load_facts
 from dibmg_node.storage.schema import instances, studies
 from dibmg_node.storage.study_row import apply_event, lock_study
@@ -27,7 +27,7 @@ class Claim:
         attempt: 1 for the first; more than MAXIMUM_ATTEMPTS means: do not read it again, report the failure.
         first_claimed_at: When this revision was first claimed: the time in its results.
         checksums: Size and CRC-32 of each instance, by SOP Instance UID, as intake counted them.
-        predecessors: The study's newest report that a destination has, by kind and variant.
+        delivered: Every result of the study that a destination has or is being sent, oldest first.
         reason: Why the last attempt failed, where there was one.
     """
 
@@ -36,7 +36,7 @@ class Claim:
     attempt: int
     first_claimed_at: datetime
     checksums: Mapping[str, tuple[int, int]]
-    predecessors: Mapping[tuple[ResultKind, str], Predecessor]
+    delivered: Sequence[Delivered]
     reason: str
 
 
@@ -79,7 +79,7 @@ class Claims:
                 attempt=attempt,
                 first_claimed_at=first,
                 checksums={one["sop_uid"]: (one["size"], one["crc32"]) for one in rows},
-                predecessors=predecessors(connection, study_uid),
+                delivered=delivered(connection, study_uid),
                 reason=row["reason"],
             )
 

@@ -187,6 +187,7 @@ class Views:
                         "view": one["view"],
                         "revision": one["revision"],
                         "current": one["revision"] == row["revision"],
+                        "withdraws": one["withdraws"] or None,
                         "size": one["size"],
                     }
                     for one in rows_of(results, results.c.revision, results.c.kind, results.c.view)

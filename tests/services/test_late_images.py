@@ -17,7 +17,7 @@ from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Settlement
-from tests.factories import R_CC, STUDY_UID, Clock, mammogram, sop_uid
+from tests.factories import R_CC, STUDY_UID, Clock, mammogram
 from tests.services.test_analysis import InProcess, Station
 
 ALL = Subscriber("pacs", tuple(Wish(kind) for kind in ResultKind), answer_unread=True)
@@ -161,21 +161,3 @@ def test_another_style_of_overlay_is_other_instances(station: Station) -> None:
     second = deliver(station)
     assert kinds(second) == ["overlay"] * 4
     assert not {one.SOPInstanceUID for one in first} & {one.SOPInstanceUID for one in second}
-
-
-def test_a_study_that_is_no_longer_read_replaces_both_reports_by_the_one_that_says_why(
-    station: Station,
-) -> None:
-    first = by_kind(analyzed(station, 4))
-    implants = [mammogram(view, number=1, BreastImplantPresent="YES") for view in STANDARD_VIEWS]
-    for view in STANDARD_VIEWS:
-        station.archive.instance_path(sop_uid(view)).unlink()
-
-    station.receive(*implants)
-    station.complete()
-    for _ in range(3):
-        station.analyze(8)
-
-    (report,) = deliver(station)
-    assert station.study()["state"] == "FAILED"
-    assert sorted(replaced(report)) == sorted(first[kind].SOPInstanceUID for kind in REPORTS)

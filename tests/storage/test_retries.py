@@ -9,7 +9,7 @@ from dibmg_node.errors import LedgerConflictError, PermanentError
 from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.retries import Retry
-from tests.factories import LEASE, STUDY_UID, Clock
+from tests.factories import L_MLO, LEASE, STUDY_UID, Clock, a_result, instance, screening
 from tests.storage.life import (
     analysis,
     analyze,
@@ -118,3 +118,16 @@ def test_nothing_can_be_sent_again_of_a_study_without_results(ledger: Ledger, cl
 
     with pytest.raises(PermanentError, match="no result to deliver"):
         ledger.retries.ask(STUDY_UID, clock(), Retry.DELIVERY)
+
+
+def test_what_another_result_has_replaced_is_not_sent_again(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock, screening()[:3])
+    analyze(ledger, clock, revision=3)
+    settle(ledger, clock, DeliveryState.STORED)
+    make_ready(ledger, clock, [instance(L_MLO)])
+    analyze(ledger, clock, analysis([a_result("2.25.2")]))
+    settle(ledger, clock, DeliveryState.STORED)
+
+    ledger.retries.ask(STUDY_UID, clock(), Retry.DELIVERY)
+
+    assert deliveries_of(ledger) == [("2.25.1", "STORED"), ("2.25.2", "OWED")]
