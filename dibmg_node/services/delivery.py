@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -11,14 +13,14 @@ from typing import Final, Protocol
 
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.result import REPORTS
-from dibmg_node.errors import LedgerConflictError, PeerRefusedError, PeerUnavailableError
+from dibmg_node.errors import LedgerConflictError, PeerRefusedError, PeerUnavailableError, RetryableError
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.outbox import Outbox, Owed, Settlement
 
 _log = logging.getLogger(__name__)
 
 LEASE: Final = timedelta(minutes=5)
-"""Longer than any send may take: see the time-outs of the senders."""
+"""What is being sent is renewed; a claim that is not belongs to a dead worker."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Courier:
     outbox: Outbox
     senders: Mapping[str, Sender]
     now: Callable[[], datetime]
+    renew_every: timedelta = LEASE / 5
 
     def deliver(self, study_uid: str, destination: str) -> None:
         """Send everything of a study that is due at one destination, and enter what became of it."""
@@ -65,7 +68,8 @@ class Courier:
         except LedgerConflictError as error:
             _log.info("message dropped", extra={**extra, "reason": str(error)})
             return
-        settlements = self._send(owed, destination)
+        with self._renewed(study_uid, destination):
+            settlements = self._send(owed, destination)
         self.outbox.settle(study_uid, destination, settlements, self.now())
         for one in settlements:
             facts = {**extra, "sop_uid": one.sop_uid, "status": one.status, "comment": one.comment}
@@ -75,6 +79,27 @@ class Courier:
                 _log.error("result refused", extra=facts)
             else:
                 _log.warning("result not delivered yet", extra=facts)
+
+    @contextmanager
+    def _renewed(self, study_uid: str, destination: str) -> Iterator[None]:
+        """Keep the claim for as long as a send takes: on a slow line that depends on its bytes alone."""
+        sent = threading.Event()
+
+        def renew() -> None:
+            while not sent.wait(self.renew_every.total_seconds()):
+                try:
+                    self.outbox.renew(study_uid, destination, self.now(), LEASE)
+                except RetryableError as error:
+                    extra = {"study_uid": study_uid, "destination": destination, "reason": str(error)}
+                    _log.warning("claim not renewed", extra=extra)
+
+        thread = threading.Thread(target=renew, name="renew", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            sent.set()
+            thread.join()
 
     def _send(self, owed: Sequence[Owed], destination: str) -> Sequence[Settlement]:
         sender = self.senders.get(destination)
