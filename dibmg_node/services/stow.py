@@ -75,8 +75,8 @@ class StowSender:
         """Send results in one request, or in several one after the other where they are large.
 
         What the server does not take now keeps back what comes after it: a report goes out after the images
-        that it speaks of. Where the server refuses a request as a whole, each result goes once more alone: one
-        too many, or one that it cannot read, must not keep the others away. What it refuses for its
+        that it speaks of. Where the server refuses a request as a whole, each result goes once more alone:
+        one too many, or one that it cannot read, must not keep the others away. What it refuses for its
         compression goes once more without.
 
         Raises:
