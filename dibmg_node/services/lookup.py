@@ -26,6 +26,10 @@ MOST_STUDIES: Final = 2000
 _HEADERS: Final = 4096
 _LEDGER_KEYS: Final = frozenset({"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"})
 """What the catalog filters by: of a query with no other keys, what is skipped need not be read."""
+_COUNTED: Final = frozenset(
+    {"ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"}
+)
+"""What the ledger knows of a study, and no header."""
 _MODALITIES: Final = {facts.SECONDARY_CAPTURE: "OT", facts.GRAYSCALE_PRESENTATION_STATE: "PR"}
 """Modality of a result by its SOP class; all others are SR."""
 
@@ -136,12 +140,15 @@ class Lookup:
     ) -> Iterator[_Candidate]:
         """Each study, series or instance that may match: of every study one result is read, if any."""
         of_study = {name: value for name, value in wanted.items() if name in Level.STUDY.keys - _LEDGER_KEYS}
+        by_header = {name: value for name, value in of_study.items() if name not in _COUNTED}
+        by_count = {name: value for name, value in of_study.items() if name in _COUNTED}
         for study_uid, results in groupby(held, lambda one: one.study_uid):
-            in_study = tuple(one for one in results if self._archive.result_path(one.sop_uid).exists())
-            if not in_study:
+            in_ledger = tuple(results)
+            if by_header and not self._matches_study(in_ledger, by_header):
                 continue
+            in_study = tuple(one for one in in_ledger if self._archive.result_path(one.sop_uid).exists())
             counted = _study_attributes(in_study)
-            if of_study and not self._matches_study(in_study, counted, of_study):
+            if not in_study or not matches(_entity(Dataset(), counted), by_count):
                 continue
             url = f"{base_url}/studies/{study_uid}"
             if level is Level.STUDY:
@@ -157,13 +164,11 @@ class Lookup:
                 for one in in_series:
                     yield _Candidate((one,), series, f"{series_url}/instances/{one.sop_uid}")
 
-    def _matches_study(
-        self, held: Sequence[HeldResult], counted: Mapping[str, object], wanted: Mapping[str, str]
-    ) -> bool:
+    def _matches_study(self, held: Sequence[HeldResult], wanted: Mapping[str, str]) -> bool:
         # pictures first: their headers are short
         for one in sorted(held, key=lambda one: one.sop_class_uid not in _MODALITIES):
             if self._is_readable(one, self._study):
-                return matches(_entity(self._study(one), counted), wanted)
+                return matches(self._study(one), wanted)
         return False
 
     def _told(self, candidate: _Candidate) -> Dataset | None:
