@@ -10,7 +10,7 @@ from dibmg_node.config import Settings
 from dibmg_node.conformance.markdown import code, table
 from dibmg_node.dicom import facts
 from dibmg_node.services import scu, wire
-from dibmg_node.services.cget import ANSWER_SECONDS
+from dibmg_node.services.errand import ANSWER_SECONDS
 from dibmg_node.services.negotiation import APPLICATION_CONTEXT
 from dibmg_node.services.pdu import AbortReason
 from dibmg_node.services.wire import Rejection

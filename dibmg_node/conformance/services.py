@@ -17,8 +17,9 @@ from dibmg_node.dicom.pixels import DECODED_SYNTAXES
 from dibmg_node.domain.eligibility import exclude
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.study import ImageKind
-from dibmg_node.services.cget import STUDY_ROOT_FIND, STUDY_ROOT_GET
+from dibmg_node.services.cget import STUDY_ROOT_FIND
 from dibmg_node.services.cstore import offered_syntaxes
+from dibmg_node.services.errand import STUDY_ROOT_GET
 
 _SYNTAXES = "Image syntaxes", "Plain syntaxes"
 
