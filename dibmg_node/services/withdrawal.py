@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -79,22 +80,37 @@ def withdrawals(
     """
     stale: dict[tuple[str, frozenset[str]], list[Delivered]] = {}
     for one in _newest(delivered):
-        if one.destination not in destinations:
-            continue
-        if not path_of(one.sop_uid).exists():
-            _log.error("result to be withdrawn is gone", extra={"sop_uid": one.sop_uid})
-            continue
-        lost = _lost(one, standing, path_of)
-        if lost is not None:
-            stale.setdefault((one.sop_uid, lost), []).append(one)
-    for (sop_uid, lost), some in stale.items():
-        earlier = some[0]
-        was = dcmread(path_of(sop_uid))
-        dataset = withdrawal(was, earlier, earlier.kind, standing.reason or _UNTOLD, now, lost)
-        told = written(
-            dataset, earlier.kind, variant=earlier.variant, view=earlier.view, withdraws=earlier.sop_uid
-        )
-        yield told, [one.destination for one in some]
+        if one.destination in destinations:
+            with _passed_over_where_damaged(one):
+                lost = _lost(one, standing, path_of)
+                if lost is not None:
+                    stale.setdefault((one.sop_uid, lost), []).append(one)
+    for (_, lost), some in stale.items():
+        told: Written | None = None
+        with _passed_over_where_damaged(some[0]):
+            told = _taken_back(some[0], path_of, standing.reason or _UNTOLD, now, lost)
+        if told is not None:
+            yield told, [one.destination for one in some]
+
+
+@contextmanager
+def _passed_over_where_damaged(earlier: Delivered) -> Iterator[None]:
+    """A result that the archive has lost, or that cannot be read, must not keep a study from its end."""
+    try:
+        yield
+    # pydicom tells a damaged file by any of a dozen exceptions
+    except Exception as error:  # noqa: BLE001
+        extra = {"sop_uid": earlier.sop_uid, "error": type(error).__name__}
+        _log.error("result cannot be withdrawn", extra=extra)
+
+
+def _taken_back(
+    earlier: Delivered, path_of: Callable[[str], Path], reason: str, now: datetime, lost: Collection[str]
+) -> Written:
+    dataset = withdrawal(dcmread(path_of(earlier.sop_uid)), earlier, earlier.kind, reason, now, lost)
+    return written(
+        dataset, earlier.kind, variant=earlier.variant, view=earlier.view, withdraws=earlier.sop_uid
+    )
 
 
 def _newest(delivered: Sequence[Delivered]) -> Iterator[Delivered]:

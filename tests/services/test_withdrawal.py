@@ -25,7 +25,6 @@ from tests.services.test_late_images import replaced
 
 ALONE = [Subscriber(kind.value, (Wish(kind),), answer_unread=False) for kind in ResultKind]
 ALL = Subscriber("all", tuple(Wish(kind) for kind in ResultKind), answer_unread=True)
-LATER = Subscriber("later", ALL.wishes, answer_unread=False)
 
 
 def deliver(station: Station, destination: str) -> list[Dataset]:
@@ -241,3 +240,19 @@ def test_withdrawn_reports_are_what_the_templates_want(station: Station) -> None
     reports = [one for one in deliver(station, "all") if one.Modality == "SR"]
 
     assert [list(check_report(one)) for one in reports if one.SOPClassUID.endswith("88.50")] == [[]]
+
+
+def test_an_earlier_result_that_is_damaged_or_gone_keeps_no_study_from_its_end(
+    station: Station, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = deliver(station, "all")
+    first, second, *others = [station.archive.result_path(one.SOPInstanceUID) for one in before]
+    first.unlink()
+    second.write_bytes(b"no DICOM")
+    station.analyze(implants(station, R_CC, L_CC))
+
+    after = deliver(station, "all")
+
+    assert station.study()["state"] == "EXCLUDED"
+    assert len(after) == len(others)
+    assert caplog.messages.count("result cannot be withdrawn") == 2
