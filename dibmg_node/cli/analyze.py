@@ -26,7 +26,8 @@ from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.study import Instance, Study
 from dibmg_node.errors import InstanceRejectedError
 from dibmg_node.services.reading import Predictor, StudyFiles, read_study
-from dibmg_node.services.writing import Wish, Writing, reading_json, write_results
+from dibmg_node.services.reading_json import reading_json
+from dibmg_node.services.writing import Wish, Writing, write_results
 
 
 def _kinds_of(_: click.Context, __: click.Parameter, value: str) -> tuple[ResultKind, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,9 +17,9 @@ from dibmg_node.cli.dataset_tables import (
     print_insertion,
     print_manifest,
     print_scan,
-    show_progress,
 )
 from dibmg_node.cli.options import EXIT_FAILED, fail, print_json, with_json
+from dibmg_node.cli.progress import show_progress
 from dibmg_node.domain.study import ExclusionCode
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -28,6 +28,12 @@ _TABLE = click.Path(dir_okay=False, path_type=Path)
 _with_folder = click.option(
     "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where to write."
 )
+
+
+def _with_share(name: str, told: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(name, type=click.FloatRange(0, 1), default=0.5, show_default=True, help=told)
+
+
 _with_visibility = click.option(
     "--visibility",
     type=click.FloatRange(min=0, min_open=True),
@@ -145,13 +151,7 @@ def import_(kind: str, folder: Path, out: Path, as_json: bool) -> None:
 @click.option(
     "--rows", type=click.IntRange(min=128), default=512, show_default=True, help="Longer side, pixels."
 )
-@click.option(
-    "--cancer-share",
-    type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Of exams, with a cancer in one breast.",
-)
+@_with_share("--cancer-share", "Of exams, with a cancer in one breast.")
 @_with_visibility
 @click.option("--dicom", is_flag=True, help="DICOM instances instead of 16-bit PNG.")
 @with_json
@@ -192,13 +192,7 @@ def synthesize(
 @click.argument("manifest", type=_FILE)
 @click.option("--seed", required=True, type=click.IntRange(min=0), help="The same seed, the same lesions.")
 @_with_folder
-@click.option(
-    "--share",
-    type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Of normal exams, that get a lesion in one breast.",
-)
+@_with_share("--share", "Of normal exams, that get a lesion in one breast.")
 @_with_visibility
 @with_json
 def insert(manifest: Path, seed: int, out: Path, share: float, visibility: float, as_json: bool) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
 from dibmg.data.demographics import DemographicsTable, TableSection
@@ -25,14 +23,6 @@ from dibmg_node.cli.options import console, print_json
 
 _MOST_NAMED = 5
 """Lines or files that a sentence names; `--json` has all."""
-
-
-@contextmanager
-def show_progress(what: str, as_json: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    with Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
-        task = bar.add_task(what)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def print_scan(found: Scan, joined: Joined, out: Path | None, as_json: bool) -> None:

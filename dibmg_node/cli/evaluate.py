@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg_node.cli.options import EXIT_CONFIG, console, fail, print_json, with_json
+from dibmg_node.cli.progress import step_bars
 from dibmg_node.domain.study import View
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def evaluate(
         resample=resample,
         interval=RateInterval.EXACT if exact else RateInterval.WILSON,
     )
-    with _progress() as progress:
+    with step_bars(transient=True) as progress:
         evaluation = run(request, lambda what, images: _step(progress, what, images))
         progress.add_task("writing the report", total=None)
         content = write_outputs(evaluation, out)
@@ -131,17 +131,6 @@ def evaluate(
         print_json(content)
     else:
         _print(evaluation, out)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
 
 
 def _step(progress: Progress, what: str, images: int) -> Callable[[], object]:

@@ -23,7 +23,7 @@ from dibmg_node.cli.options import (
 )
 from dibmg_node.config import Settings
 from dibmg_node.domain.lifecycle import StudyState
-from dibmg_node.storage.claims import Retry
+from dibmg_node.storage.retries import Retry
 
 STATE_COLORS = {
     "RECEIVING": "cyan",
@@ -133,7 +133,7 @@ def retry(study_uid: str, what: str | None, settings: Settings, as_json: bool) -
     ledger = open_existing_ledger(settings)
     if ledger.views.study(study_uid) is None:
         fail(f"no study {study_uid} in the ledger", EXIT_UNKNOWN)
-    tried = ledger.claims.retry(study_uid, wiring.now(), Retry(what) if what else Retry.AUTOMATIC)
+    tried = ledger.retries.ask(study_uid, wiring.now(), Retry(what) if what else Retry.AUTOMATIC)
     if as_json:
         print_json({"study_uid": study_uid, "retried": tried.value})
     else:

@@ -6,11 +6,10 @@ import os
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dibmg.weights import KERAS, resolve
 from dibmg_node.cli.options import EXIT_CONFIG, console, fail, print_json, with_json
+from dibmg_node.cli.progress import step_bars
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -71,13 +70,7 @@ def train(
         target_specificity=target_specificity,
         threads=threads,
     )
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as bar:
+    with step_bars(transient=False) as bar:
         tasks = {what: bar.add_task(what, total=None, visible=False) for what in ("preparing", "training")}
 
         def tell(what: str, done: int, total: int) -> None:

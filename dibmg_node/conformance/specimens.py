@@ -29,6 +29,7 @@ from dibmg_node.domain.exam import select_exam
 from dibmg_node.domain.image import Mammogram, Point
 from dibmg_node.domain.result import (
     REPORTS,
+    Delivered,
     ExamResult,
     Finding,
     FindingCode,
@@ -239,7 +240,9 @@ def _specimen(
 
 
 def _replacing(earlier: Predecessor) -> Writing:
-    return replace(_WRITING, predecessors={(kind, Wish(kind).variant): earlier for kind in REPORTS})
+    reference = (earlier.sop_class_uid, earlier.sop_uid, earlier.series_uid)
+    delivered = [Delivered(*reference, kind, Wish(kind).variant, None, 1, "specimens") for kind in REPORTS]
+    return replace(_WRITING, delivered=delivered)
 
 
 def _result(

@@ -55,6 +55,21 @@ def unread_impression(not_read: Sequence[str], failed: bool) -> str:
     return _LINE_BREAK.join(plain_text(line) for line in lines)
 
 
+def withdrawn_impression(reason: str) -> str:
+    """What is said instead of findings that no longer hold.
+
+    Args:
+        reason: Why not, in words.
+    """
+    lines = [
+        RESEARCH_ONLY,
+        "The earlier result of this algorithm is withdrawn: it no longer holds for this study.",
+        "That no finding is reported says nothing about the images.",
+        reason,
+    ]
+    return _LINE_BREAK.join(plain_text(line) for line in lines if line)
+
+
 def _exam_lines(
     result: ExamResult, finding_code: FindingCode, not_read: Sequence[str], has_probabilities: bool
 ) -> Iterable[str]:

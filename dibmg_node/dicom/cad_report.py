@@ -96,6 +96,9 @@ def cad_report(
     sop_uid = result_uid(origin, ResultKind.CAD_SR, finding_code.value)
     source = coverage.library[0]
     report = result_header(source, origin, ResultKind.CAD_SR, facts.MAMMOGRAPHY_CAD_SR, sop_uid, now)
+    if origin.model is None and predecessors:
+        # nobody's weights give it a series of its own: it stands beside what it takes the place of
+        report.SeriesInstanceUID = predecessors[-1].series_uid
     describe_document(report, coverage.library, predecessors)
     report.update(content(_root(coverage, origin, result, bool(failure), finding_code)))
     return report

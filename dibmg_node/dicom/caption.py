@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -157,8 +158,9 @@ def _size(size: int, is_title: bool) -> int:
     return round(_TITLE * size) if is_title else size
 
 
+@lru_cache(64)
 def _font(size: int, is_title: bool) -> ImageFont.FreeTypeFont:
-    """Pillow's own scalable font, so that every machine draws the same letters."""
+    """Pillow's own scalable font, so that every machine draws the same letters; it takes a while to load."""
     font = ImageFont.load_default(_size(size, is_title))
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise RuntimeError("Pillow was built without FreeType: it has no scalable font to write with")

@@ -60,6 +60,33 @@ def result_uid(origin: Origin, kind: ResultKind, variant: str = "", view: ViewKe
     )
 
 
+def renewed_uid(sop_uid: str, later: Iterable[str]) -> str:
+    """SOP Instance UID of a result that holds again, after others had taken its place.
+
+    A destination that has it already would go on to take the last of them for what is true.
+
+    Args:
+        sop_uid: As `result_uid` gave it.
+        later: UIDs of what took its place, oldest first; an earlier renewal of it among them counts.
+    """
+    renewed = sop_uid
+    for other in later:
+        if other != renewed:
+            renewed = _uid("renewed", sop_uid, other)
+    return renewed
+
+
+def withdrawal_uid(earlier_uid: str, reason: str, sources: Iterable[str] = ()) -> str:
+    """SOP Instance UID of what takes a result back.
+
+    Args:
+        earlier_uid: SOP Instance UID of the result.
+        reason: Why it no longer holds.
+        sources: UIDs of the images that it no longer holds for, where that is not all of them.
+    """
+    return _uid("withdrawal", earlier_uid, reason, ",".join(sorted(sources)))
+
+
 def series_uid(study_uid: str, kind: ResultKind, model: ModelIdentity | None) -> str:
     """Series Instance UID: one per study, kind of result and weights."""
     return _uid("series", kind.value, study_uid, "" if model is None else model.sha256)

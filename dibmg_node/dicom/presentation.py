@@ -74,6 +74,15 @@ def presentation_states(
     ]
 
 
+def images_of(state: Dataset) -> frozenset[str]:
+    """SOP Instance UIDs of the images that a state is for."""
+    return frozenset(
+        str(image.ReferencedSOPInstanceUID)
+        for series in state.ReferencedSeriesSequence
+        for image in series.ReferencedImageSequence
+    )
+
+
 def _place(view: ViewKey) -> tuple[int, str]:
     return (STANDARD_VIEWS.index(view) if view in STANDARD_VIEWS else len(STANDARD_VIEWS)), str(view)
 
@@ -204,17 +213,21 @@ def _outlines(header: FileDataset, findings: Sequence[Finding], result: ExamResu
 
 
 def _words(header: FileDataset, view: ViewKey, result: ExamResult) -> Dataset:
-    """What an overlay has burned in, at the side of the air. Source: PS3.3 C.10.5."""
+    """What an overlay has burned in, at the side of the air."""
     lines = [line.words for line in caption_lines(result, view, has_heat=False)]
+    return words_over(_image(header), lines, at_left=view.laterality is Laterality.RIGHT)
+
+
+def words_over(images: DicomSequence, lines: Sequence[str], *, at_left: bool) -> Dataset:
+    """Words at a corner of the display of some images. Source: PS3.3 C.10.5."""
     annotation = Dataset()
-    annotation.ReferencedImageSequence = _image(header)
+    annotation.ReferencedImageSequence = images
     annotation.GraphicLayer = WORDS
     words = Dataset()
     words.BoundingBoxAnnotationUnits = "DISPLAY"
     words.UnformattedTextValue = "\r\n".join(lines)[:_LONGEST_TEXT]
     words.BoundingBoxTopLeftHandCorner = [0.02, 0.02]
     words.BoundingBoxBottomRightHandCorner = [0.98, 0.3]
-    at_left = view.laterality is Laterality.RIGHT
     words.BoundingBoxTextHorizontalJustification = "LEFT" if at_left else "RIGHT"
     annotation.TextObjectSequence = DicomSequence([words])
     return annotation

@@ -98,10 +98,10 @@ def result_header(
     header.SeriesDescription = SERIES_DESCRIPTIONS[kind]
     header.ContentQualification = "RESEARCH"
 
-    moment = _in_zone_of(source, now)
+    date, time = date_and_time(source, now)
     for name in ("InstanceCreation", "Series", "Content"):
-        setattr(header, f"{name}Date", moment.strftime("%Y%m%d"))
-        setattr(header, f"{name}Time", moment.strftime("%H%M%S"))
+        setattr(header, f"{name}Date", date)
+        setattr(header, f"{name}Time", time)
 
     header.Manufacturer = facts.MANUFACTURER
     header.ManufacturerModelName = facts.MODEL_NAME
@@ -111,6 +111,12 @@ def result_header(
     if equipment:
         header.ContributingEquipmentSequence = DicomSequence(equipment)
     return header
+
+
+def date_and_time(source: Dataset, now: datetime) -> tuple[str, str]:
+    """A moment as DA and TM, in the time zone of an instance where it states one."""
+    moment = _in_zone_of(source, now)
+    return moment.strftime("%Y%m%d"), moment.strftime("%H%M%S")
 
 
 def software_versions(model: ModelIdentity | None) -> list[str]:

@@ -57,6 +57,13 @@ def describe_document(
         report.ReferencedRequestSequence = DicomSequence(requests)
 
 
+def document_reference(study_uid: str, predecessor: Predecessor) -> DicomSequence:
+    """The one item of Predecessor Documents Sequence. Source: PS3.3 C.17.2."""
+    return referenced_instances(
+        [(study_uid, predecessor.series_uid, predecessor.sop_class_uid, predecessor.sop_uid)]
+    )
+
+
 def language() -> Item:
     """The language of a report. Source: TID 1204, PS3.16."""
     return code(

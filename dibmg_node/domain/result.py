@@ -201,12 +201,30 @@ class Predecessor:
 
 
 @dataclass(frozen=True)
+class Delivered(Predecessor):
+    """A result of a study that a destination has, or is being sent.
+
+    Attributes:
+        revision: Of the study, the last one that the result was made of.
+        withdraws: SOP Instance UID of the result that it takes back; empty where it takes none back.
+    """
+
+    kind: ResultKind
+    variant: str
+    view: ViewKey | None
+    revision: int
+    destination: str
+    withdraws: str = ""
+
+
+@dataclass(frozen=True)
 class Result:
     """One DICOM instance that the node made.
 
     Attributes:
         variant: Tells apart results of one kind that destinations asked for differently (finding code).
-        laterality, view: The image that an overlay belongs to.
+        view: The image that an overlay belongs to.
+        withdraws: SOP Instance UID of the result that this one takes back; empty where it takes none back.
     """
 
     sop_uid: str
@@ -217,3 +235,4 @@ class Result:
     size: int
     variant: str = ""
     view: ViewKey | None = None
+    withdraws: str = ""

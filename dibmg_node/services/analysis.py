@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -23,10 +23,13 @@ from dibmg_node.services.reading import (
     read_headers,
     read_study,
 )
+from dibmg_node.services.reading_json import reading_json
 from dibmg_node.services.sandbox import Sandbox
-from dibmg_node.services.writing import Wish, Writing, Written, reading_json, write_results
+from dibmg_node.services.withdrawal import Standing, withdrawals
+from dibmg_node.services.writing import Wish, Writing, Written, write_results
+from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.archive import Archive
-from dibmg_node.storage.claims import Analysis, Claim, Claims, Outcome
+from dibmg_node.storage.claims import Claim, Claims
 
 _log = logging.getLogger(__name__)
 
@@ -151,16 +154,19 @@ class Analyst:
             return []
 
     def _commit(self, claim: Claim, outcome: Outcome, reason: str, report: Report) -> Sequence[str]:
-        results, purged = [], set()
-        for written in report.results:
-            digest = claim.purged.get(written.result.sop_uid)
-            if digest is not None and digest != sha256(written.content).hexdigest():
-                # destinations have other bytes under this UID, which nobody can write again
-                purged.add(written.result.sop_uid)
-            else:
-                digest = self.archive.put_result(written.result.sop_uid, written.content)
+        purged = {one.result.sop_uid for one in report.results if _is_lost(one, claim)}
+        owed = self._owed(
+            claim, [one.result for one in report.results if one.result.sop_uid not in purged], outcome
+        )
+        all_written = list(report.results)
+        for withdrawal, destinations in self._withdrawals(claim, report, reason, owed):
+            all_written.append(_without_picture(withdrawal))
+            owed[withdrawal.result.sop_uid] = destinations
+        results = []
+        for written in all_written:
+            uid = written.result.sop_uid
+            digest = claim.purged[uid] if uid in purged else self.archive.put_result(uid, written.content)
             results.append((_kept(written.result, digest), written.series_uid))
-        owed = self._owed([result for result, _ in results if result.sop_uid not in purged], outcome)
         self.claims.commit(
             claim,
             Analysis(
@@ -180,17 +186,30 @@ class Analyst:
         _log.info("analysis entered", extra=extra)
         return sorted({name for names in owed.values() for name in names})
 
-    def _owed(self, results: Sequence[Result], outcome: Outcome) -> dict[str, list[str]]:
-        """Who gets which result."""
+    def _owed(self, claim: Claim, results: Sequence[Result], outcome: Outcome) -> dict[str, list[str]]:
+        """Who gets which result.
+
+        Who has a report of the study gets the one that says that it is not read any more, wanted or not.
+        """
+        told = {one.destination for one in claim.delivered if one.kind is ResultKind.CAD_SR}
         return {
             result.sop_uid: [
                 subscriber.name
                 for subscriber in self.subscribers
-                if (outcome is Outcome.ANALYZED or subscriber.answer_unread)
+                if (outcome is Outcome.ANALYZED or subscriber.answer_unread or subscriber.name in told)
                 and any(w.kind is result.kind and w.variant == result.variant for w in subscriber.wishes)
             ]
             for result in results
         }
+
+    def _withdrawals(
+        self, claim: Claim, report: Report, reason: str, owed: Mapping[str, Sequence[str]]
+    ) -> Iterator[tuple[Written, list[str]]]:
+        results = [one.result for one in report.results]
+        standing = Standing(claim.study.instances, report.selection.exam, results, owed, reason)
+        names = {subscriber.name for subscriber in self.subscribers}
+        path_of = self.archive.result_path
+        return withdrawals(claim.delivered, standing, names, path_of, claim.first_claimed_at)
 
     def _files(self, claim: Claim) -> StudyFiles:
         paths = {i.sop_uid: self.archive.instance_path(i.sop_uid) for i in claim.study.instances}
@@ -200,14 +219,18 @@ class Analyst:
         wishes = {wish for subscriber in self.subscribers for wish in subscriber.wishes}
         if not wishes:
             wishes = {Wish(ResultKind.CAD_SR, FindingCode.DENSITY), Wish(ResultKind.OVERLAY)}
-        return Writing(
-            frozenset(wishes), claim.first_claimed_at, self.max_side, self.style, claim.predecessors
-        )
+        return Writing(frozenset(wishes), claim.first_claimed_at, self.max_side, self.style, claim.delivered)
 
 
 def _reason(error: Exception) -> str:
     """An error in words; one of the system without its path."""
     return f"disk: {error.strerror}" if isinstance(error, OSError) else str(error)
+
+
+def _is_lost(written: Written, claim: Claim) -> bool:
+    """Whether destinations have other bytes under this UID, that nobody can write again."""
+    digest = claim.purged.get(written.result.sop_uid)
+    return digest is not None and digest != sha256(written.content).hexdigest()
 
 
 def _without_picture(written: Written) -> Written:

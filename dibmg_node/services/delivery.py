@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -11,14 +13,14 @@ from typing import Final, Protocol
 
 from dibmg_node.domain.lifecycle import DeliveryState, Proof
 from dibmg_node.domain.result import REPORTS
-from dibmg_node.errors import LedgerConflictError, PeerRefusedError, PeerUnavailableError
+from dibmg_node.errors import LedgerConflictError, PeerRefusedError, PeerUnavailableError, RetryableError
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.outbox import Outbox, Owed, Settlement
 
 _log = logging.getLogger(__name__)
 
 LEASE: Final = timedelta(minutes=5)
-"""Longer than any send may take: see the time-outs of the senders."""
+"""What is being sent is renewed; a claim that is not belongs to a dead worker."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Courier:
     senders: Mapping[str, Sender]
     now: Callable[[], datetime]
     proofs: Mapping[str, Proof] = field(default_factory=dict)
+    renew_every: timedelta = LEASE / 5
 
     def deliver(self, study_uid: str, destination: str) -> bool:
         """Send everything of a study that is due at one destination, and enter what became of it.
@@ -73,7 +76,8 @@ class Courier:
             owed = self.outbox.claim(study_uid, destination, self.now(), LEASE)
         except LedgerConflictError:
             return False
-        settlements = self._send(owed, destination)
+        with self._renewed(study_uid, destination):
+            settlements = self._send(owed, destination)
         proof = self.proofs.get(destination, Proof.NONE)
         self.outbox.settle(study_uid, destination, settlements, self.now(), proof)
         for one in settlements:
@@ -85,6 +89,27 @@ class Courier:
             else:
                 _log.warning("result not delivered yet", extra=facts)
         return True
+
+    @contextmanager
+    def _renewed(self, study_uid: str, destination: str) -> Iterator[None]:
+        """Keep the claim for as long as a send takes: on a slow line that depends on its bytes alone."""
+        sent = threading.Event()
+
+        def renew() -> None:
+            while not sent.wait(self.renew_every.total_seconds()):
+                try:
+                    self.outbox.renew(study_uid, destination, self.now(), LEASE)
+                except RetryableError as error:
+                    extra = {"study_uid": study_uid, "destination": destination, "reason": str(error)}
+                    _log.warning("claim not renewed", extra=extra)
+
+        thread = threading.Thread(target=renew, name="renew", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            sent.set()
+            thread.join()
 
     def _send(self, owed: Sequence[Owed], destination: str) -> Sequence[Settlement]:
         sender = self.senders.get(destination)

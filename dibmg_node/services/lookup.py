@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -11,6 +11,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
+from dibmg_node.dicom import facts
 from dibmg_node.dicom.encode import decompressed
 from dibmg_node.dicom.header import read_header
 from dibmg_node.dicom.query import Level, Query, matches, told
@@ -23,6 +24,14 @@ _log = logging.getLogger(__name__)
 MOST_STUDIES: Final = 2000
 """The ledger holds no patient's name: a query by name reads headers, and those of the newest studies only."""
 _HEADERS: Final = 4096
+_LEDGER_KEYS: Final = frozenset({"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"})
+"""What the catalog filters by: of a query with no other keys, what is skipped need not be read."""
+_COUNTED: Final = frozenset(
+    {"ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"}
+)
+"""What the ledger knows of a study, and no header."""
+_MODALITIES: Final = {facts.SECONDARY_CAPTURE: "OT", facts.GRAYSCALE_PRESENTATION_STATE: "PR"}
+"""Modality of a result by its SOP class; all others are SR."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,20 @@ class Found:
 
     matches: list[Dataset]
     complete: bool
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A study, series or instance that may match.
+
+    Attributes:
+        results: All of it; any that can be read tells of it.
+        counted: What the ledger knows of it.
+    """
+
+    results: Sequence[HeldResult]
+    counted: Mapping[str, object]
+    url: str
 
 
 class Lookup:
@@ -50,6 +73,7 @@ class Lookup:
         self._archive = archive
         # a result never changes under its UID, so what was read of it stays true
         self._attributes = lru_cache(_HEADERS)(self._read_attributes)
+        self._study = lru_cache(2 * most_studies)(self._read_study)
 
     def search(self, level: Level, path: Mapping[Level, str], query: Query, base_url: str) -> Found:
         """What matches a query, newest study first.
@@ -74,8 +98,15 @@ class Lookup:
         complete = len({one.study_uid for one in held}) < self.most_studies
         found: list[Dataset] = []
         skipped = 0
-        for attributes in self._entities(held, level, base_url):
-            if not matches(attributes, query.wanted):
+        matched_by_ledger = query.wanted.keys() <= _LEDGER_KEYS
+        for candidate in self._candidates(held, level, query.wanted, base_url):
+            if matched_by_ledger and skipped < query.offset:
+                skipped += 1
+                continue
+            if matched_by_ledger and len(found) == query.limit:
+                return Found(found, True)
+            attributes = self._told(candidate)
+            if attributes is None or not matches(attributes, query.wanted):
                 continue
             if skipped < query.offset:
                 skipped += 1
@@ -104,31 +135,56 @@ class Lookup:
         stored = self._archive.result_path(held.sop_uid).read_bytes()
         return stored if transfer_syntax_uid == held.transfer_syntax_uid else decompressed(stored)
 
-    def _entities(self, held: Sequence[HeldResult], level: Level, base_url: str) -> Iterator[Dataset]:
-        """Attributes of each study, series or instance, counted and with its URL."""
-        for study_uid, of_study in groupby(held, lambda one: one.study_uid):
-            in_study = [one for one in of_study if self._is_readable(one)]
-            if not in_study:
+    def _candidates(
+        self, held: Sequence[HeldResult], level: Level, wanted: Mapping[str, str], base_url: str
+    ) -> Iterator[_Candidate]:
+        """Each study, series or instance that may match: of every study one result is read, if any."""
+        of_study = {name: value for name, value in wanted.items() if name in Level.STUDY.keys - _LEDGER_KEYS}
+        by_header = {name: value for name, value in of_study.items() if name not in _COUNTED}
+        by_count = {name: value for name, value in of_study.items() if name in _COUNTED}
+        for study_uid, results in groupby(held, lambda one: one.study_uid):
+            in_ledger = tuple(results)
+            if by_header and not self._matches_study(in_ledger, by_header):
                 continue
-            study = _study_attributes([self._attributes(one) for one in in_study], in_study)
+            in_study = tuple(one for one in in_ledger if self._archive.result_path(one.sop_uid).exists())
+            counted = _study_attributes(in_study)
+            if not in_study or not matches(_entity(Dataset(), counted), by_count):
+                continue
             url = f"{base_url}/studies/{study_uid}"
             if level is Level.STUDY:
-                yield _entity(self._attributes(in_study[0]), study, url)
+                yield _Candidate(in_study, counted, url)
                 continue
             for series_uid, of_series in groupby(in_study, lambda one: one.series_uid):
-                in_series = list(of_series)
-                series = {**study, "NumberOfSeriesRelatedInstances": len(in_series)}
+                in_series = tuple(of_series)
+                series = {**counted, "NumberOfSeriesRelatedInstances": len(in_series)}
                 series_url = f"{url}/series/{series_uid}"
                 if level is Level.SERIES:
-                    yield _entity(self._attributes(in_series[0]), series, series_url)
+                    yield _Candidate(in_series, series, series_url)
                     continue
                 for one in in_series:
-                    yield _entity(self._attributes(one), series, f"{series_url}/instances/{one.sop_uid}")
+                    yield _Candidate((one,), series, f"{series_url}/instances/{one.sop_uid}")
 
-    def _is_readable(self, held: HeldResult) -> bool:
+    def _matches_study(self, held: Sequence[HeldResult], wanted: Mapping[str, str]) -> bool:
+        # pictures first: their headers are short
+        for one in sorted(held, key=lambda one: one.sop_class_uid not in _MODALITIES):
+            if self._is_readable(one, self._study):
+                return matches(self._study(one), wanted)
+        return False
+
+    def _told(self, candidate: _Candidate) -> Dataset | None:
+        """Attributes of a study, series or instance; None where nothing of it can be read."""
+        for one in candidate.results:
+            if self._is_readable(one, self._attributes):
+                entity = _entity(self._attributes(one), candidate.counted)
+                entity.RetrieveURL = candidate.url
+                entity.InstanceAvailability = "ONLINE"
+                return entity
+        return None
+
+    def _is_readable(self, held: HeldResult, read: Callable[[HeldResult], Dataset]) -> bool:
         """One result that the archive has lost must not keep everybody from finding the others."""
         try:
-            self._attributes(held)
+            read(held)
         except (OSError, InstanceRejectedError) as error:
             extra = {"sop_uid": held.sop_uid, "error": type(error).__name__}
             _log.error("result cannot be read", extra=extra)
@@ -141,10 +197,22 @@ class Lookup:
 
     def _read_attributes(self, held: HeldResult) -> Dataset:
         """Top-level attributes that a query can match or tell: no sequences, no bulk."""
+        header = self._header(held)
         attributes = Dataset()
-        for element in self._header(held):
-            if element.VR not in ("SQ", "OB", "OW", "UN"):
-                attributes.add(element)
+        tags = list(header.keys())
+        for tag in tags:
+            # asked as it came: a content tree would be parsed for nothing
+            if header.get_item(tag).VR not in ("SQ", "OB", "OW", "UN"):
+                attributes.add(header[tag])
+        return attributes
+
+    def _read_study(self, held: HeldResult) -> Dataset:
+        """What a result tells of its study and patient: the same in all results of the study."""
+        header = self._header(held)
+        attributes = Dataset()
+        for keyword in Level.STUDY.keys:
+            if keyword in header:
+                attributes.add(header[keyword])
         return attributes
 
 
@@ -155,19 +223,17 @@ def _both(given: str | None, asked: tuple[str, ...]) -> tuple[str, ...] | None:
     return (given,) if not asked or given in asked else None
 
 
-def _study_attributes(attributes: Sequence[Dataset], held: Sequence[HeldResult]) -> dict[str, object]:
+def _study_attributes(held: Sequence[HeldResult]) -> dict[str, object]:
     return {
-        "ModalitiesInStudy": sorted({str(one.get("Modality", "")) for one in attributes} - {""}),
+        "ModalitiesInStudy": sorted({_MODALITIES.get(one.sop_class_uid, "SR") for one in held}),
         "NumberOfStudyRelatedSeries": len({one.series_uid for one in held}),
         "NumberOfStudyRelatedInstances": len(held),
     }
 
 
-def _entity(attributes: Dataset, counted: Mapping[str, object], url: str) -> Dataset:
+def _entity(attributes: Dataset, counted: Mapping[str, object]) -> Dataset:
     entity = Dataset()
     entity.update(attributes)
     for keyword, value in counted.items():
         setattr(entity, keyword, value)
-    entity.RetrieveURL = url
-    entity.InstanceAvailability = "ONLINE"
     return entity

@@ -1,10 +1,10 @@
-"""STOW-RS as a client: one request for all results of a study, and what the answer says of each."""
+"""STOW-RS as a client: the results of a study in one request, or a few, and what is answered to each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from secrets import token_hex
 from typing import Final
@@ -35,8 +35,14 @@ from dibmg_node.services.stow_answer import (
 from dibmg_node.services.web_service import WebService, told_of
 from dibmg_node.storage.outbox import Settlement
 
-SEND_SECONDS: Final = 240.0
-"""Of a whole send, token and second tries included."""
+REQUEST_SECONDS: Final = 240.0
+"""Of one request, its token included, beside the time that its bytes may take."""
+SLOWEST: Final = 20_000.0
+"""Bytes a second: who takes less is no place for pictures."""
+LARGEST_REQUEST: Final = 32 << 20
+"""Bytes of results in one request; one that is larger goes alone."""
+MOST_RESULTS: Final = 100
+"""Results in one request."""
 ECHO_SECONDS: Final = 30.0
 _NO_STUDY: Final = "2.25.0"
 """No study has this UID: a query for it finds nothing anywhere."""
@@ -52,40 +58,41 @@ class StowSender:
     Attributes:
         url: Root of its DICOMweb service, without a slash at the end.
         now: The time, for tokens and Retry-After.
-        seconds: A send takes no longer.
+        seconds: A request takes no longer, beside the time for its bytes.
+        slowest: Bytes a second that it may be sent with at least.
+        largest_request: Bytes of results in one request.
     """
 
     url: str
     credentials: Credentials
     tls: TlsFiles
     now: Callable[[], datetime]
-    seconds: float = SEND_SECONDS
+    seconds: float = REQUEST_SECONDS
+    slowest: float = SLOWEST
+    largest_request: int = LARGEST_REQUEST
 
     def send(self, parcels: Sequence[Parcel]) -> Sequence[Settlement]:
-        """Send results in one request.
+        """Send results in one request, or in several one after the other where they are large.
 
-        Where the server refuses the request as a whole, each result goes once more alone: one too many, or
-        one that it cannot read, must not keep the others away. What it refuses for its compression goes
-        once more without.
+        What the server does not take now keeps back what comes after it: a report goes out after the images
+        that it speaks of. Where the server refuses a request as a whole, each result goes once more alone:
+        one too many, or one that it cannot read, must not keep the others away. What it refuses for its
+        compression goes once more without.
 
         Raises:
             PeerUnavailableError: No connection, no answer, or it broke.
             PeerRefusedError: The token server refuses us.
         """
-        with Deadline(self.seconds) as deadline:
-            settlements = self._store(parcels, deadline)
-            if len(parcels) > 1 and all(one.status in _REQUEST_REFUSED for one in settlements):
-                settlements = [one for parcel in parcels for one in self._store_again([parcel], deadline)]
-            plain = {
-                parcel.sop_uid: replace(
-                    parcel, content=decompressed(parcel.content), transfer_syntax_uid=facts.EXPLICIT_LE
-                )
-                for parcel, settled in zip(parcels, settlements, strict=True)
-                if parcel.transfer_syntax_uid != facts.EXPLICIT_LE and _refuses_syntax(settled)
-            }
-            if plain:
-                again = {one.sop_uid: one for one in self._store_again(list(plain.values()), deadline)}
-                settlements = [again.get(one.sop_uid, one) for one in settlements]
+        settlements: list[Settlement] = []
+        for batch in self._batches(parcels):
+            waiting = next((one for one in settlements if one.state is DeliveryState.OWED), None)
+            if waiting is not None:
+                told, wait = waiting.comment, waiting.retry_after
+                settlements += [_settlement_of(one, DeliveryState.OWED, told, wait) for one in batch]
+            elif settlements:
+                settlements += self._second_tries(batch, self._store_again(batch))
+            else:
+                settlements += self._second_tries(batch, self._store(batch))
         return settlements
 
     def echo(self) -> None:
@@ -111,24 +118,56 @@ class StowSender:
         """The peer in words: its URL."""
         return self.url
 
-    def _store(self, parcels: Sequence[Parcel], deadline: Deadline) -> list[Settlement]:
+    def _batches(self, parcels: Sequence[Parcel]) -> Iterator[list[Parcel]]:
+        """Results by request, in their order."""
+        batch: list[Parcel] = []
+        for parcel in parcels:
+            size = sum(len(one.content) for one in batch) + len(parcel.content)
+            if batch and (size > self.largest_request or len(batch) == MOST_RESULTS):
+                yield batch
+                batch = []
+            batch.append(parcel)
+        if batch:
+            yield batch
+
+    def _second_tries(self, parcels: Sequence[Parcel], settlements: list[Settlement]) -> list[Settlement]:
+        """Send alone what may have suffered from its neighbors, and plain what was refused compressed."""
+        if len(parcels) > 1 and all(one.status in _REQUEST_REFUSED for one in settlements):
+            settlements = [one for parcel in parcels for one in self._store_again([parcel])]
+        plain = [
+            replace(parcel, content=decompressed(parcel.content), transfer_syntax_uid=facts.EXPLICIT_LE)
+            for parcel, settled in zip(parcels, settlements, strict=True)
+            if parcel.transfer_syntax_uid != facts.EXPLICIT_LE and _refuses_syntax(settled)
+        ]
+        again = {one.sop_uid: one for batch in self._batches(plain) for one in self._store_again(batch)}
+        return [again.get(one.sop_uid, one) for one in settlements]
+
+    def _store(self, parcels: Sequence[Parcel]) -> list[Settlement]:
         body = Multipart([parcel.content for parcel in parcels], token_hex(16))
         headers = {"Content-Type": body.content_type, "Accept": ACCEPT}
         request = Request("POST", f"{self.url}/studies", headers, body, body.length)
-        return settle(parcels, self._ask(request, deadline))
+        with Deadline(self.seconds + body.length / self.slowest) as deadline:
+            return settle(parcels, self._ask(request, deadline))
 
-    def _store_again(self, parcels: Sequence[Parcel], deadline: Deadline) -> list[Settlement]:
+    def _store_again(self, parcels: Sequence[Parcel]) -> list[Settlement]:
+        """Store what a second or later request holds: what an earlier one has settled stays so."""
         try:
-            return self._store(parcels, deadline)
-        # what the first request has settled stays so
+            return self._store(parcels)
         except PeerUnavailableError as error:
             told, wait = str(error), error.retry_after
-            return [Settlement(one.sop_uid, DeliveryState.OWED, "", told, wait) for one in parcels]
+            return [_settlement_of(one, DeliveryState.OWED, told, wait) for one in parcels]
         except PeerRefusedError as error:
-            return [Settlement(one.sop_uid, DeliveryState.REFUSED, "", str(error)) for one in parcels]
+            return [_settlement_of(one, DeliveryState.REFUSED, str(error)) for one in parcels]
 
     def _ask(self, request: Request, deadline: Deadline) -> Answer:
         return WebService(self.url, self.credentials, self.tls, self.now).ask(request, deadline)
+
+
+def _settlement_of(
+    parcel: Parcel, state: DeliveryState, told: str, wait: timedelta | None = None
+) -> Settlement:
+    """Of a result that no answer was given to."""
+    return Settlement(parcel.sop_uid, state, "", told, wait)
 
 
 def settle(parcels: Sequence[Parcel], answer: Answer) -> list[Settlement]:

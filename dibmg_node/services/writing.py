@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,24 +15,23 @@ from dibmg_node.dicom import facts
 from dibmg_node.dicom.cad_library import is_image
 from dibmg_node.dicom.cad_report import cad_report
 from dibmg_node.dicom.encode import encode
+from dibmg_node.dicom.identity import renewed_uid
 from dibmg_node.dicom.measurement_report import measurement_report
 from dibmg_node.dicom.overlay import overlay
 from dibmg_node.dicom.presentation import presentation_states
 from dibmg_node.dicom.rendering import render_overlay
 from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.result import (
-    Calibration,
+    REPORTS,
+    Delivered,
     ExamResult,
     FindingCode,
     OverlayStyle,
-    Predecessor,
     Result,
     ResultKind,
 )
-from dibmg_node.domain.study import ExclusionCode, ImageKind, Laterality, ViewKey
+from dibmg_node.domain.study import ExclusionCode, ImageKind, ViewKey
 from dibmg_node.services.reading import Reading
-
-_NO_SCORES: Final[Mapping[str, object]] = {"exam": None, "R": None, "L": None, "views": {}}
 
 
 @dataclass(frozen=True)
@@ -57,23 +55,37 @@ class Writing:
         now: Date and time of the analysis, in every result.
         max_side: Longer side of an overlay, pixels; 0: the grid of the mammogram.
         style: What an overlay shows.
-        predecessors: The report that a new one replaces, by kind and variant.
+        delivered: Results of the study that a destination has or is being sent, oldest first.
     """
 
     wishes: Collection[Wish]
     now: datetime
     max_side: int
     style: OverlayStyle = OverlayStyle.COLOR
-    predecessors: Mapping[tuple[ResultKind, str], Predecessor] = field(default_factory=dict)
+    delivered: Sequence[Delivered] = ()
 
     def wants(self, kind: ResultKind) -> bool:
         """Whether any wish is for this kind."""
         return any(wish.kind is kind for wish in self.wishes)
 
-    def replaced(self, kind: ResultKind, variant: str = "") -> list[Predecessor]:
+    def replaced(self, kind: ResultKind, variant: str = "") -> list[Delivered]:
         """The report that one of this kind and variant replaces, if any."""
-        earlier = self.predecessors.get((kind, variant))
-        return [] if earlier is None else [earlier]
+        earlier = [one for one in self.delivered if (one.kind, one.variant) == (kind, variant)]
+        return list(earlier[-1:])
+
+    def uid_of(self, sop_uid: str, kind: ResultKind, variant: str) -> str:
+        """SOP Instance UID of a result that would have this one, were nothing delivered in its place."""
+        uids = [one.sop_uid for one in self.delivered]
+        if sop_uid not in uids:
+            return sop_uid
+        later = self.delivered[uids.index(sop_uid) + 1 :]
+        of_its_place = [
+            one.sop_uid
+            for one in later
+            if one.withdraws == sop_uid
+            or (kind in REPORTS and (one.kind, one.variant) == (kind, variant) and one.sop_uid != sop_uid)
+        ]
+        return renewed_uid(sop_uid, of_its_place)
 
 
 @dataclass(frozen=True)
@@ -103,8 +115,6 @@ def write_results(reading: Reading, writing: Writing, failure: str = "") -> Iter
     if reading.result is not None and reading.selection.exam is not None:
         yield from _of_exam(reading, reading.result, reading.selection.exam, writing)
     mammograms = {uid: header for uid, header in reading.headers.items() if _is_mammogram(header)}
-    # measurements of a study that is no longer read are replaced by the report that says why
-    unread = writing.replaced(ResultKind.MEASUREMENT_SR) if reading.result is None else []
     for wish in sorted(writing.wishes, key=lambda w: w.finding_code):
         if wish.kind is ResultKind.CAD_SR and mammograms:
             report = cad_report(
@@ -115,83 +125,9 @@ def write_results(reading: Reading, writing: Writing, failure: str = "") -> Iter
                 exclusions=reading.selection.exclusions,
                 failure=failure,
                 finding_code=wish.finding_code,
-                predecessors=writing.replaced(wish.kind, wish.variant) + unread,
+                predecessors=writing.replaced(wish.kind, wish.variant),
             )
-            yield _written(report, ResultKind.CAD_SR, facts.EXPLICIT_LE, wish.variant)
-
-
-def reading_json(reading: Reading) -> dict[str, Any]:
-    """A reading for programs: the content of `result.json`."""
-    study: dict[str, Any] = {"study_uid": reading.study_uid}
-    result = reading.result
-    if result is None:
-        study |= {"model": None, "operating_point": None, "scores": _NO_SCORES, "findings": [], "seconds": {}}
-    else:
-        point = result.operating_point
-        study |= {
-            "model": {
-                "name": result.model.name,
-                "version": result.model.version,
-                "sha256": result.model.sha256,
-                "runtime": result.model.runtime,
-                "precision": result.model.precision,
-                "preprocessing_version": result.model.preprocessing_version,
-                "trained_on": result.model.trained_on,
-            },
-            "operating_point": {
-                "name": point.name,
-                "manufacturer": point.manufacturer or None,
-                "threshold": point.threshold,
-                "version": point.version,
-                "sensitivity": point.sensitivity,
-                "specificity": point.specificity,
-                "chosen_on": point.chosen_on,
-                "calibration": _calibration(point.calibration),
-            },
-            "scores": {
-                "exam": result.scores.exam,
-                "R": result.scores.breasts.get(Laterality.RIGHT),
-                "L": result.scores.breasts.get(Laterality.LEFT),
-                "views": {str(key): score for key, score in result.scores.views.items()},
-                # without a calibration not even the word stands there
-                **({} if result.probability is None else {"probability": result.probability}),
-            },
-            "findings": [
-                {
-                    "number": finding.number,
-                    "view": str(finding.view),
-                    "score": finding.score,
-                    "center": list(finding.center),
-                    "outline": [list(point) for point in finding.outline],
-                    "sop_uid": finding.sop_uid,
-                }
-                for finding in result.findings
-            ],
-            "seconds": dict(result.seconds),
-            "notes": {str(key): list(notes) for key, notes in result.notes.items()},
-        }
-    excluded = [
-        {"sop_uid": verdict.sop_uid, "code": verdict.code, "sentence": verdict.sentence}
-        for verdict in reading.selection.verdicts
-        if not verdict.used
-    ]
-    study["exclusions"] = excluded + [
-        {"sop_uid": exclusion.sop_uid, "code": exclusion.code.value, "sentence": exclusion.sentence}
-        for exclusion in reading.selection.exclusions
-    ]
-    return study
-
-
-def _calibration(calibration: Calibration | None) -> dict[str, object] | None:
-    if calibration is None:
-        return None
-    return {
-        "kind": calibration.kind,
-        "population": calibration.population,
-        "prevalence": calibration.prevalence,
-        "brier": calibration.brier,
-        "n": calibration.n,
-    }
+            yield _written(report, writing, ResultKind.CAD_SR, variant=wish.variant)
 
 
 def _of_exam(reading: Reading, result: ExamResult, exam: Exam, writing: Writing) -> Iterator[Written]:
@@ -201,7 +137,7 @@ def _of_exam(reading: Reading, result: ExamResult, exam: Exam, writing: Writing)
         yield from _overlays(reading, result, images, writing)
     if writing.wants(ResultKind.PRESENTATION):
         for state in presentation_states(images, reading.mammograms, result, writing.now):
-            yield _written(state, ResultKind.PRESENTATION, facts.EXPLICIT_LE)
+            yield _written(state, writing, ResultKind.PRESENTATION)
     if writing.wants(ResultKind.MEASUREMENT_SR):
         report = measurement_report(
             images,
@@ -210,7 +146,7 @@ def _of_exam(reading: Reading, result: ExamResult, exam: Exam, writing: Writing)
             exclusions=reading.selection.exclusions,
             predecessors=writing.replaced(ResultKind.MEASUREMENT_SR),
         )
-        yield _written(report, ResultKind.MEASUREMENT_SR, facts.EXPLICIT_LE)
+        yield _written(report, writing, ResultKind.MEASUREMENT_SR)
 
 
 def _overlays(
@@ -222,17 +158,33 @@ def _overlays(
         image, heatmap = reading.mammograms[key].image(), result.heatmaps[key]
         picture = render_overlay(image, heatmap, key, result, max_side=writing.max_side, style=style)
         capture = overlay(header, picture, key, result, sources, writing.now, style=style)
-        yield _written(capture, ResultKind.OVERLAY, facts.RLE_LOSSLESS, view=key, picture=picture)
+        yield _written(capture, writing, ResultKind.OVERLAY, view=key, picture=picture)
 
 
 def _written(
     dataset: Dataset,
+    writing: Writing,
     kind: ResultKind,
-    transfer_syntax_uid: str,
+    *,
     variant: str = "",
     view: ViewKey | None = None,
     picture: NDArray[np.uint8] | None = None,
 ) -> Written:
+    dataset.SOPInstanceUID = writing.uid_of(str(dataset.SOPInstanceUID), kind, variant)
+    return written(dataset, kind, variant=variant, view=view, picture=picture)
+
+
+def written(
+    dataset: Dataset,
+    kind: ResultKind,
+    *,
+    variant: str = "",
+    view: ViewKey | None = None,
+    withdraws: str = "",
+    picture: NDArray[np.uint8] | None = None,
+) -> Written:
+    """A result as bytes, with its entry for the ledger."""
+    transfer_syntax_uid = facts.RLE_LOSSLESS if kind is ResultKind.OVERLAY else facts.EXPLICIT_LE
     content = encode(dataset, transfer_syntax_uid)
     result = Result(
         sop_uid=str(dataset.SOPInstanceUID),
@@ -243,6 +195,7 @@ def _written(
         size=len(content),
         variant=variant,
         view=view,
+        withdraws=withdraws,
     )
     return Written(result, str(dataset.SeriesInstanceUID), content, picture)
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final
 
 from dibmg_node.errors import StorageFullError
+from dibmg_node.storage.folders import make_folder, sync_folder, sync_path
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -107,9 +108,10 @@ class Archive:
     spool: str = "spool"
 
     def prepare(self) -> None:
-        """Make the folders."""
+        """Make the folders; they are on the disk."""
         for folder in (self.spool, "drafts", "instances", "results", "quarantine"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
+        sync_path(self.root)
 
     def left_in_spool(self) -> list[Path]:
         """What a killed intake left."""
@@ -127,7 +129,7 @@ class Archive:
         """
         folder = self.instance_path(sop_uid).parent
         try:
-            _make_folder(folder)
+            make_folder(folder)
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             raise _translated(error, folder) from error
@@ -251,27 +253,13 @@ def _name(sop_uid: str) -> str:
 def _publish(source: Path, target: Path) -> None:
     """Give a finished file a second name, replacing what had it, and sync the folder."""
     try:
-        _make_folder(target.parent)
+        make_folder(target.parent)
         link = source.with_suffix(".link")
         link.hardlink_to(source)
         link.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as error:
         raise _translated(error, target) from error
-
-
-def _make_folder(folder: Path) -> None:
-    if not folder.exists():
-        folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _translated(error: OSError, path: Path) -> Exception:

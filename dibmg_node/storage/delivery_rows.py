@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
 from dibmg_node.domain.lifecycle import HELD, DeliveryState, Proof, StudyEvent, StudyState
-from dibmg_node.domain.result import REPORTS, Predecessor, Result, ResultKind
+from dibmg_node.domain.result import Delivered, Result, ResultKind
+from dibmg_node.domain.study import ViewKey
 from dibmg_node.storage.schema import deliveries, results, studies
 from dibmg_node.storage.study_row import apply_event, lock_study
 
@@ -41,24 +42,36 @@ def is_unproven() -> ColumnElement[bool]:
     )
 
 
-def predecessors(connection: Connection, study_uid: str) -> dict[tuple[ResultKind, str], Predecessor]:
-    """The newest report of a study, by kind and variant, that a destination has or is being sent."""
+def delivered(connection: Connection, study_uid: str) -> tuple[Delivered, ...]:
+    """Every result of a study that a destination has or is being sent, oldest first."""
     sent = or_(
         deliveries.c.state.in_(_HELD),
         and_(deliveries.c.state == DeliveryState.OWED.value, deliveries.c.lease_until.is_not(None)),
     )
     rows = connection.execute(
-        select(results)
+        select(results, deliveries.c.destination)
         .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
-        .where(results.c.study_uid == study_uid, results.c.kind.in_(sorted(REPORTS)), sent)
-        .order_by(results.c.revision, results.c.sop_uid)
+        .where(results.c.study_uid == study_uid, sent)
+        .order_by(
+            func.coalesce(deliveries.c.settled_at, deliveries.c.owed_since),
+            results.c.revision,
+            results.c.sop_uid,
+        )
     ).mappings()
-    return {
-        (ResultKind(row["kind"]), row["variant"]): Predecessor(
-            row["sop_class_uid"], row["sop_uid"], row["series_uid"]
+    return tuple(
+        Delivered(
+            sop_class_uid=row["sop_class_uid"],
+            sop_uid=row["sop_uid"],
+            series_uid=row["series_uid"],
+            kind=ResultKind(row["kind"]),
+            variant=row["variant"],
+            view=ViewKey.parse(row["view"]) if row["view"] else None,
+            revision=row["revision"],
+            destination=row["destination"],
+            withdraws=row["withdraws"],
         )
         for row in rows
-    }
+    )
 
 
 def supersede(connection: Connection, study_uid: str, current: Sequence[str], now: datetime) -> None:
@@ -114,6 +127,7 @@ def enter_result(
             kind=result.kind.value,
             variant=result.variant,
             view=str(result.view) if result.view else "",
+            withdraws=result.withdraws,
             sha256=result.sha256,
             size=result.size,
         )
@@ -153,10 +167,13 @@ def owe_again(connection: Connection, study_uid: str, now: datetime, *, even_sto
         connection: Of the transaction.
         study_uid: The study.
         now: The time.
-        even_stored: Send again what destinations said that they have, too: one may have lost it.
+        even_stored: Send again what destinations said that they have, too: one may have lost it. Of an
+            earlier revision nothing is sent again: it would come back after what took its place.
     """
-    states = [*_UNDELIVERED, *_HELD] if even_stored else list(_UNDELIVERED)
-    wanted = and_(deliveries.c.study_uid == study_uid, deliveries.c.state.in_(states))
+    missing = deliveries.c.state.in_(_UNDELIVERED)
+    current = select(studies.c.revision).where(studies.c.study_uid == study_uid).scalar_subquery()
+    held = and_(deliveries.c.state.in_(_HELD), deliveries.c.revision == current)
+    wanted = and_(deliveries.c.study_uid == study_uid, or_(missing, held) if even_stored else missing)
     unproven = and_(deliveries.c.study_uid == study_uid, is_unproven())
     found = connection.execute(select(deliveries.c.result_uid).where(or_(wanted, unproven)).limit(1)).first()
     connection.execute(

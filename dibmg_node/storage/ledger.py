@@ -17,6 +17,7 @@ from dibmg_node.storage.outbox import Outbox
 from dibmg_node.storage.proofs import Proofs
 from dibmg_node.storage.purges import Purges
 from dibmg_node.storage.receipts import Receipts
+from dibmg_node.storage.retries import Retries
 from dibmg_node.storage.views import Views
 
 
@@ -27,6 +28,7 @@ class Ledger:
     engine: Engine
     receipts: Receipts
     claims: Claims
+    retries: Retries
     outbox: Outbox
     proofs: Proofs
     purges: Purges
@@ -43,6 +45,7 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         engine,
         Receipts(engine, policy),
         Claims(engine),
+        Retries(engine),
         Outbox(engine, Random().random),
         Proofs(engine, Random().random),
         Purges(engine),

@@ -116,6 +116,20 @@ class Outbox:
             # a reader that finds the report finds the images that it speaks of
             return sorted(owed, key=lambda one: (one.kind in REPORTS, one.kind, one.sop_uid))
 
+    def renew(self, study_uid: str, destination: str, now: datetime, lease: timedelta) -> None:
+        """Hold longer what a study owes one destination and is being sent."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(deliveries)
+                .where(
+                    deliveries.c.study_uid == study_uid,
+                    deliveries.c.destination == destination,
+                    deliveries.c.state == DeliveryState.OWED.value,
+                    deliveries.c.lease_until.is_not(None),
+                )
+                .values(lease_until=now + lease)
+            )
+
     def settle(
         self,
         study_uid: str,

@@ -115,6 +115,7 @@ results = Table(
     Column("kind", String(16), nullable=False),
     Column("variant", String(32), nullable=False),
     Column("view", String(8), nullable=False),
+    Column("withdraws", String(64), nullable=False, server_default=""),
     Column("sha256", String(64), nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("purged_at", Instant),

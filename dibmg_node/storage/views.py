@@ -209,6 +209,7 @@ class Views:
                         "view": one["view"],
                         "revision": one["revision"],
                         "current": one["revision"] == row["revision"],
+                        "withdraws": one["withdraws"] or None,
                         "size": one["size"],
                         "purged": one["purged_at"] is not None,
                     }

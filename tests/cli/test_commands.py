@@ -14,7 +14,7 @@ from dibmg.operating_points import ChosenFor
 from dibmg.weights import load_weights
 from dibmg_node.domain.result import Scores
 from dibmg_node.domain.study import Verdict
-from dibmg_node.storage.claims import Analysis, Outcome
+from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.receipts import Patience, Received
 from tests.factories import R_CC, START, STUDY_UID, instance, new_ledger, used
 from tests.model.factories_points import points_for, write_points

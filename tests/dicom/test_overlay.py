@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from dibmg_node.dicom import colors, facts, lettering
+from dibmg_node.dicom import caption, colors, facts, lettering
 from dibmg_node.dicom.caption import (
     RESEARCH_ONLY,
     SMALLEST_TEXT,
@@ -445,3 +445,7 @@ def test_a_caption_says_whose_images_the_operating_point_is_for():
     words = [line.words for line in caption_lines(exam(finding(R_CC), point=CALIBRATED), R_CC)]
 
     assert "Exam is at or above operating point 0.370 (default for Maker)" in words
+
+
+def test_the_letters_of_one_size_are_loaded_once():
+    assert caption._font(20, False) is caption._font(20, False)

@@ -8,16 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.cad_report import cad_report
 from dibmg_node.dicom.encode import encode
 from dibmg_node.dicom.measurement_report import measurement_report
 from dibmg_node.dicom.overlay import overlay
-from dibmg_node.dicom.presentation import presentation_states
+from dibmg_node.dicom.presentation import images_of, presentation_states
 from dibmg_node.dicom.rendering import render_overlay
+from dibmg_node.dicom.sr.checking import check_report
+from dibmg_node.dicom.withdrawal import withdrawal
 from dibmg_node.domain.image import Mammogram, WindowRule
-from dibmg_node.domain.result import FindingCode, OverlayStyle
+from dibmg_node.domain.result import REPORTS, FindingCode, OverlayStyle, Predecessor, ResultKind
+from dibmg_node.services.writing import written
 from tests.dicom.factories_results import (
     NOW,
     STANDARD_VIEWS,
@@ -165,6 +169,54 @@ def test_dciodvfy_has_nothing_against_an_overlay(tmp_path, view, style, changes,
     assert complaints(words) == []
 
 
+def withdrawal_file(folder, kind):
+    """What takes back a result of each kind, read back from its bytes as the node does."""
+    if kind is ResultKind.CAD_SR:
+        earlier = report_file(folder, "findings")
+    elif kind is ResultKind.MEASUREMENT_SR:
+        earlier = measurement_file(folder, "findings")
+    elif kind is ResultKind.PRESENTATION:
+        earlier = state_files(folder, "findings", {})[1]
+    else:
+        earlier = folder / "overlay.dcm"
+        view = STANDARD_VIEWS[0]
+        pixels = np.full((600, 481, 3), 99, np.uint8)
+        capture = overlay(header(view, rows=600, columns=481), pixels, view, exam(), [sop_uid(view)], NOW)
+        earlier.write_bytes(encode(capture, facts.RLE_LOSSLESS))
+    was = dcmread(earlier)
+    reference = Predecessor(was.SOPClassUID, was.SOPInstanceUID, was.SeriesInstanceUID)
+    lost = sorted(images_of(was))[:1] if kind is ResultKind.PRESENTATION else ()
+    path = folder / "withdrawal.dcm"
+    path.write_bytes(written(withdrawal(was, reference, kind, "breast implant", NOW, lost), kind).content)
+    return path
+
+
+@pytest.mark.parametrize("kind", ResultKind)
+def test_dciodvfy_has_nothing_against_a_withdrawal(tmp_path, kind):
+    words = output(find_program("dciodvfy"), "-new", withdrawal_file(tmp_path, kind))
+
+    assert len(words.splitlines()) >= 1
+    assert [one for one in complaints(words) if not one.startswith(EMPTY_LATERALITY)] == []
+
+
+@pytest.mark.parametrize("kind", sorted(REPORTS))
+def test_dsrdump_has_nothing_against_a_withdrawal(tmp_path, kind):
+    words = output(find_program("dsrdump"), withdrawal_file(tmp_path, kind))
+
+    assert "Research use only" in words
+    assert [line for line in words.splitlines() if line.startswith(("E:", "F:"))] == []
+
+
+def test_dcmpschk_has_nothing_against_the_withdrawal_of_a_presentation_state(tmp_path):
+    words = output(find_program("dcmpschk"), withdrawal_file(tmp_path, ResultKind.PRESENTATION))
+
+    assert "Test passed." in words
+
+
+def test_the_checker_has_nothing_against_the_withdrawal_of_a_cad_report(tmp_path):
+    assert check_report(dcmread(withdrawal_file(tmp_path, ResultKind.CAD_SR))) == []
+
+
 def java_path():
     """PixelMed with the libraries that it needs, all of Debian."""
     assert PIXELMED.exists(), "libpixelmed-java is not installed"
@@ -209,3 +261,9 @@ def test_pixelmed_finds_every_row_of_tid_4000_right(tmp_path, state, finding_cod
 @pytest.mark.parametrize("state", read_states())
 def test_pixelmed_finds_every_row_of_tid_1500_right(tmp_path, state):
     assert unexpected_of_pixelmed(measurement_file(tmp_path, state)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(REPORTS))
+def test_pixelmed_finds_every_row_of_a_withdrawal_right(tmp_path, kind):
+    assert unexpected_of_pixelmed(withdrawal_file(tmp_path, kind)) == []

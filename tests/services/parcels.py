@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from pydicom.dataset import Dataset
 
@@ -37,9 +39,18 @@ def report(uid: str) -> Dataset:
 
 def make_parcels() -> list[Parcel]:
     """An overlay in RLE and a report."""
+    return _parcels([OVERLAY])
+
+
+def make_parcels_of(overlays: int) -> list[Parcel]:
+    """Overlays 2.25.10.0, 2.25.10.1 and so on in RLE, and a report after them."""
+    return _parcels([f"{OVERLAY}.{number}" for number in range(overlays)])
+
+
+def _parcels(overlays: Sequence[str]) -> list[Parcel]:
     made = []
     for dataset, syntax in [
-        (capture(OVERLAY), facts.RLE_LOSSLESS),
+        *((capture(uid), facts.RLE_LOSSLESS) for uid in overlays),
         (report(REPORT), facts.EXPLICIT_LE),
     ]:
         uid, sop_class = str(dataset.SOPInstanceUID), str(dataset.SOPClassUID)

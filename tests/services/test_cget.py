@@ -16,7 +16,8 @@ from pynetdicom.events import Event
 from dibmg_node.dicom import facts
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.cfind import STUDY_ROOT_FIND
-from dibmg_node.services.cget import STUDY_ROOT_GET, CGetSource
+from dibmg_node.services.cget import CGetSource
+from dibmg_node.services.errand import STUDY_ROOT_GET
 from dibmg_node.services.fetching import (
     Fate,
     Haul,
@@ -28,6 +29,7 @@ from dibmg_node.services.fetching import (
     is_mammography,
 )
 from dibmg_node.services.intake import Intake
+from dibmg_node.services.reception import SWALLOWED
 from dibmg_node.services.scu import DimsePeer
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
@@ -326,6 +328,21 @@ def test_a_pacs_that_is_not_there_is_unavailable(fetch: Fetch) -> None:
 )
 def test_mammography_is_what_the_node_would_look_at(sop_class_uid: str, modality: str, wanted: bool) -> None:
     assert is_mammography(Offer("1.2", sop_class_uid, "1.3", modality)) is wanted
+
+
+def test_an_instance_without_an_end_is_cut_off(tmp_path: Path, ledger: Ledger, archive: Archive) -> None:
+    endless = mammogram(R_CC)
+    endless.PixelData = bytes(SWALLOWED + (4 << 20))
+    intake = Intake(archive, ledger.receipts, POLICY, Clock())
+    landing = Landing(STUDY_UID, "PACS", intake.open_instance, 1000)
+
+    with Pacs([endless]).running() as source:
+        haul = source.fetch(STUDY_UID, is_mammography, landing)
+
+    assert [(one.fate, one.reason) for one in haul.instances] == [
+        (Fate.MISSING, "an instance is longer than 1000 bytes")
+    ]
+    assert archive.left_in_spool() == []
 
 
 def test_an_instance_longer_than_the_node_takes_is_refused(

@@ -1,20 +1,21 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.result import ResultKind
-from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
+from dibmg_node.errors import LedgerConflictError, PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.delivery import LEASE, Courier, Parcel
 from dibmg_node.services.scu import TIMEOUT_SECONDS
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Settlement
+from dibmg_node.storage.outbox import Outbox, Settlement
 from tests.factories import STUDY_UID, Clock, a_result
 from tests.storage.life import analysis, analyze, deliveries_of, make_ready, reason_of, state_of
 
@@ -54,6 +55,22 @@ def owed(archive: Archive, ledger: Ledger, clock: Clock) -> Ledger:
     make_ready(ledger, clock)
     analyze(ledger, clock, analysis(results))
     return ledger
+
+
+class WatchedOutbox(Outbox):
+    """Tells when a claim was renewed."""
+
+    renewed = threading.Event()
+
+    def renew(self, study_uid: str, destination: str, now: datetime, lease: timedelta) -> None:
+        super().renew(study_uid, destination, now, lease)
+        self.renewed.set()
+
+    def wait(self) -> None:
+        """Return when a claim was renewed that nobody had begun to renew before."""
+        for _ in range(2):
+            self.renewed.clear()
+            assert self.renewed.wait(30)
 
 
 def courier(archive: Archive, ledger: Ledger, clock: Clock, sender: RecordingSender) -> Courier:
@@ -167,3 +184,23 @@ def test_an_unexpected_error_is_seen_in_the_ledger_and_backed_off(
     assert owed.views.destination("pacs").comment == "unexpected AttributeError while sending"
     assert owed.outbox.due(clock(), clock()) == []
     assert len(owed.outbox.due(clock.advance(1), clock())) == 1
+
+
+def test_a_claim_is_kept_for_as_long_as_a_slow_send_takes(
+    archive: Archive, owed: Ledger, clock: Clock
+) -> None:
+    outbox = WatchedOutbox(owed.engine, lambda: 0.5)
+
+    def slowly(parcel: Parcel) -> Settlement:
+        clock.advance(0.8 * LEASE.total_seconds())
+        outbox.wait()
+        with pytest.raises(LedgerConflictError):
+            outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+        return stored(parcel)
+
+    senders = {"pacs": RecordingSender(slowly)}
+    slow = Courier(archive, outbox, senders, clock, renew_every=timedelta(milliseconds=10))
+
+    slow.deliver(STUDY_UID, "pacs")
+
+    assert {state for _, state in deliveries_of(owed)} == {"STORED"}

@@ -508,16 +508,39 @@ def test_nothing_is_answered_before_bytes_name_and_ledger_are_on_the_disk(
     assert steps[5 : steps.index("answer")] in (LEDGER, LEDGER * 2)
 
 
+def test_a_folder_that_another_process_made_is_on_the_disk_before_its_instance_is_answered(
+    tmp_path: Path, archive: Archive, ledger: Ledger
+) -> None:
+    archive.instance_path(sop_uid(R_CC)).parent.mkdir()
+
+    assert traced_steps(TAKE, tmp_path)[:5] == SAFE
+
+
+def test_the_folders_that_a_node_makes_are_on_the_disk_before_anything_lies_in_them(tmp_path: Path) -> None:
+    made = tmp_path / "data" / "archive"
+    made.parent.mkdir()  # by another process, perhaps
+    prepare = "import sys; from pathlib import Path; from dibmg_node.storage.archive import Archive; "
+
+    traced = trace_of(f"{prepare}Archive(Path(sys.argv[1])).prepare()", made, tmp_path / "trace")
+
+    synced = re.findall(r"fsync\(\d+<([^>]*)>", traced)
+    assert synced[:3] == [str(made), str(made.parent), str(tmp_path)]
+
+
 def traced_steps(program: str, folder: Path) -> list[str]:
     """What strace sees of a program that receives one instance into a folder's archive and ledger."""
-    trace = folder / "trace"
+    return _steps(trace_of(program, folder, folder / "trace"), folder)
+
+
+def trace_of(program: str, folder: Path, trace: Path) -> str:
+    """The system calls by which a program writes."""
     calls = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,sendto"
     strace = ["strace", "-f", "-y", "-s12", "-e", f"trace={calls}", "-o", trace]
     root = Path(__file__).parents[2]
     subprocess.run(
         [*strace, sys.executable, "-c", program, folder], check=True, cwd=root, capture_output=True
     )
-    return _steps(trace.read_text(), folder)
+    return trace.read_text()
 
 
 def _steps(trace: str, folder: Path) -> list[str]:

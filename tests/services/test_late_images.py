@@ -17,7 +17,7 @@ from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Settlement
-from tests.factories import R_CC, STUDY_UID, Clock, mammogram, sop_uid
+from tests.factories import R_CC, STUDY_UID, Clock, mammogram
 from tests.services.test_analysis import InProcess, Station
 
 ALL = Subscriber("pacs", tuple(Wish(kind) for kind in ResultKind), answer_unread=True)
@@ -120,7 +120,7 @@ def test_after_an_image_that_is_not_read_only_the_report_that_says_so_is_sent(st
 def test_reading_a_study_again_sends_nothing_again(station: Station) -> None:
     analyzed(station, 4)
     before = station.study()["results"]
-    station.ledger.claims.retry(STUDY_UID, station.clock())
+    station.ledger.retries.ask(STUDY_UID, station.clock())
 
     assert station.analyze(4) == ["pacs"]
 
@@ -135,7 +135,7 @@ def test_what_is_in_the_archive_under_a_uid_stays_whatever_comes(station: Statio
 
     station.clock.advance(86400)
     analyzed(station, 5, mammogram(R_CC, number=1))
-    station.ledger.claims.retry(STUDY_UID, station.clock())
+    station.ledger.retries.ask(STUDY_UID, station.clock())
     station.analyze(5)
 
     assert {uid: path(uid).read_bytes() for uid in before} == before
@@ -143,7 +143,7 @@ def test_what_is_in_the_archive_under_a_uid_stays_whatever_comes(station: Statio
 
 def test_another_style_of_overlay_is_other_instances(station: Station) -> None:
     first = analyzed(station, 4)
-    station.ledger.claims.retry(STUDY_UID, station.clock())
+    station.ledger.retries.ask(STUDY_UID, station.clock())
     analyst = Analyst(
         "worker",
         station.archive,
@@ -161,21 +161,3 @@ def test_another_style_of_overlay_is_other_instances(station: Station) -> None:
     second = deliver(station)
     assert kinds(second) == ["overlay"] * 4
     assert not {one.SOPInstanceUID for one in first} & {one.SOPInstanceUID for one in second}
-
-
-def test_a_study_that_is_no_longer_read_replaces_both_reports_by_the_one_that_says_why(
-    station: Station,
-) -> None:
-    first = by_kind(analyzed(station, 4))
-    implants = [mammogram(view, number=1, BreastImplantPresent="YES") for view in STANDARD_VIEWS]
-    for view in STANDARD_VIEWS:
-        station.archive.instance_path(sop_uid(view)).unlink()
-
-    station.receive(*implants)
-    station.complete()
-    for _ in range(3):
-        station.analyze(8)
-
-    (report,) = deliver(station)
-    assert station.study()["state"] == "FAILED"
-    assert sorted(replaced(report)) == sorted(first[kind].SOPInstanceUID for kind in REPORTS)

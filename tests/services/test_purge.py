@@ -15,11 +15,12 @@ from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import PermanentError
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.purge import Purge, PurgePolicy
+from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.archive import Archive
-from dibmg_node.storage.claims import Outcome, Retry
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Settlement
 from dibmg_node.storage.proofs import Evidence, Finding
+from dibmg_node.storage.retries import Retry
 from tests.factories import L_MLO, PATIENCE, R_CC, STUDY_UID, Clock, instance, mammogram, received, sop_uid
 from tests.services.test_analysis import Station
 from tests.services.test_intake import POLICY, ended, files_under, send
@@ -216,7 +217,7 @@ def test_a_study_that_was_opened_again_since_it_was_planned_stays(station: Stati
 @pytest.mark.parametrize("what", ["analysis", "delivery", "automatic"])
 def test_a_retry_of_a_purged_study_says_what_to_do(purged: Station, what: str) -> None:
     with pytest.raises(PermanentError, match=r"was purged at .* when its images come again"):
-        purged.ledger.claims.retry(STUDY_UID, purged.clock(), Retry(what))
+        purged.ledger.retries.ask(STUDY_UID, purged.clock(), Retry(what))
 
 
 def test_images_of_a_purged_study_that_come_again_are_kept_and_it_is_read_once_four_views_are_here(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +17,13 @@ from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.credentials import Anonymous, Basic, Bearer, Credentials
 from dibmg_node.services.deadline import Deadline
-from dibmg_node.services.delivery import LEASE, Parcel
+from dibmg_node.services.delivery import Parcel
 from dibmg_node.services.exchange import TlsFiles
 from dibmg_node.services.outcomes import outcome_of_http
-from dibmg_node.services.stow import SEND_SECONDS, StowSender
+from dibmg_node.services.stow import MOST_RESULTS, StowSender
 from dibmg_node.storage.outbox import Settlement
 from tests.factories import CANARY, Clock
-from tests.services.parcels import OVERLAY, PIXELS, REPORT
+from tests.services.parcels import OVERLAY, PIXELS, REPORT, make_parcels_of
 from tests.services.web_peers import (
     Asked,
     Script,
@@ -43,7 +44,7 @@ SECRET = "geheim-4711"
 def sender(
     url: str, credentials: Credentials = Anonymous(), tls: TlsFiles = TlsFiles(), seconds: float = 60
 ) -> StowSender:
-    return StowSender(url, credentials, tls, Clock(), seconds)
+    return StowSender(url, credentials, tls, Clock(), seconds, slowest=math.inf)
 
 
 def sent(script: Script, parcels: Sequence[Parcel]) -> list[Settlement]:
@@ -373,10 +374,72 @@ def test_a_peer_that_never_ends_its_handshake_is_cut_off_in_time(parcels: list[P
         sender(url.replace("http:", "https:"), seconds=0.3).send(parcels)
 
 
-def test_no_send_outlives_its_lease() -> None:
-    slack_for_a_name_that_does_not_resolve = 30
+def test_the_time_that_a_request_may_take_grows_with_its_bytes(parcels: list[Parcel]) -> None:
+    large = replace(parcels[0], content=b"\0" * 1000)
+    with (
+        raw_peer(_drain) as url,
+        pytest.raises(PeerUnavailableError, match=r"no whole answer within 0\.[34]\d* s"),
+    ):
+        replace(sender(url, seconds=0.1), slowest=5000).send([large])
 
-    assert LEASE.total_seconds() > SEND_SECONDS + slack_for_a_name_that_does_not_resolve
+
+def small(peer: WebPeer, parcels: Sequence[Parcel]) -> StowSender:
+    return replace(sender(peer.url), largest_request=len(parcels[0].content) + 1)
+
+
+def test_results_that_are_too_large_for_one_request_go_in_several_with_the_report_last(
+    parcels: list[Parcel],
+) -> None:
+    with WebPeer().running() as peer:
+        found = small(peer, parcels).send(make_parcels_of(3))
+
+    assert [one.state for one in found] == [STORED] * 4
+    assert [asked.sop_uids for asked in peer.asked] == [
+        [f"{OVERLAY}.0"],
+        [f"{OVERLAY}.1"],
+        [f"{OVERLAY}.2"],
+        [REPORT],
+    ]
+
+
+def test_more_results_than_a_request_may_hold_go_in_several(parcels: list[Parcel]) -> None:
+    with WebPeer().running() as peer:
+        found = sender(peer.url).send(make_parcels_of(MOST_RESULTS + 1))
+
+    assert {one.state for one in found} == {STORED}
+    assert [len(asked.sop_uids) for asked in peer.asked] == [MOST_RESULTS, 2]
+
+
+def test_what_one_request_was_refused_does_not_keep_the_next_away(parcels: list[Parcel]) -> None:
+    def refuse_first(asked: Asked) -> Told:
+        return Told(403) if f"{OVERLAY}.0" in asked.sop_uids else store_answer(asked.sop_uids)
+
+    with WebPeer(refuse_first).running() as peer:
+        found = small(peer, parcels).send(make_parcels_of(2))
+
+    assert [(one.state, one.status) for one in found] == [(REFUSED, "403"), (STORED, "200"), (STORED, "200")]
+
+
+def test_a_report_waits_for_the_images_that_the_server_does_not_take_now(parcels: list[Parcel]) -> None:
+    with WebPeer(lambda _: Told(503, b"", {"Retry-After": "7"})).running() as peer:
+        found = small(peer, parcels).send(make_parcels_of(2))
+
+    assert [(one.state, one.retry_after) for one in found] == [(OWED, timedelta(seconds=7))] * 3
+    assert [asked.sop_uids for asked in peer.asked] == [[f"{OVERLAY}.0"]]
+
+
+def test_what_the_first_request_stored_stays_so_when_the_peer_goes_away_before_the_second(
+    parcels: list[Parcel],
+) -> None:
+    def leave(asked: Asked) -> Told:
+        if f"{OVERLAY}.0" in asked.sop_uids:
+            return store_answer(asked.sop_uids)
+        return Told(200, b"", {"Content-Length": "no number"})
+
+    with WebPeer(leave).running() as peer:
+        found = small(peer, parcels).send(make_parcels_of(2))
+
+    assert [one.state for one in found] == [STORED, OWED, OWED]
 
 
 def _reset(connection: socket.socket) -> None:

@@ -14,10 +14,11 @@ from pydicom.tag import BaseTag
 from dibmg.operating_points import PlattCalibration
 from dibmg_node.dicom import facts
 from dibmg_node.domain.policy import ExamPolicy
-from dibmg_node.domain.result import FindingCode, OperatingPoint, OverlayStyle, Predecessor, ResultKind
+from dibmg_node.domain.result import Delivered, FindingCode, OperatingPoint, OverlayStyle, ResultKind
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.services.reading import Reading, read_study
-from dibmg_node.services.writing import Wish, Writing, Written, reading_json, write_results
+from dibmg_node.services.reading_json import reading_json
+from dibmg_node.services.writing import Wish, Writing, Written, write_results
 from dibmg_node.storage.archive import Archive
 from tests.factories import CANARY, R_CC, START, FakePredictor, mammogram, sop_uid
 from tests.services.test_reading import exam, files_of
@@ -194,9 +195,10 @@ def test_a_damaged_optional_attribute_is_an_absent_one(
 
 
 def test_a_reports_predecessor_is_the_one_of_its_own_variant(reading: Reading) -> None:
-    earlier = Predecessor(facts.MAMMOGRAPHY_CAD_SR, "2.25.7", "2.25.8")
+    place = (ResultKind.CAD_SR, "density", None)
+    earlier = Delivered(facts.MAMMOGRAPHY_CAD_SR, "2.25.7", "2.25.8", *place, 4, "pacs")
     wishes = [Wish(ResultKind.CAD_SR, code) for code in FindingCode]
-    writing = replace(WRITING, wishes=wishes, predecessors={(ResultKind.CAD_SR, "density"): earlier})
+    writing = replace(WRITING, wishes=wishes, delivered=[earlier])
 
     named = {
         one.result.variant: "PredecessorDocumentsSequence" in dcmread(BytesIO(one.content))

@@ -8,7 +8,8 @@ from datetime import timedelta
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.result import Result, Scores
 from dibmg_node.domain.study import Instance, Laterality
-from dibmg_node.storage.claims import Analysis, Claim, Outcome
+from dibmg_node.storage.analysis_rows import Analysis, Outcome
+from dibmg_node.storage.claims import Claim
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Settlement
 from tests.factories import LEASE, PATIENCE, STUDY_UID, Clock, a_result, received, screening, used

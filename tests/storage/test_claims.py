@@ -10,8 +10,9 @@ from sqlalchemy import text
 
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.result import ResultKind
-from dibmg_node.errors import LedgerConflictError, PermanentError
-from dibmg_node.storage.claims import Claim, Outcome, Retry
+from dibmg_node.errors import LedgerConflictError
+from dibmg_node.storage.analysis_rows import Outcome
+from dibmg_node.storage.claims import Claim
 from dibmg_node.storage.ledger import Ledger
 from tests.factories import L_MLO, LEASE, START, STUDY_UID, Clock, a_result, instance, screening
 from tests.storage.life import (
@@ -51,7 +52,7 @@ def test_a_claim_brings_the_instances_and_what_intake_counted(ledger: Ledger, cl
         screening(), key=lambda i: i.sop_uid
     )
     assert held.checksums == {one.sop_uid: (100, 1) for one in screening()}
-    assert (held.attempt, held.first_claimed_at, held.predecessors) == (1, clock(), {})
+    assert (held.attempt, held.first_claimed_at, held.delivered) == (1, clock(), ())
 
 
 @pytest.mark.parametrize("revision", [3, 5])
@@ -250,7 +251,7 @@ def test_a_new_reading_names_the_report_that_a_destination_has(ledger: Ledger, c
 
     held = claim(ledger, clock)
 
-    assert [one.sop_uid for one in held.predecessors.values()] == ["2.25.1"]
+    assert {one.sop_uid for one in held.delivered if one.kind is ResultKind.CAD_SR} == {"2.25.1"}
 
 
 def test_a_report_that_nobody_has_is_no_predecessor(ledger: Ledger, clock: Clock) -> None:
@@ -258,7 +259,7 @@ def test_a_report_that_nobody_has_is_no_predecessor(ledger: Ledger, clock: Clock
     analyze(ledger, clock, revision=3)
     make_ready(ledger, clock, [instance(L_MLO)])
 
-    assert claim(ledger, clock).predecessors == {}
+    assert claim(ledger, clock).delivered == ()
 
 
 def test_a_ready_study_is_told_once_until_long_ago(ledger: Ledger, clock: Clock) -> None:
@@ -280,72 +281,6 @@ def test_an_attempt_that_failed_is_told_at_once(ledger: Ledger, clock: Clock) ->
     ledger.claims.give_back(claim(ledger, clock), "broke", clock())
 
     assert ledger.claims.unpublished(clock(), START) == [(STUDY_UID, 4)]
-
-
-def test_a_retry_reads_a_delivered_study_again(ledger: Ledger, clock: Clock) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock)
-    settle(ledger, clock, DeliveryState.STORED)
-
-    assert ledger.claims.retry(STUDY_UID, clock()) == "analysis"
-    assert claim(ledger, clock).attempt == 1
-
-
-def test_a_retry_of_a_failed_analysis_reads_it_again_whatever_the_destinations_owe(
-    ledger: Ledger, clock: Clock
-) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock, analysis(outcome=Outcome.FAILED, reason="broke"))
-    assert deliveries_of(ledger) == [("2.25.1", "OWED")]
-
-    assert ledger.claims.retry(STUDY_UID, clock()) == "analysis"
-    assert state_of(ledger) == "READY"
-
-
-def test_a_retry_sends_what_was_refused(ledger: Ledger, clock: Clock) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock)
-    settle(ledger, clock, DeliveryState.REFUSED, "0x0122")
-    assert state_of(ledger) == "FAILED"
-
-    assert ledger.claims.retry(STUDY_UID, clock()) == "delivery"
-    assert (state_of(ledger), reason_of(ledger)) == ("ANALYZED", "")
-    settle(ledger, clock, DeliveryState.STORED)
-    assert state_of(ledger) == "DELIVERED"
-
-
-def test_a_retry_makes_what_waits_for_its_backoff_due_at_once(ledger: Ledger, clock: Clock) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock)
-    settle(ledger, clock, DeliveryState.OWED)
-    with pytest.raises(LedgerConflictError):
-        ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
-
-    assert ledger.claims.retry(STUDY_UID, clock()) == "delivery"
-    assert len(ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)) == 1
-
-
-def test_a_retry_takes_nothing_from_a_worker_that_is_sending_it(ledger: Ledger, clock: Clock) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock)
-    ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
-
-    assert ledger.claims.retry(STUDY_UID, clock()) == "delivery"
-    with pytest.raises(LedgerConflictError):
-        ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
-
-
-def test_a_study_that_is_being_read_cannot_be_retried(ledger: Ledger, clock: Clock) -> None:
-    make_ready(ledger, clock)
-    claim(ledger, clock)
-
-    with pytest.raises(PermanentError, match="ANALYZING"):
-        ledger.claims.retry(STUDY_UID, clock())
-
-
-def test_a_study_that_nobody_knows_cannot_be_retried(ledger: Ledger, clock: Clock) -> None:
-    with pytest.raises(PermanentError, match="no study"):
-        ledger.claims.retry("1.2.3", clock())
 
 
 def test_the_history_only_grows_and_tells_every_step(ledger: Ledger, clock: Clock) -> None:
@@ -396,38 +331,6 @@ def test_a_claim_of_another_study_is_not_touched_by_a_commit(ledger: Ledger, clo
     assert {one["code"] for one in study["instances"]} == {"NOT_JUDGED"}
 
 
-def test_a_person_may_have_a_study_read_again_although_a_delivery_was_refused(
-    ledger: Ledger, clock: Clock
-) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock)
-    settle(ledger, clock, DeliveryState.REFUSED, "0x0122")
-
-    assert ledger.claims.retry(STUDY_UID, clock(), Retry.ANALYSIS) is Retry.ANALYSIS
-    assert state_of(ledger) == "READY"
-    analyze(ledger, clock)
-    assert deliveries_of(ledger) == [("2.25.1", "OWED")]
-
-
-def test_a_person_may_have_everything_sent_again_to_a_destination_that_lost_it(
-    ledger: Ledger, clock: Clock
-) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock)
-    settle(ledger, clock, DeliveryState.STORED)
-    assert state_of(ledger) == "DELIVERED"
-
-    assert ledger.claims.retry(STUDY_UID, clock(), Retry.DELIVERY) is Retry.DELIVERY
-    assert (state_of(ledger), deliveries_of(ledger)) == ("ANALYZED", [("2.25.1", "OWED")])
-
-
-def test_nothing_can_be_sent_again_of_a_study_without_results(ledger: Ledger, clock: Clock) -> None:
-    make_ready(ledger, clock)
-
-    with pytest.raises(PermanentError, match="no result to deliver"):
-        ledger.claims.retry(STUDY_UID, clock(), Retry.DELIVERY)
-
-
 def test_a_late_view_takes_the_old_scores_and_verdicts_away_and_says_what_is_waited_for(
     ledger: Ledger, clock: Clock
 ) -> None:
@@ -455,5 +358,5 @@ def test_a_result_that_is_being_sent_is_not_superseded_and_is_a_predecessor(
     held = claim(ledger, clock)
     ledger.claims.commit(held, analysis([a_result("2.25.2")]), clock())
 
-    assert [one.sop_uid for one in held.predecessors.values()] == ["2.25.1"]
+    assert {one.sop_uid for one in held.delivered if one.kind is ResultKind.CAD_SR} == {"2.25.1"}
     assert deliveries_of(ledger) == [("2.25.1", "OWED"), ("2.25.2", "OWED")]

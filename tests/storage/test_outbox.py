@@ -7,7 +7,7 @@ import pytest
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import LedgerConflictError
-from dibmg_node.storage.claims import Outcome
+from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Outbox, Settlement
 from tests.factories import L_MLO, START, STUDY_UID, Clock, a_result, instance, screening

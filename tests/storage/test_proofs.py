@@ -7,10 +7,10 @@ import pytest
 from dibmg_node.domain.lifecycle import DeliveryState, Proof
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import LedgerConflictError
-from dibmg_node.storage.claims import Retry
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Settlement
 from dibmg_node.storage.proofs import Evidence, Finding, Proofs
+from dibmg_node.storage.retries import Retry
 from tests.factories import L_MLO, START, STUDY_UID, Clock, a_result, instance
 from tests.storage.life import analysis, analyze, deliveries_of, make_ready, reason_of, settle, state_of
 
@@ -214,7 +214,7 @@ def test_a_result_that_is_proven_is_not_owed_again_by_a_later_reading(
     proofs.claim(STUDY_UID, "pacs", clock(), LEASE)
     proofs.settle(STUDY_UID, "pacs", [Evidence(u, Finding.PROVEN) for u in (REPORT, OVERLAY)], clock())
 
-    ledger.claims.retry(STUDY_UID, clock(), Retry.ANALYSIS)
+    ledger.retries.ask(STUDY_UID, clock(), Retry.ANALYSIS)
     analyze(ledger, clock, analysis(TWO))
 
     assert deliveries_of(ledger) == [(REPORT, "PROVEN"), (OVERLAY, "PROVEN")]
@@ -226,7 +226,7 @@ def test_a_retry_asks_for_the_proof_that_is_missing_at_once(
 ) -> None:
     ask(proofs, clock)
 
-    tried = ledger.claims.retry(STUDY_UID, clock())
+    tried = ledger.retries.ask(STUDY_UID, clock())
 
     assert tried is Retry.DELIVERY
     assert proofs.due(clock(), START) == [(STUDY_UID, 4, "pacs")]

@@ -9,7 +9,7 @@ import pytest
 from dibmg_node.domain.lifecycle import DeliveryState, StudyState
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.study import ViewModifier
-from dibmg_node.storage.claims import Outcome
+from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.facts_json import dump_facts, load_facts
 from dibmg_node.storage.ledger import Ledger
 from tests.factories import (

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.encode import encode
 from dibmg_node.domain.result import Result, ResultKind
-from dibmg_node.storage.claims import Analysis, Outcome
+from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from tests.factories import LEASE, PATIENCE, R_CC, instance, received, used
 from tests.web.conftest import WebSide
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -18,6 +19,41 @@ def client(web: WebSide) -> TestClient:
     hold(web, "1.2.2", captures=2, PatientName="Berg^Ina", PatientID="P2", StudyDate="20260302")
     hold(web, "1.2.3", PatientName="Müller^Anna", PatientID="P3", StudyDate="20260303", StudyTime="081500")
     return web.client()
+
+
+_opened: list[str] = []
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open" and "/archive/results/" in str(arguments[0]):
+        _opened.append(str(arguments[0]))
+
+
+@pytest.fixture(scope="module")
+def watch() -> None:
+    """Note which results this process opens from now on; an audit hook cannot be taken away."""
+    sys.addaudithook(_watch)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "opened"),
+    [
+        ("studies", "limit=1", 1),
+        ("studies", "limit=1&offset=2", 1),
+        ("instances", "limit=1&offset=4", 1),
+        ("studies", "PatientID=nobody", 3),
+        ("instances", "PatientID=nobody", 3),
+        ("instances", "PatientID=P2", 3 + 3),
+    ],
+)
+def test_a_search_opens_one_result_of_a_study_and_those_that_it_tells_of(
+    client: TestClient, watch: None, path: str, query: str, opened: int
+) -> None:
+    _opened.clear()
+
+    search(client, path, query)
+
+    assert 1 <= len(_opened) <= opened
 
 
 def search(client: TestClient, path: str, query: str = "") -> list[dict[str, Any]]:

@@ -1,0 +1,76 @@
+"""The ledger's side for people: what shall be tried again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection, Engine, RowMapping
+
+from dibmg_node.domain.lifecycle import StudyEvent, StudyState
+from dibmg_node.errors import LedgerConflictError, PermanentError
+from dibmg_node.storage.delivery_rows import owe_again
+from dibmg_node.storage.study_row import apply_event, lock_study, note
+
+
+class Retry(StrEnum):
+    """What a person wants to be tried again."""
+
+    AUTOMATIC = "automatic"
+    ANALYSIS = "analysis"
+    DELIVERY = "delivery"
+
+
+class Retries:
+    """Takes what a person asks to be tried again."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def ask(self, study_uid: str, now: datetime, what: Retry = Retry.AUTOMATIC) -> Retry:
+        """A person asks for another try.
+
+        AUTOMATIC means: of the whole analysis, where that failed or every result is delivered; else of
+        what the destinations refused or have not taken yet. DELIVERY sends everything again, also what
+        a destination said that it has.
+
+        Returns:
+            What is tried again, DELIVERY or ANALYSIS.
+
+        Raises:
+            PermanentError: The ledger has no such study, it is being analyzed just now, it was purged, or it
+                has no result to deliver.
+        """
+        with self._engine.begin() as connection:
+            try:
+                row = lock_study(connection, study_uid)
+                if row["purged_at"]:
+                    when = row["purged_at"].isoformat(timespec="seconds")
+                    raise PermanentError(
+                        f"study {study_uid} was purged at {when}; it is read again when its images come again"
+                    )
+                analysis_failed = row["state"] == StudyState.FAILED.value and row["score_exam"] is None
+                if what is not Retry.ANALYSIS and not (what is Retry.AUTOMATIC and analysis_failed):
+                    even_stored = what is Retry.DELIVERY
+                    if owe_again(connection, study_uid, now, even_stored=even_stored):
+                        _redeliver(connection, row, now)
+                        return Retry.DELIVERY
+                    if even_stored:
+                        raise PermanentError(f"study {study_uid} has no result to deliver")
+                apply_event(
+                    connection, row, StudyEvent.RETRY_ASKED, now, attempts=0, published_at=None, due_at=None
+                )
+                return Retry.ANALYSIS
+            except LedgerConflictError as error:
+                raise PermanentError(str(error)) from error
+
+
+def _redeliver(connection: Connection, row: RowMapping, now: datetime) -> None:
+    """A study whose scores stand owes results again; one without scores keeps its state."""
+    if (
+        row["state"] in (StudyState.FAILED.value, StudyState.DELIVERED.value)
+        and row["score_exam"] is not None
+    ):
+        apply_event(connection, row, StudyEvent.REDELIVERY_ASKED, now, reason="")
+    else:
+        note(connection, row["study_uid"], StudyEvent.REDELIVERY_ASKED.value, now)
