@@ -23,6 +23,7 @@ from dibmg_node.environment import read_secret
 from dibmg_node.errors import ConfigError
 from dibmg_node.sections import (
     ArchiveSection,
+    AuditSection,
     BrokerSection,
     DestinationSection,
     ExamSection,
@@ -54,6 +55,7 @@ class Settings(Section):
     ledger: LedgerSection = LedgerSection()
     model: ModelSection = ModelSection()
     overlay: OverlaySection = OverlaySection()
+    audit: AuditSection = AuditSection()
     web: WebSection | None = None
     stow: StowSection = StowSection()
     destination: tuple[DestinationSection, ...] = ()

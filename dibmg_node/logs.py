@@ -61,8 +61,14 @@ def _event(record: logging.LogRecord, quotable: bool) -> str:
     return record.getMessage() if quotable else record.msg
 
 
-def start_logging(process: str, folder: Path | None) -> None:
-    """Send this process's log to its file below a folder (appended), or to standard error."""
+def start_logging(process: str, folder: Path | None, level: str = "info") -> None:
+    """Send this process's log to its file below a folder (appended), or to standard error.
+
+    Args:
+        process: Who logs.
+        folder: None: standard error.
+        level: debug, info or warning; libraries that quote data sets tell errors alone at every level.
+    """
     target: logging.Handler
     if folder is None:
         target = logging.StreamHandler(sys.stderr)
@@ -74,7 +80,7 @@ def start_logging(process: str, folder: Path | None) -> None:
     warnings.filterwarnings("ignore", module="pydicom")
     root = logging.getLogger()
     root.handlers[:] = [target]
-    root.setLevel(logging.INFO)
+    root.setLevel(level.upper())
     for noisy in (
         "alembic",
         "celery",

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Final
 
 from dibmg_node import serving, wiring
+from dibmg_node.auditing import audited
 from dibmg_node.broker import start_server
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, PermanentError
@@ -112,7 +113,7 @@ class Node:
         settings = self._settings
         wiring.check_node(settings)
         serving.check_web(settings)
-        with _locked(settings):
+        with _locked(settings), audited(settings, "node", wiring.now):
             archive = wiring.open_archive(settings)
             archive.prepare()
             archive.clear_drafts()

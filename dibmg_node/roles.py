@@ -12,9 +12,11 @@ from enum import StrEnum
 from typing import Final
 
 from dibmg_node import serving, tasks, wiring
+from dibmg_node.auditing import audited, forwarding
 from dibmg_node.config import Settings
 from dibmg_node.errors import PermanentError, RetryableError
 from dibmg_node.processes import process_name
+from dibmg_node.services.audit import Auditor
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.lanes import Lanes
 from dibmg_node.services.purge import Purge
@@ -50,23 +52,24 @@ def roles_of(settings: Settings) -> tuple[Role, ...]:
 
 def play(role: Role, settings: Settings) -> None:
     """Live as one process of the node until SIGTERM."""
-    _ROLES[role](settings)
+    with audited(settings, role.value, wiring.now) as audit:
+        _ROLES[role](settings, audit)
 
 
-def _intake(settings: Settings) -> None:
+def _intake(settings: Settings, audit: Auditor) -> None:
     ledger = wiring.open_node_ledger(settings)
-    intake = _repaired_intake(settings, ledger, wiring.open_archive(settings))
-    acceptor = wiring.make_acceptor(settings, intake, ledger)
+    intake = _repaired_intake(settings, ledger, wiring.open_archive(settings), audit)
+    acceptor = wiring.make_acceptor(settings, intake, ledger, audit)
     acceptor.start()
     with _stopped_by_signal() as stopping, _beating(ledger, Role.INTAKE, f"port {acceptor.port}"):
         stopping.wait()
         acceptor.stop(DRAIN_SECONDS)
 
 
-def _web(settings: Settings) -> None:
+def _web(settings: Settings, audit: Auditor) -> None:
     ledger = wiring.open_node_ledger(settings)
-    intake = _repaired_intake(settings, ledger, wiring.open_archive(settings, serving.WEB_SPOOL))
-    server = serving.make_web_server(settings, ledger, intake)
+    intake = _repaired_intake(settings, ledger, wiring.open_archive(settings, serving.WEB_SPOOL), audit)
+    server = serving.make_web_server(settings, ledger, intake, audit)
     server.start()
     with _stopped_by_signal() as stopping, _beating(ledger, Role.WEB, f"port {server.port}"):
         while not stopping.wait(_WATCH_SECONDS):
@@ -75,23 +78,23 @@ def _web(settings: Settings) -> None:
         server.stop()
 
 
-def _repaired_intake(settings: Settings, ledger: Ledger, archive: Archive) -> Intake:
+def _repaired_intake(settings: Settings, ledger: Ledger, archive: Archive, audit: Auditor) -> Intake:
     """A receiving side of this process's own spool, rid of what its predecessor left there."""
     archive.prepare()
-    intake = wiring.make_intake(settings, ledger, archive)
+    intake = wiring.make_intake(settings, ledger, archive, audit)
     removed = intake.repair()
     if removed:
         _log.warning("unfinished files removed from the spool", extra={"count": removed})
     return intake
 
 
-def _sweep(settings: Settings) -> None:
+def _sweep(settings: Settings, audit: Auditor) -> None:
     ledger = wiring.open_node_ledger(settings)
-    purge = wiring.make_purge(settings, ledger)
+    purge = wiring.make_purge(settings, ledger, audit)
     sweep = Sweep(ledger, CeleryPublisher(_open_queue(settings)), wiring.now)
     purged_at = time.monotonic()
     silent = False
-    with _stopped_by_signal() as stopping, _beating(ledger, Role.SWEEP):
+    with _stopped_by_signal() as stopping, _beating(ledger, Role.SWEEP), forwarding(settings):
         while not stopping.wait(SWEEP_SECONDS):
             try:
                 sweep.run()
@@ -115,7 +118,7 @@ def _run_purge(purge: Purge) -> None:
         _log.warning("purge broken off", extra={"reason": told})
 
 
-def _analysis(settings: Settings) -> None:
+def _analysis(settings: Settings, audit: Auditor) -> None:
     ledger = wiring.open_node_ledger(settings)
     name = process_name(Role.ANALYSIS)
     left = ledger.claims.end_claims_of(name, wiring.now())
@@ -137,10 +140,10 @@ def _analysis(settings: Settings) -> None:
         analyst.sandbox.stop()
 
 
-def _delivery(settings: Settings) -> None:
+def _delivery(settings: Settings, audit: Auditor) -> None:
     ledger = wiring.open_node_ledger(settings)
     ledger.outbox.release_all(wiring.now())
-    courier, prover = wiring.make_courier(settings, ledger), wiring.make_prover(settings, ledger)
+    courier, prover = wiring.make_courier(settings, ledger, audit), wiring.make_prover(settings, ledger)
 
     def work(study_uid: str, destination: str) -> None:
         sent = courier.deliver(study_uid, destination)
@@ -165,7 +168,7 @@ def _delivery(settings: Settings) -> None:
                 _log.warning("destinations that hang are left; theirs is sent again", extra={"count": left})
 
 
-_ROLES: Final[Mapping[Role, Callable[[Settings], None]]] = {
+_ROLES: Final[Mapping[Role, Callable[[Settings, Auditor], None]]] = {
     Role.INTAKE: _intake,
     Role.WEB: _web,
     Role.SWEEP: _sweep,

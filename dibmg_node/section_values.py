@@ -62,5 +62,17 @@ def _check_web_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def host_and_port(value: str) -> tuple[str, int]:
+    """Both parts of `host:port` or `[IPv6 address]:port`.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})", value)
+    if not found or not 0 < int(found[3]) < 65536:
+        raise ValueError("expected host:port, or [IPv6 address]:port")
+    return found[1] or found[2], int(found[3])
+
+
 Variable = Annotated[str, AfterValidator(_check_variable)]
 WebUrl = Annotated[str, AfterValidator(_check_web_url)]

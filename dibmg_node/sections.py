@@ -23,7 +23,7 @@ from dibmg_node.destination_rules import rules_broken
 from dibmg_node.domain.lifecycle import Proof
 from dibmg_node.domain.policy import ExamMinimum, ImplantPolicy
 from dibmg_node.domain.result import FindingCode, OverlayStyle, ResultKind
-from dibmg_node.section_values import Variable, WebUrl, whole
+from dibmg_node.section_values import Variable, WebUrl, host_and_port, whole
 
 
 def _check_ae_title(value: str) -> str:
@@ -54,6 +54,7 @@ class NodeSection(Section):
     """`[node]`."""
 
     data_dir: Path = Path("var")
+    log_level: Literal["debug", "info", "warning"] = "info"
 
 
 class IntakeSection(Section):
@@ -181,6 +182,30 @@ class StowSection(Section):
     token_env: Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] = "DIBMG_STOW_TOKEN"
     max_request_gb: Annotated[float, Field(gt=0, le=64)] = 8.0
     max_instances: Annotated[int, Field(ge=1, le=100_000)] = 2000
+
+
+class AuditSection(Section):
+    """`[audit]`: whom the audit trail is passed on to, by syslog over TLS. PEM files."""
+
+    syslog: str | None = None
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @field_validator("syslog")
+    @classmethod
+    def _is_host_and_port(cls, value: str | None) -> str | None:
+        if value is not None:
+            host_and_port(value)
+        return value
+
+    @model_validator(mode="after")
+    def _files_have_a_use(self) -> AuditSection:
+        if self.syslog is None and (self.ca or self.certificate or self.key):
+            raise ValueError("ca, certificate and key are of no use without syslog")
+        if self.key and not self.certificate:
+            raise ValueError("key is of no use without certificate")
+        return self
 
 
 class OverlaySection(Section):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError
+from dibmg_node.services.audit import Auditor
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.lookup import Lookup
 from dibmg_node.storage.ledger import Ledger
@@ -23,7 +24,7 @@ _MOST_UPLOADS: Final = 8
 """STOW-RS requests at the same time; each holds a thread while it writes."""
 
 
-def make_web_server(settings: Settings, ledger: Ledger, intake: Intake) -> WebServer:
+def make_web_server(settings: Settings, ledger: Ledger, intake: Intake, audit: Auditor) -> WebServer:
     """DICOMweb and health.
 
     Raises:
@@ -51,12 +52,13 @@ def make_web_server(settings: Settings, ledger: Ledger, intake: Intake) -> WebSe
     stow_limits = StowLimits(body, int(limits.max_instance_gb * 2**30), stow.max_instances, _MOST_UPLOADS)
     token = settings.web_token
     app = make_app(
-        search=SearchService(lookup),
-        retrieve=RetrieveService(lookup),
+        search=SearchService(lookup, audit),
+        retrieve=RetrieveService(lookup, audit),
         health=HealthService(intake, ledger.views),
         stow=StowService(intake, stow_limits) if stow.enabled else None,
         token=token,
         loopback_names_only=token is None and not (web.tls and web.tls.ca),
+        audit=audit,
     )
     return WebServer(app, WebAddress(web.address, web.port, context))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dibmg_node import wiring
+from dibmg_node.auditing import open_audit
 from dibmg_node.config import Settings
 from dibmg_node.destinations import open_web_service
 from dibmg_node.processes import alone
@@ -40,7 +41,8 @@ def fetch_study(
     with alone(settings.data_dir / "fetch.lock", "another fetch into this data folder is running"):
         archive = wiring.open_archive(settings, FETCH_SPOOL)
         archive.prepare()
-        intake = wiring.make_intake(settings, ledger, archive)
+        audit = open_audit(settings, "fetch", wiring.now)
+        intake = wiring.make_intake(settings, ledger, archive, audit)
         intake.repair()
         longest = int(settings.intake.max_instance_gb * 2**30)
         landing = Landing(study_uid, source.ae_title or source.name, intake.open_instance, longest)

@@ -11,6 +11,7 @@ from dibmg.operating_choice import choose_operating_point
 from dibmg.predictor import open_predictor
 from dibmg.runtime import check_runtime
 from dibmg.weights import load_weights
+from dibmg_node.auditing import check_audit
 from dibmg_node.config import Settings
 from dibmg_node.destinations import (
     check_destinations,
@@ -27,6 +28,7 @@ from dibmg_node.logs import start_logging
 from dibmg_node.processes import die_with_parent
 from dibmg_node.services.acceptor import Acceptor
 from dibmg_node.services.analysis import Analyst, Order, Report, Subscriber, carry_out
+from dibmg_node.services.audit import Auditor
 from dibmg_node.services.delivery import Courier
 from dibmg_node.services.intake import AllowedSender, Intake, IntakePolicy
 from dibmg_node.services.proving import Prover
@@ -60,7 +62,7 @@ def log_folder(settings: Settings) -> Path:
     return settings.data_dir / "logs"
 
 
-def make_intake(settings: Settings, ledger: Ledger, archive: Archive) -> Intake:
+def make_intake(settings: Settings, ledger: Ledger, archive: Archive, audit: Auditor) -> Intake:
     """The policy of the receiving side, with the archive of the process that receives."""
     policy = IntakePolicy(
         ae_title=settings.intake.ae_title,
@@ -71,10 +73,10 @@ def make_intake(settings: Settings, ledger: Ledger, archive: Archive) -> Intake:
         longest_wait=timedelta(seconds=settings.intake.max_wait_seconds),
         may_report=partial(may_report, settings),
     )
-    return Intake(archive, ledger.receipts, policy, now)
+    return Intake(archive, ledger.receipts, policy, now, audit)
 
 
-def make_acceptor(settings: Settings, intake: Intake, ledger: Ledger) -> Acceptor:
+def make_acceptor(settings: Settings, intake: Intake, ledger: Ledger, audit: Auditor) -> Acceptor:
     """The wire of the receiving side."""
     return Acceptor(
         acceptor_settings(settings),
@@ -82,6 +84,7 @@ def make_acceptor(settings: Settings, intake: Intake, ledger: Ledger) -> Accepto
         open_instance=intake.open_sent,
         ended=intake.ended,
         take_report=Reports(ledger.proofs, now).take if commits(settings) else None,
+        turned_away=audit.turned_away,
     )
 
 
@@ -142,7 +145,7 @@ def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
                 settings.model.precision,
                 settings.model.threads,
             ),
-            partial(_prepare_child, "model", log_folder(settings)),
+            partial(_prepare_child, "model", log_folder(settings), settings.node.log_level),
             settings.model.deadline_seconds,
         ),
         policy=settings.exam_policy,
@@ -153,10 +156,10 @@ def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
     )
 
 
-def make_courier(settings: Settings, ledger: Ledger) -> Courier:
+def make_courier(settings: Settings, ledger: Ledger, audit: Auditor) -> Courier:
     """The delivering side."""
     senders = open_senders(settings, now)
-    return Courier(open_archive(settings), ledger.outbox, senders, now, proofs_asked(settings))
+    return Courier(open_archive(settings), ledger.outbox, senders, now, proofs_asked(settings), audit)
 
 
 def make_prover(settings: Settings, ledger: Ledger) -> Prover:
@@ -164,12 +167,15 @@ def make_prover(settings: Settings, ledger: Ledger) -> Prover:
     return Prover(ledger.proofs, open_witnesses(settings, ledger.proofs, now), now)
 
 
-def make_purge(settings: Settings, ledger: Ledger, older_than: timedelta | None = None) -> Purge:
+def make_purge(
+    settings: Settings, ledger: Ledger, audit: Auditor, older_than: timedelta | None = None
+) -> Purge:
     """Who purges.
 
     Args:
         settings: Of the node.
         ledger: Of the node.
+        audit: Told what goes.
         older_than: Instead of `archive.purge_after_days`.
     """
     section = settings.archive
@@ -179,7 +185,7 @@ def make_purge(settings: Settings, ledger: Ledger, older_than: timedelta | None 
         keep=timedelta(hours=section.keep_hours),
         after=older_than if older_than is not None else days or None,
     )
-    return Purge(open_archive(settings), ledger.purges, policy, now)
+    return Purge(open_archive(settings), ledger.purges, policy, now, audit)
 
 
 def check_model(settings: Settings) -> None:
@@ -207,13 +213,13 @@ def check_model(settings: Settings) -> None:
 
 
 def check_node(settings: Settings) -> None:
-    """Whether a node of these settings can come up: its model, and what its destinations need.
+    """Whether a node of these settings can come up: its model, and what its destinations and its audit need.
 
     Raises:
         ConfigError: With every complaint at once, each with the path of its key.
     """
     complaints: list[str] = []
-    for check in (check_destinations, check_model):
+    for check in (check_destinations, check_audit, check_model):
         try:
             check(settings)
         except ConfigError as error:
@@ -246,6 +252,6 @@ def _carry_out(predictor: Predictor, order: Order) -> Report:
     return carry_out(order, predictor)
 
 
-def _prepare_child(name: str, folder: Path) -> None:
+def _prepare_child(name: str, folder: Path, log_level: str) -> None:
     die_with_parent()
-    start_logging(name, folder)
+    start_logging(name, folder, log_level)

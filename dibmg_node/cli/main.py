@@ -9,6 +9,7 @@ import click
 
 from dibmg_node import serving, wiring
 from dibmg_node.cli.analyze import analyze
+from dibmg_node.cli.audit import audit
 from dibmg_node.cli.conformance import conformance
 from dibmg_node.cli.dataset import dataset
 from dibmg_node.cli.evaluate import evaluate
@@ -55,7 +56,7 @@ def up(settings: Settings) -> None:
     """
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        start_logging("node", wiring.log_folder(settings))
+        start_logging("node", wiring.log_folder(settings), settings.node.log_level)
         Node(settings, lambda line: click.echo(line, err=True)).run()
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}", EXIT_CONFIG)
@@ -66,7 +67,7 @@ def up(settings: Settings) -> None:
 @with_config
 def run(role: str, settings: Settings) -> None:
     """Run one process of the node; `dibmg up` starts them all."""
-    start_logging(role, wiring.log_folder(settings))
+    start_logging(role, wiring.log_folder(settings), settings.node.log_level)
     play(Role(role), settings)
 
 
@@ -118,6 +119,7 @@ for _command in (
     fetch,
     purge,
     analyze,
+    audit,
     dataset,
     evaluate,
     weights,

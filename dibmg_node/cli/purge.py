@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 
 from dibmg_node import wiring
+from dibmg_node.auditing import open_audit
 from dibmg_node.cli.options import (
     console,
     open_existing_ledger,
@@ -35,7 +36,8 @@ def purge(yes: bool, older_than_days: float | None, settings: Settings, as_json:
     What a destination is still owed, or has not proven where it is to, stays. The ledger keeps the study.
     """
     older_than = None if older_than_days is None else timedelta(days=older_than_days)
-    purging = wiring.make_purge(settings, open_existing_ledger(settings), older_than)
+    audit = open_audit(settings, "purge", wiring.now)
+    purging = wiring.make_purge(settings, open_existing_ledger(settings), audit, older_than)
     studies = purging.run() if yes else purging.plan()
     freed = sum(one.study.size for one in studies)
     if as_json:

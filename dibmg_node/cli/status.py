@@ -14,13 +14,17 @@ from rich.table import Table
 from dibmg.operating_choice import choose_operating_point
 from dibmg.weights import load_weights
 from dibmg_node import wiring
+from dibmg_node.auditing import bookmark_file, trail_folder
 from dibmg_node.cli.options import console, open_existing_ledger, print_json, with_config, with_json
 from dibmg_node.config import Settings
 from dibmg_node.domain.lifecycle import DELIVERY_ALARM_AFTER
 from dibmg_node.errors import DibmgError, RetryableError
 from dibmg_node.processes import is_alive, process_name
 from dibmg_node.roles import BEAT_SECONDS, Role, roles_of
+from dibmg_node.services.audit_forwarding import backlog
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.trail import find_head, standing_still
+from dibmg_node.storage.trail_reading import load_bookmark
 from dibmg_node.tasks import CeleryPublisher, open_queue
 
 _SILENT_AFTER = timedelta(seconds=4 * BEAT_SECONDS)
@@ -97,6 +101,7 @@ def _look(settings: Settings, ledger: Ledger, health: Health) -> dict[str, Any]:
             "port": settings.intake.port,
         },
         "web": _web(settings),
+        "audit": _audit(settings, now, health),
     }
 
 
@@ -129,6 +134,32 @@ def _web(settings: Settings) -> dict[str, Any] | None:
     host = f"[{web.address}]" if ":" in web.address else web.address
     url = f"{'https' if web.tls else 'http'}://{host}:{web.port}/dicom-web"
     return {"url": url, "stow": settings.stow.enabled, "token": settings.web_token is not None}
+
+
+def _audit(settings: Settings, now: datetime, health: Health) -> dict[str, Any]:
+    """The end of the audit trail, and how far it was passed on."""
+    folder = trail_folder(settings)
+    try:
+        with standing_still(folder):
+            head = find_head(folder)
+        sent = load_bookmark(bookmark_file(settings))
+        oldest = backlog(folder, sent) if settings.audit.syslog else ""
+    except OSError as error:
+        health.degraded.append(f"audit trail: {error.strerror}")
+        return {"lines": None, "head": None, "syslog": None}
+    found: dict[str, Any] = {"lines": head.seq, "head": head.digest, "syslog": None}
+    if settings.audit.syslog:
+        if oldest and now - datetime.fromisoformat(oldest) > _WAITING_ALARM:
+            told = f"audit lines wait since {oldest} for {settings.audit.syslog}"
+            health.degraded.append(f"{told}: {sent.error}" if sent.error else told)
+        found["syslog"] = {
+            "to": settings.audit.syslog,
+            "sent": sent.seq,
+            "waiting": head.seq - sent.seq,
+            "oldest_waiting": oldest or None,
+            "error": sent.error,
+        }
+    return found
 
 
 def _broker(settings: Settings, health: Health) -> dict[str, Any]:
@@ -231,6 +262,11 @@ def _print(found: dict[str, Any]) -> None:
         taken = "STOW-RS, QIDO-RS, WADO-RS" if web["stow"] else "QIDO-RS, WADO-RS"
         asked = "with a bearer token" if web["token"] else "without a token"
         console.print(f"web       {web['url']}: {taken}, {asked}")
+    trail = found["audit"]
+    if trail["lines"] is not None:
+        passed = trail["syslog"]
+        told = f"; {passed['waiting']} of them not sent to {passed['to']} yet" if passed else ""
+        console.print(escape(f"audit     {trail['lines']} lines{told}"))
     console.print(f"model     {model['name']} {model['version']}: {model['trained_on']}")
     point = model["operating_point"]
     console.print(

@@ -14,6 +14,7 @@ from pydicom.uid import UID
 from dibmg_node.config import Settings
 from dibmg_node.conformance import (
     associations,
+    audit_events,
     content_trees,
     iods,
     markdown,
@@ -25,6 +26,7 @@ from dibmg_node.conformance import (
 )
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.query import LARGEST_LIMIT
+from dibmg_node.domain.audit import PRIVATE_SCHEME
 from dibmg_node.domain.lifecycle import DELIVERY_ALARM_AFTER, FIRST_PROOF_WAIT, LONGEST_RETRY
 from dibmg_node.services.command import LONGEST_COMMENT
 from dibmg_node.services.lookup import MOST_STUDIES
@@ -107,6 +109,8 @@ def _parts(settings: Settings) -> Mapping[str, Callable[[], str]]:
         "sender_table": partial(site.sender_table, settings),
         "destination_table": partial(site.destination_table, settings),
         "port_table": partial(site.port_table, settings),
+        "audit_table": audit_events.audit_table,
+        "audit_scheme": lambda: PRIVATE_SCHEME,
         "security_table": partial(site.security_table, settings),
         "iod_tables": iods.iod_tables,
         "received_number": lambda: str(len(iods.created_classes()) + 2),

@@ -18,6 +18,7 @@ from dibmg_node.domain.study import ImageKind, Instance, Laterality, View, ViewM
 from dibmg_node.errors import InstanceRejectedError
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+_TIME: Final = re.compile(r"[0-9.:+-]*")
 _STUDY_UID_TAG: Final = 0x0020000D
 _SOP_CLASS_TAG: Final = 0x00080016
 _SOP_UID_TAG: Final = 0x00080018
@@ -200,15 +201,21 @@ def _modifiers(header: Dataset) -> tuple[ViewModifier, ...]:
 
 
 def _acquired_at(header: Dataset) -> str:
-    """Sortable time of acquisition, `YYYYMMDDHHMMSS.FFFFFF`."""
-    stamp = _text(header, "AcquisitionDateTime")
+    """Sortable time of acquisition, `YYYYMMDDHHMMSS.FFFFFF`; words in place of a time are dropped."""
+    stamp = _stamp(header, "AcquisitionDateTime")
     if stamp:
         return stamp[:21]
     for kind in ("Acquisition", "Content", "Series", "Study"):
-        date = _text(header, f"{kind}Date")
+        date = _stamp(header, f"{kind}Date")
         if date:
-            return date + _text(header, f"{kind}Time")
+            return date + _stamp(header, f"{kind}Time")
     return ""
+
+
+def _stamp(header: Dataset, name: str) -> str:
+    """A date or a time, empty where it is anything else: facts are kept and told, and may quote nobody."""
+    text = _text(header, name)
+    return text if _TIME.fullmatch(text) else ""
 
 
 def _is_marked(header: Dataset) -> bool:

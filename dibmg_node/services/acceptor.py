@@ -22,6 +22,7 @@ from dibmg_node.services.wire import (
     OpenInstance,
     Rejection,
     TakeReport,
+    TellTurnedAway,
 )
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Acceptor:
         open_instance: OpenInstance,
         ended: Ended,
         take_report: TakeReport | None = None,
+        turned_away: TellTurnedAway = lambda who: None,
     ) -> None:
         """Make an acceptor that does not listen yet.
 
@@ -55,12 +57,14 @@ class Acceptor:
             open_instance: Opens the sink of one data set.
             ended: Told about the end of every accepted association.
             take_report: Takes one report on storage commitment; None: nobody asked for any.
+            turned_away: Told about everybody who was not let in.
         """
         self._settings = settings
         self._admit = admit
         self._open_instance = open_instance
         self._ended = ended
         self._take_report = take_report
+        self._turned_away = turned_away
         self._lock = threading.Lock()
         self._threads: dict[Association, threading.Thread] = {}
         self._present: dict[Association, str] = {}
@@ -162,6 +166,7 @@ class Acceptor:
                 admit=_reject if full else self._admit,
                 open_instance=self._open_instance,
                 ended=self._ended,
+                turned_away=self._turned_away,
                 leave=self._leave,
                 take_report=self._take_report,
             )

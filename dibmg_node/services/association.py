@@ -9,7 +9,12 @@ from collections.abc import Callable, Mapping
 from uuid import uuid4
 
 from dibmg_node.services import pdu
-from dibmg_node.services.connection import Connection, ConnectionLostError, DeadlineError
+from dibmg_node.services.connection import (
+    Connection,
+    ConnectionLostError,
+    DeadlineError,
+    TlsRefusedError,
+)
 from dibmg_node.services.dimse import Dimse
 from dibmg_node.services.negotiation import AcceptedContext, accept, find_fault
 from dibmg_node.services.pdu import AbortReason, PduType, ProtocolError
@@ -23,7 +28,10 @@ from dibmg_node.services.wire import (
     Ended,
     EndReason,
     OpenInstance,
+    Rejection,
     TakeReport,
+    TellTurnedAway,
+    TurnedAway,
 )
 
 _log = logging.getLogger(__name__)
@@ -51,6 +59,7 @@ class Association:
         admit: Admit,
         open_instance: OpenInstance,
         ended: Ended,
+        turned_away: TellTurnedAway,
         leave: Callable[[Association], None],
         take_report: TakeReport | None = None,
     ) -> None:
@@ -62,6 +71,7 @@ class Association:
             admit: Decides on the request.
             open_instance: Opens the sink of one data set.
             ended: Told about the end, if the association was accepted.
+            turned_away: Told where the request was rejected for good, or TLS refused.
             leave: Told before the last PDU is sent: the peer may come back at once, and must not be
                 counted twice.
             take_report: Takes one report on storage commitment; None: nobody asked for any.
@@ -72,6 +82,7 @@ class Association:
         self._admit = admit
         self._open_instance = open_instance
         self._ended = ended
+        self._turned_away = turned_away
         self._leave = leave
         self._take_report = take_report
         self._lock = threading.Lock()
@@ -79,7 +90,8 @@ class Association:
         self._stopping = False
         self._pdu_seconds = settings.pdu_timeout.total_seconds()
         self._request: AssociationRequest | None = None
-        self._rejected = False
+        self._rejection: Rejection | None = None
+        self._tls_refused = False
         self._peer_maximum = 0
         self._dimse: Dimse | None = None
 
@@ -123,6 +135,9 @@ class Association:
             return EndReason.ABORTED, "the node is stopping", pdu.encode_abort(None)
         except _PeerAbortedError:
             return EndReason.ABORTED, "aborted by the peer", b""
+        except TlsRefusedError as error:
+            self._tls_refused = True
+            return EndReason.LOST, str(error), b""
         except ConnectionLostError as error:
             if self._stopping:
                 return EndReason.ABORTED, "the node is stopping", pdu.encode_abort(None)
@@ -148,7 +163,7 @@ class Association:
         rejection = find_fault(proposal, self._settings.ae_title) or self._admit(request)
         self._request = request
         if rejection is not None:
-            self._rejected = True
+            self._rejection = rejection
             return EndReason.ABORTED, rejection.sentence, pdu.encode_reject(rejection)
         contexts, answer = accept(proposal, self._settings)
         self._connection.send(answer, self._pdu_seconds)
@@ -254,10 +269,14 @@ class Association:
         facts = self._facts(reason=sentence)
         if self._request is not None:
             facts |= {"calling_aet": self._request.calling_aet, "called_aet": self._request.called_aet}
-        if self._rejected:
+        if self._rejection:
             _log.warning("association rejected", extra=facts)
         else:
             _log.info("connection ended without an association", extra=facts)
+        # result 2, transient, is for those who may come again
+        if self._tls_refused or (self._rejection and self._rejection.result == 1):
+            calling, called = (r.calling_aet, r.called_aet) if (r := self._request) else ("", "")
+            self._turned_away(TurnedAway(self._connection.address, calling, called, sentence))
 
     def _facts(self, **facts: object) -> dict[str, object]:
         return {"association_id": self.association_id, "peer_address": self._connection.address, **facts}

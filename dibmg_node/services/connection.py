@@ -22,6 +22,10 @@ class ConnectionLostError(Exception):
     """The peer closed the connection, or the network did."""
 
 
+class TlsRefusedError(ConnectionLostError):
+    """The handshake failed: no TLS, or no certificate that is accepted."""
+
+
 class Connection:
     """One accepted socket. One thread uses it; `wake` may be called from any.
 
@@ -49,7 +53,8 @@ class Connection:
 
         Raises:
             DeadlineError: The handshake was not complete in time.
-            ConnectionLostError: It failed.
+            TlsRefusedError: It failed over what the peer showed.
+            ConnectionLostError: It failed over the network.
         """
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -61,6 +66,10 @@ class Connection:
                 secured.do_handshake()
         except TimeoutError as error:
             raise DeadlineError("TLS handshake not complete in time") from error
+        except ssl.SSLEOFError as error:
+            raise ConnectionLostError("closed within the TLS handshake") from error
+        except ssl.SSLError as error:
+            raise TlsRefusedError(f"TLS handshake failed: {_tls_reason(error)}") from error
         except OSError as error:
             raise ConnectionLostError(f"no connection or no TLS: {type(error).__name__}") from error
 
@@ -146,3 +155,9 @@ class Connection:
     def close(self) -> None:
         """Give the descriptor back."""
         self._socket.close()
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    """OpenSSL's own word; it quotes nothing of the peer."""
+    reason = str(getattr(error, "reason", None) or type(error).__name__)
+    return reason.lower().replace("_", " ")

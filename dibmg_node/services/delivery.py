@@ -9,11 +9,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
+from io import BytesIO
 from typing import Final, Protocol
 
+from dibmg_node.dicom.header import read_header
 from dibmg_node.domain.lifecycle import DeliveryState, Proof
 from dibmg_node.domain.result import REPORTS
-from dibmg_node.errors import LedgerConflictError, PeerRefusedError, PeerUnavailableError, RetryableError
+from dibmg_node.errors import (
+    InstanceRejectedError,
+    LedgerConflictError,
+    PeerRefusedError,
+    PeerUnavailableError,
+    RetryableError,
+)
+from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.outbox import Outbox, Owed, Settlement
 
@@ -64,6 +73,7 @@ class Courier:
     now: Callable[[], datetime]
     proofs: Mapping[str, Proof] = field(default_factory=dict)
     renew_every: timedelta = LEASE / 5
+    audit: Auditor = SILENT
 
     def deliver(self, study_uid: str, destination: str) -> bool:
         """Send everything of a study that is due at one destination, and enter what became of it.
@@ -77,7 +87,7 @@ class Courier:
         except LedgerConflictError:
             return False
         with self._renewed(study_uid, destination):
-            settlements = self._send(owed, destination)
+            settlements = self._send(owed, study_uid, destination)
         proof = self.proofs.get(destination, Proof.NONE)
         self.outbox.settle(study_uid, destination, settlements, self.now(), proof)
         for one in settlements:
@@ -111,7 +121,7 @@ class Courier:
             sent.set()
             thread.join()
 
-    def _send(self, owed: Sequence[Owed], destination: str) -> Sequence[Settlement]:
+    def _send(self, owed: Sequence[Owed], study_uid: str, destination: str) -> Sequence[Settlement]:
         sender = self.senders.get(destination)
         if sender is None:
             comment = "no destination of this name is configured any more"
@@ -127,11 +137,18 @@ class Courier:
                 parcels.append(
                     Parcel(one.sop_uid, one.sop_class_uid, one.transfer_syntax_uid, content, report)
                 )
-        return [*damaged, *self._send_parcels(sender, parcels)]
+        if not parcels:
+            return damaged
+        patient = self._patient(parcels[0])
+        classes = {parcel.sop_uid: parcel.sop_class_uid for parcel in parcels}
+        _log.debug("sending", extra={"study_uid": study_uid, "to": destination, "results": len(parcels)})
+        self.audit.sending(destination, study_uid, classes.values(), patient)
+        sent = self._send_parcels(sender, parcels)
+        outcomes = [(classes.get(one.sop_uid, ""), one.state, one.status) for one in sent]
+        self.audit.sent(destination, study_uid, outcomes, patient)
+        return [*damaged, *sent]
 
     def _send_parcels(self, sender: Sender, parcels: Sequence[Parcel]) -> Sequence[Settlement]:
-        if not parcels:
-            return []
         try:
             return sender.send(parcels)
         except PeerUnavailableError as error:
@@ -144,6 +161,13 @@ class Courier:
             _log.error("unexpected error while sending", exc_info=error)
             comment = f"unexpected {type(error).__name__} while sending"
             return [Settlement(p.sop_uid, DeliveryState.OWED, "", comment) for p in parcels]
+
+    def _patient(self, parcel: Parcel) -> str:
+        """Pseudonym of the patient of a result; empty where it cannot be read."""
+        try:
+            return self.audit.patient(read_header(BytesIO(parcel.content)))
+        except InstanceRejectedError:
+            return ""
 
     def _read(self, one: Owed) -> bytes | None:
         """A result's bytes, if they are those that were written."""

@@ -14,6 +14,7 @@ from dibmg_node.dicom.header import read_header, read_instance
 from dibmg_node.dicom.part10 import part10_prefix
 from dibmg_node.domain.study import Instance
 from dibmg_node.errors import InstanceRejectedError, RetryableError, StorageFullError
+from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.wire import (
     CALLED_AE_NOT_RECOGNIZED,
     CALLING_AE_NOT_RECOGNIZED,
@@ -68,9 +69,15 @@ class Intake:
     """The policy of the receiving side; the acceptor and the web server do the wire."""
 
     def __init__(
-        self, archive: Archive, receipts: Receipts, policy: IntakePolicy, now: Callable[[], datetime]
+        self,
+        archive: Archive,
+        receipts: Receipts,
+        policy: IntakePolicy,
+        now: Callable[[], datetime],
+        audit: Auditor = SILENT,
     ) -> None:
         self._archive = archive
+        self._audit = audit
         self._receipts = receipts
         self._policy = policy
         self._now = now
@@ -162,6 +169,7 @@ class Intake:
             UIDs of the studies that it brought.
         """
         study_uids = frozenset(self._studies.pop(association_id, ()))
+        self._audit.transfers_ended(association_id)
         if study_uids:
             try:
                 self._receipts.sender_done(study_uids, self._now())
@@ -177,7 +185,9 @@ class Intake:
         """
         spooled.sync()
         with spooled.path.open("rb") as file:
-            instance = read_instance(read_header(file), request.transfer_syntax_uid)
+            header = read_header(file)
+            instance = read_instance(header, request.transfer_syntax_uid)
+            patient = self._audit.patient(header)
         _check_identity(instance, request)
         with self._archive.held(instance.sop_uid):
             receipt = self._receipts.known(instance.sop_uid, spooled.size, spooled.crc32)
@@ -199,6 +209,10 @@ class Intake:
                 self._archive.quarantine(spooled, instance.sop_uid)
                 self._receipts.quarantined(instance.study_uid, instance.sop_uid, self._now())
         self._studies.setdefault(request.association_id, set()).add(instance.study_uid)
+        if receipt is Receipt.DIFFERENT:
+            self._audit.quarantined(request, instance, patient)
+        else:
+            self._audit.received(request, instance, patient)
         return self._answer(instance, receipt)
 
     def _answer(self, instance: Instance, receipt: Receipt) -> StoreAnswer:

@@ -6,9 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
-from dibmg_node.errors import LedgerConflictError
+from dibmg_node.dicom.header import read_header
+from dibmg_node.errors import InstanceRejectedError, LedgerConflictError
+from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.purges import Purgeable, Purges
 
@@ -49,6 +52,7 @@ class Purge:
     purges: Purges
     policy: PurgePolicy
     now: Callable[[], datetime]
+    audit: Auditor = SILENT
 
     def plan(self) -> Sequence[Doomed]:
         """What would go now."""
@@ -72,15 +76,33 @@ class Purge:
         """Purge what `plan` names; what went."""
         gone = []
         for one in self.plan():
+            patients: list[str] = []
             try:
-                freed = self.purges.purge(one.study.study_uid, self.now(), self.archive.remove)
+                freed = self.purges.purge(
+                    one.study.study_uid, self.now(), partial(self._remove, patients.append)
+                )
             except LedgerConflictError:
                 continue
             if freed is not None:
                 extra = {"study_uid": one.study.study_uid, "bytes": freed, "reason": one.reason}
                 _log.info("study purged", extra=extra)
+                self.audit.deleted(one.study.study_uid, one.reason, "".join(patients))
                 gone.append(one)
         return gone
+
+    def _remove(
+        self, tell_patient: Callable[[str], None], instance_uids: Sequence[str], result_uids: Sequence[str]
+    ) -> int:
+        """Remove files, and tell the pseudonym of the patient of the first that can be read."""
+        paths = [*map(self.archive.instance_path, instance_uids), *map(self.archive.result_path, result_uids)]
+        for path in paths:
+            try:
+                with path.open("rb") as file:
+                    tell_patient(self.audit.patient(read_header(file)))
+                break
+            except (OSError, InstanceRejectedError):
+                continue
+        return self.archive.remove(instance_uids, result_uids)
 
     def used_bytes(self) -> int:
         """Bytes of the file system that are in use."""

@@ -54,9 +54,11 @@ class Sweep:
         self._tell_alarms(now)
         analyses_before, deliveries_before = self._lost_before(now)
         for study_uid, revision in self.ledger.claims.unpublished(now, analyses_before):
+            _log.debug("analysis published", extra={"study_uid": study_uid, "revision": revision})
             self.publisher.analyze(study_uid, revision)
         due = self.ledger.outbox.due(now, deliveries_before) + self.ledger.proofs.due(now, deliveries_before)
         for study_uid, revision, destination in dict.fromkeys(due):
+            _log.debug("delivery published", extra={"study_uid": study_uid, "destination": destination})
             self.publisher.deliver(study_uid, revision, destination)
 
     def _tell_alarms(self, now: datetime) -> None:

@@ -200,6 +200,21 @@ class AssociationEnd:
     refused: int
 
 
+@dataclass(frozen=True)
+class TurnedAway:
+    """Somebody who was not let in. Every text is printable ASCII.
+
+    Attributes:
+        calling_aet: As the peer says; empty where it said nothing yet.
+        sentence: Why, in words.
+    """
+
+    peer_address: str
+    calling_aet: str
+    called_aet: str
+    sentence: str
+
+
 Admit: TypeAlias = Callable[[AssociationRequest], Rejection | None]
 """Decides on one association request; None accepts it. Called on the connection's own thread."""
 
@@ -208,6 +223,9 @@ OpenInstance: TypeAlias = Callable[[StoreRequest], InstanceSink]
 
 TakeReport: TypeAlias = Callable[[EventReport], int]
 """Enters what a peer reports; the status that it is answered with."""
+
+TellTurnedAway: TypeAlias = Callable[[TurnedAway], None]
+"""Told about everybody who was not let in for good: by certificate, address, AE titles or protocol."""
 
 Ended: TypeAlias = Callable[[AssociationEnd], None]
 """Told once about every association that had been accepted, after its last answer was sent."""

@@ -13,6 +13,9 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dibmg_node.services.audit import Auditor
+from dibmg_node.web.threads import in_thread
+
 _log = logging.getLogger(__name__)
 
 _OPEN: Final = "/health/"
@@ -21,7 +24,7 @@ _OPEN: Final = "/health/"
 class Access:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, token: str | None, loopback_names_only: bool) -> None:
+    def __init__(self, app: ASGIApp, token: str | None, loopback_names_only: bool, audit: Auditor) -> None:
         """Guard an application.
 
         Args:
@@ -29,7 +32,9 @@ class Access:
             token: Asked of everybody; None: of nobody.
             loopback_names_only: Refuse requests that call this machine by another name: a web page that has
                 its own name resolve to 127.0.0.1 would read results through its visitor's browser.
+            audit: Told who was let in by a token, and who was not.
         """
+        self._audit = audit
         self._app = app
         self._digest = None if token is None else sha256(token.encode()).digest()
         self._loopback_names_only = loopback_names_only
@@ -41,6 +46,9 @@ class Access:
             return
         status = 0
         started = time.monotonic()
+        client = scope.get("client")
+        peer_address = client[0] if client else ""
+        refusal = self._refusal(scope)
 
         async def send_noting(message: Message) -> None:
             nonlocal status
@@ -48,19 +56,27 @@ class Access:
             await send(message)
 
         try:
-            await (self._refusal(scope) or self._app)(scope, receive, send_noting)
+            await self._tell(scope, peer_address, refusal)
+            await (refusal or self._app)(scope, receive, send_noting)
         finally:
             # URLs of QIDO-RS hold names and dates of birth: the endpoint is named, never the URL
             endpoint = scope.get("endpoint")
-            client = scope.get("client")
             extra = {
                 "method": scope["method"],
                 "endpoint": getattr(endpoint, "__name__", ""),
                 "status": status,
-                "peer_address": client[0] if client else "",
+                "peer_address": peer_address,
                 "seconds": round(time.monotonic() - started, 3),
             }
             _log.info("request answered", extra=extra)
+
+    async def _tell(self, scope: Scope, peer_address: str, refusal: Response | None) -> None:
+        """Enter who was let in by a token, and who was not."""
+        if refusal is not None:
+            reason = {401: "no token, or a wrong one", 403: "not called by a name of this machine"}
+            await in_thread(self._audit.not_authenticated, peer_address, reason[refusal.status_code])
+        elif self._digest is not None and not scope["path"].startswith(_OPEN):
+            await in_thread(self._audit.authenticated, peer_address)
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)

@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 
+from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.web.access import Access
 from dibmg_node.web.health import HealthService
 from dibmg_node.web.retrieve import RetrieveService
@@ -27,6 +28,7 @@ def make_app(
     stow: StowService | None,
     token: str | None,
     loopback_names_only: bool,
+    audit: Auditor = SILENT,
 ) -> Starlette:
     """The application.
 
@@ -37,6 +39,7 @@ def make_app(
         stow: Answers STOW-RS; None: nothing is taken.
         token: As for `Access`.
         loopback_names_only: As for `Access`.
+        audit: The same.
     """
     dicom_web: list[BaseRoute] = _store_routes(stow) if stow else []
     dicom_web += [
@@ -57,7 +60,7 @@ def make_app(
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
     ]
-    guard = Middleware(Access, token=token, loopback_names_only=loopback_names_only)
+    guard = Middleware(Access, token=token, loopback_names_only=loopback_names_only, audit=audit)
     return Starlette(routes=routes, middleware=[guard])
 
 

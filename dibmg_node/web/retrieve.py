@@ -14,10 +14,11 @@ from starlette.responses import Response, StreamingResponse
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.native import to_json
 from dibmg_node.dicom.query import Level
+from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.lookup import Lookup
 from dibmg_node.storage.catalog import HeldResult
 from dibmg_node.web import media
-from dibmg_node.web.search import path_uids
+from dibmg_node.web.search import path_uids, peer_address
 
 _MULTIPART_RANGES: Final = frozenset({"*/*", "multipart/*", media.MULTIPART})
 _SINGLE_RANGES: Final = frozenset({"application/*", media.DICOM})
@@ -34,13 +35,15 @@ class _Form:
 class RetrieveService:
     """Gives results out."""
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Lookup, audit: Auditor = SILENT) -> None:
         self._lookup = lookup
+        self._audit = audit
 
     def retrieve(self, request: Request) -> Response:
         """A study's, a series' or one result as DICOM files."""
         held = self._held(request)
         form = _form(request, held)
+        self._tell(request, held)
         if not form.in_parts:
             content_type = _content_type(form.syntaxes[0])
             return Response(self._lookup.content(held[0], form.syntaxes[0]), media_type=content_type)
@@ -55,6 +58,7 @@ class RetrieveService:
         held = self._held(request)
         if media.choose(request.headers.get("accept", ""), (media.JSON,)) is None:
             raise HTTPException(406, f"metadata is {media.JSON}")
+        self._tell(request, held)
         return Response(to_json(self._lookup.metadata(held)), media_type=media.JSON)
 
     def _held(self, request: Request) -> list[HeldResult]:
@@ -62,6 +66,12 @@ class RetrieveService:
         if not held:
             raise HTTPException(404, "the node has no such result")
         return held
+
+    def _tell(self, request: Request, held: Sequence[HeldResult]) -> None:
+        """Enter who is given what; a URL names one study."""
+        patient = self._audit.patient(self._lookup.metadata(held[:1])[0])
+        classes = [one.sop_class_uid for one in held]
+        self._audit.accessed(peer_address(request), held[0].study_uid, classes, patient)
 
     def _parts(self, held: Sequence[HeldResult], syntaxes: Sequence[str], boundary: str) -> Iterator[bytes]:
         for one, syntax in zip(held, syntaxes, strict=True):

@@ -8,8 +8,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dibmg_node.dicom.header import is_uid
 from dibmg_node.dicom.native import to_json
 from dibmg_node.dicom.query import Level, read_query
+from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.lookup import Lookup
 from dibmg_node.web import media
 from dibmg_node.web.stow import base_url
@@ -24,11 +26,23 @@ def path_uids(request: Request) -> Mapping[Level, str]:
     }
 
 
+def peer_address(request: Request) -> str:
+    """Who asks."""
+    return request.client.host if request.client else ""
+
+
+def _told_path(request: Request, level: Level) -> str:
+    """The URL's path; what stands where a UID belongs is told only if it is one."""
+    parts = [f"{one.value}/{uid if is_uid(uid) else '?'}" for one, uid in path_uids(request).items()]
+    return "/".join(["/dicom-web", *parts, level.value])
+
+
 class SearchService:
     """Answers queries."""
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Lookup, audit: Auditor = SILENT) -> None:
         self._lookup = lookup
+        self._audit = audit
 
     def studies(self, request: Request) -> Response:
         """Studies that have results."""
@@ -49,6 +63,7 @@ class SearchService:
             query = read_query(request.query_params.multi_items(), level)
         except ValueError as error:
             raise HTTPException(400, str(error)) from error
+        self._audit.queried(peer_address(request), _told_path(request, level), query.wanted)
         found = self._lookup.search(level, path_uids(request), query, base_url(request))
         headers = {}
         if not found.complete:

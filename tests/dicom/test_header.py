@@ -180,6 +180,7 @@ def test_an_instance_is_what_its_class_says(sop_class: str, kind: ImageKind, int
     [
         ({"AcquisitionDateTime": "20260303101112.123456+0100"}, "20260303101112.123456"),
         ({"AcquisitionDateTime": "20260303101112"}, "20260303101112"),
+        ({"AcquisitionDateTime": "Erika, in March", "AcquisitionTime": "at ten"}, "20260303"),
         ({}, "20260303101110"),
         ({"AcquisitionDate": None}, "20260303101110"),
         ({"AcquisitionDate": None, "ContentDate": None, "SeriesDate": None}, "20260303101000"),

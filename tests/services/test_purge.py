@@ -22,6 +22,7 @@ from dibmg_node.storage.outbox import Settlement
 from dibmg_node.storage.proofs import Evidence, Finding
 from dibmg_node.storage.retries import Retry
 from tests.factories import L_MLO, PATIENCE, R_CC, STUDY_UID, Clock, instance, mammogram, received, sop_uid
+from tests.services.audit_trail import PSEUDONYMS, AuditTrail
 from tests.services.test_analysis import Station
 from tests.services.test_intake import POLICY, ended, files_under, send
 from tests.storage.life import analysis, analyze, make_ready, settle, state_of
@@ -305,3 +306,15 @@ def test_what_came_again_of_a_purged_study_is_purged_again(purged: Station) -> N
 
     assert (gone.study.study_uid, files(purged.archive)) == (STUDY_UID, [])
     assert purge_of(purged).run() == []
+
+
+def test_what_goes_is_told_to_the_audit_with_the_patients_pseudonym(
+    station: Station, trail: AuditTrail
+) -> None:
+    settle(station.ledger, station.clock, DeliveryState.STORED)
+
+    replace(purge_of(station), audit=trail.auditor).run()
+
+    told = trail.of("DICOM Study Deleted")
+    assert (told["description"], told["patient"]) == ("age", PSEUDONYMS.of("P123"))
+    assert [one["study_uid"] for one in told["studies"]] == [STUDY_UID]

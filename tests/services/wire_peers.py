@@ -30,6 +30,7 @@ from dibmg_node.services.wire import (
     Rejection,
     StoreAnswer,
     StoreRequest,
+    TurnedAway,
 )
 
 WAIT_SECONDS = 30
@@ -82,6 +83,7 @@ class MemoryStore:
 
     sinks: list[MemorySink] = field(default_factory=list)
     ends: list[AssociationEnd] = field(default_factory=list)
+    turned_away: list[TurnedAway] = field(default_factory=list)
     requests: list[AssociationRequest] = field(default_factory=list)
     on_open: Callable[[StoreRequest], None] = lambda _: None
     on_write: Callable[[MemorySink], None] = lambda _: None
@@ -103,6 +105,11 @@ class MemoryStore:
     def ended(self, end: AssociationEnd) -> None:
         with self.condition:
             self.ends.append(end)
+            self.condition.notify_all()
+
+    def turn_away(self, who: TurnedAway) -> None:
+        with self.condition:
+            self.turned_away.append(who)
             self.condition.notify_all()
 
     def changed(self) -> None:
@@ -143,7 +150,13 @@ class Wire:
 @contextmanager
 def listening(store: MemoryStore | None = None, settings: AcceptorSettings = SETTINGS) -> Iterator[Wire]:
     store = store or MemoryStore()
-    acceptor = Acceptor(settings, admit=store.admit, open_instance=store.open_instance, ended=store.ended)
+    acceptor = Acceptor(
+        settings,
+        admit=store.admit,
+        open_instance=store.open_instance,
+        ended=store.ended,
+        turned_away=store.turn_away,
+    )
     acceptor.start()
     try:
         yield Wire(acceptor, store)

@@ -13,6 +13,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.lookup import Lookup
 from dibmg_node.storage.archive import Archive
@@ -49,18 +50,20 @@ class WebSide:
         loopback_names_only: bool = False,
         stow: bool = True,
         most_studies: int = 2000,
+        audit: Auditor = SILENT,
         **policy: Any,
     ) -> Starlette:
         """An application; `policy` changes intake's."""
         intake = Intake(self.archive, self.ledger.receipts, replace(POLICY, **policy), self.clock)
         lookup = Lookup(self.ledger.catalog, self.archive, most_studies)
         return make_app(
-            search=SearchService(lookup),
-            retrieve=RetrieveService(lookup),
+            search=SearchService(lookup, audit),
+            retrieve=RetrieveService(lookup, audit),
             health=HealthService(intake, self.ledger.views),
             stow=StowService(intake, limits) if stow else None,
             token=token,
             loopback_names_only=loopback_names_only,
+            audit=audit,
         )
 
     def client(self, *args: Any, **kwargs: Any) -> TestClient:

@@ -1,0 +1,143 @@
+"""`dibmg audit`: is the audit trail whole, and what does it tell?"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from dibmg_node.auditing import audit_key, trail_folder
+from dibmg_node.cli.options import EXIT_FAILED, console, fail, print_json, with_config, with_json
+from dibmg_node.config import Settings
+from dibmg_node.domain.audit import EventId
+from dibmg_node.services.pseudonyms import Pseudonyms
+from dibmg_node.storage.trail_check import Checked, check_trail
+from dibmg_node.storage.trail_reading import Bookmark, read_on
+
+_PAGE = 1000
+
+
+@click.group()
+def audit() -> None:
+    """The audit trail: who sent, asked for and got what, and who was not let in."""
+
+
+@audit.command(
+    "verify",
+    epilog="Example: dibmg audit verify --config config.toml. Exit codes: 0 whole, 1 not whole, 2 the "
+    "configuration or the command line is wrong.",
+)
+@click.option(
+    "--head", default="", metavar="SHA256", help="A head noted earlier, which must be in the trail."
+)
+@click.option(
+    "--from",
+    "first_seq",
+    type=click.IntRange(1),
+    default=1,
+    help="Line that it begins with, where older files were taken away.",
+)
+@with_config
+@with_json
+def verify(head: str, first_seq: int, settings: Settings, as_json: bool) -> None:
+    """Walk the whole trail: is every line there, in its order, as it was written?
+
+    Prints the head, the digest of the last line. Note it where nobody who can write to this machine can: with
+    `--head` it tells later whether the end was cut off or everything was rewritten.
+    """
+    try:
+        checked = check_trail(trail_folder(settings), first_seq, head.lower())
+    except OSError as error:
+        fail(f"no audit trail can be read below {trail_folder(settings)}: {error.strerror}", EXIT_FAILED)
+    broken = checked.broken
+    if as_json:
+        print_json(_told(checked))
+    elif broken is None:
+        torn = f", {checked.torn} torn lines marked" if checked.torn else ""
+        span = f", {checked.first_at} to {checked.last_at}" if checked.lines else ""
+        click.echo(f"whole: {checked.lines} lines in {checked.files} files{torn}{span}")
+        click.echo(f"head: {checked.head}")
+    else:
+        click.echo(f"{broken.place.file}:{broken.place.line}: {broken.reason}")
+    if broken is not None:
+        sys.exit(EXIT_FAILED)
+
+
+@audit.command("show", epilog="Example: dibmg audit show --event 110113 --since 2026-03-01")
+@click.option("--event", type=click.Choice([one.code for one in EventId]), help="Of this kind.")
+@click.option("--study", metavar="UID", help="About this study.")
+@click.option("--patient", metavar="ID", help="About the patient with this Patient ID.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="Not before (UTC).")
+@click.option("--limit", type=click.IntRange(1), default=100, help="The newest so many. Default: 100.")
+@with_config
+@with_json
+def show(
+    event: str | None,
+    study: str | None,
+    patient: str | None,
+    since: datetime | None,
+    limit: int,
+    settings: Settings,
+    as_json: bool,
+) -> None:
+    """Show what happened, oldest first.
+
+    A patient is found by the pseudonym of her ID, which only this node's key can make.
+    """
+    pseudonym = Pseudonyms(audit_key(settings)).of(patient) if patient else ""
+    found = deque(
+        (
+            line
+            for line in _lines(settings)
+            if (not event or line.get("event") == event)
+            and (not study or any(one["study_uid"] == study for one in line.get("studies", ())))
+            and (not pseudonym or line.get("patient") == pseudonym)
+            and (not since or str(line["at"]) >= since.isoformat())
+        ),
+        maxlen=limit,
+    )
+    if as_json:
+        print_json(list(found))
+        return
+    table = Table("line", "at", "event", "who", "outcome", "about")
+    for line in found:
+        table.add_row(*(escape(cell) for cell in _row(line)))
+    console.print(table)
+
+
+def _lines(settings: Settings) -> Iterator[Mapping[str, Any]]:
+    at = Bookmark()
+    while True:
+        lines, at = read_on(trail_folder(settings), at, _PAGE)
+        if not lines:
+            return
+        yield from lines
+
+
+def _row(line: Mapping[str, Any]) -> tuple[str, ...]:
+    users = " > ".join(str(one["user"]) for one in line.get("participants", ()))
+    about = [str(one["study_uid"]) for one in line.get("studies", ())]
+    about += [str(line[key]) for key in ("query", "description") if key in line]
+    name = str(line.get("type_name") or line.get("name", ""))
+    return str(line["seq"]), str(line["at"])[:19], name, users, str(line.get("outcome", "")), "; ".join(about)
+
+
+def _told(checked: Checked) -> dict[str, Any]:
+    broken = checked.broken
+    place = broken and {"file": str(broken.place.file), "line": broken.place.line, "reason": broken.reason}
+    return {
+        "whole": broken is None,
+        "files": checked.files,
+        "lines": checked.lines,
+        "torn": checked.torn,
+        "first_at": checked.first_at,
+        "last_at": checked.last_at,
+        "head": checked.head,
+        "broken": place,
+    }

@@ -1,0 +1,133 @@
+"""`dibmg audit`: exit codes, and what is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dibmg_node.auditing import bookmark_file, open_audit, trail_folder
+from dibmg_node.cli.main import cli
+from dibmg_node.config import Settings, load_settings
+from dibmg_node.services.wire import TurnedAway
+from dibmg_node.storage.trail_reading import Bookmark, save_bookmark
+from tests.factories import Clock, new_ledger
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A node that has seen something."""
+    monkeypatch.delenv("DIBMG_AUDIT_KEY", raising=False)
+    (tmp_path / "config.toml").write_text("")
+    made = load_settings(tmp_path / "config.toml")
+    clock = Clock()
+    auditor = open_audit(made, "intake", clock)
+    auditor.started("intake")
+    auditor.turned_away(TurnedAway("10.9.9.9", "EVIL", "DIBMG", "calling AE title not recognized"))
+    clock.advance(86400)
+    auditor.accessed("10.0.0.9", "1.2.3", ["1.2.840.10008.5.1.4.1.1.88.50"], auditor._pseudonyms.of("P123"))
+    return made
+
+
+def dibmg(settings: Settings, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["audit", *arguments, "--config", str(settings.path)])
+
+
+def test_a_whole_trail_ends_with_0_and_tells_its_head(settings: Settings) -> None:
+    told = json.loads(dibmg(settings, "verify", "--json").stdout)
+
+    ended = dibmg(settings, "verify", "--head", told["head"])
+
+    assert (ended.exit_code, ended.stdout.splitlines()) == (
+        0,
+        [
+            "whole: 3 lines in 2 files, 2026-03-04T05:06:07.000+00:00 to 2026-03-05T05:06:07.000+00:00",
+            f"head: {told['head']}",
+        ],
+    )
+    assert (told["whole"], told["lines"], told["files"], told["broken"]) == (True, 3, 2, None)
+
+
+def test_a_broken_trail_ends_with_1_and_names_file_and_line(settings: Settings) -> None:
+    path = trail_folder(settings) / "audit-000001.jsonl"
+    path.write_text(path.read_text().replace("EVIL", "GOOD"))
+
+    ended, as_json = dibmg(settings, "verify"), dibmg(settings, "verify", "--json")
+
+    reason = "changed: line 2 is not what line 3 follows"
+    assert (ended.exit_code, ended.stdout) == (1, f"{path}:2: {reason}\n")
+    assert (as_json.exit_code, json.loads(as_json.stdout)["broken"]) == (
+        1,
+        {"file": str(path), "line": 2, "reason": reason},
+    )
+
+
+def test_a_head_that_is_not_in_the_trail_ends_with_1(settings: Settings) -> None:
+    assert dibmg(settings, "verify", "--head", "0" * 64).exit_code == 1
+
+
+def test_a_wrong_configuration_ends_with_2(settings: Settings) -> None:
+    assert settings.path is not None
+    settings.path.write_text("[intake]\nport = 0\n")
+
+    assert dibmg(settings, "verify").exit_code == 2
+
+
+def test_a_node_that_was_never_up_has_no_trail(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("")
+
+    ended = dibmg(load_settings(tmp_path / "config.toml"), "verify")
+
+    assert (ended.exit_code, "no audit trail can be read below" in ended.stderr) == (1, True)
+
+
+def test_status_tells_how_many_lines_wait_for_the_receiver_and_since_when(settings: Settings) -> None:
+    assert settings.path is not None
+    settings.path.write_text('[audit]\nsyslog = "localhost:6514"\n')
+    new_ledger(settings.data_dir).engine.dispose()
+    save_bookmark(bookmark_file(settings), Bookmark(0, 0, 1, "no answer"))
+
+    told = json.loads(CliRunner().invoke(cli, ["status", "--json", "--config", str(settings.path)]).stdout)
+
+    assert told["audit"]["lines"] == 3
+    assert told["audit"]["syslog"] == {
+        "to": "localhost:6514",
+        "sent": 1,
+        "waiting": 2,
+        "oldest_waiting": "2026-03-04T05:06:07.000+00:00",
+        "error": "no answer",
+    }
+    assert (
+        "audit lines wait since 2026-03-04T05:06:07.000+00:00 for localhost:6514: no answer"
+        in told["reasons"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ((), [1, 2, 3]),
+        (("--event", "110113"), [2]),
+        (("--study", "1.2.3"), [3]),
+        (("--study", "1.2.4"), []),
+        (("--patient", "P123"), [3]),
+        (("--patient", "P124"), []),
+        (("--since", "2026-03-05"), [3]),
+        (("--limit", "2"), [2, 3]),
+    ],
+)
+def test_lines_are_shown_by_what_they_are_about(
+    settings: Settings, options: tuple[str, ...], lines: list[int]
+) -> None:
+    told = json.loads(dibmg(settings, "show", *options, "--json").stdout)
+
+    assert [line["seq"] for line in told] == lines
+
+
+def test_a_table_tells_who_did_what(settings: Settings) -> None:
+    told = dibmg(settings, "show").stdout
+
+    assert "EVIL" in told
+    assert "DICOM Instances Accessed" in told
