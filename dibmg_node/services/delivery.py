@@ -72,8 +72,8 @@ class Courier:
     senders: Mapping[str, Sender]
     now: Callable[[], datetime]
     proofs: Mapping[str, Proof] = field(default_factory=dict)
-    renew_every: timedelta = LEASE / 5
     audit: Auditor = SILENT
+    renew_every: timedelta = LEASE / 5
 
     def deliver(self, study_uid: str, destination: str) -> bool:
         """Send everything of a study that is due at one destination, and enter what became of it.
