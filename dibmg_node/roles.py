@@ -61,7 +61,7 @@ def _intake(settings: Settings, audit: Auditor) -> None:
     intake = _repaired_intake(settings, ledger, wiring.open_archive(settings), audit)
     acceptor = wiring.make_acceptor(settings, intake, ledger, audit)
     acceptor.start()
-    with _stopped_by_signal() as stopping, _beating(ledger, Role.INTAKE, f"port {acceptor.port}"):
+    with _stopped_by_signal() as stopping, _beating(ledger, Role.INTAKE, lambda: f"port {acceptor.port}"):
         stopping.wait()
         acceptor.stop(DRAIN_SECONDS)
 
@@ -71,7 +71,7 @@ def _web(settings: Settings, audit: Auditor) -> None:
     intake = _repaired_intake(settings, ledger, wiring.open_archive(settings, serving.WEB_SPOOL), audit)
     server = serving.make_web_server(settings, ledger, intake, audit)
     server.start()
-    with _stopped_by_signal() as stopping, _beating(ledger, Role.WEB, f"port {server.port}"):
+    with _stopped_by_signal() as stopping, _beating(ledger, Role.WEB, lambda: f"port {server.port}"):
         while not stopping.wait(_WATCH_SECONDS):
             if not server.alive:
                 raise PermanentError("the web server ended by itself")
@@ -132,8 +132,12 @@ def _analysis(settings: Settings, audit: Auditor) -> None:
         for destination in analyst.analyze(study_uid, revision):
             publisher.deliver(study_uid, revision, destination)
 
+    def isolation() -> str:
+        found = analyst.sandbox.isolation
+        return found.words if found else "model: loading"
+
     try:
-        with _beating(ledger, Role.ANALYSIS):
+        with _beating(ledger, Role.ANALYSIS, isolation):
             analyst.sandbox.start()
             tasks.run_worker(app, name, tasks.ANALYSES, analyze=analyze)
     finally:
@@ -192,7 +196,7 @@ def _stopped_by_signal() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def _beating(ledger: Ledger, role: Role, detail: str = "") -> Iterator[None]:
+def _beating(ledger: Ledger, role: Role, detail: Callable[[], str] = str) -> Iterator[None]:
     """Enter signs of life from a thread of their own: work in hand must not look like death."""
     name = process_name(role)
     ended = threading.Event()
@@ -200,11 +204,11 @@ def _beating(ledger: Ledger, role: Role, detail: str = "") -> Iterator[None]:
     def beat() -> None:
         while not ended.wait(BEAT_SECONDS):
             try:
-                ledger.beats.beat(name, wiring.now(), detail)
+                ledger.beats.beat(name, wiring.now(), detail())
             except RetryableError as error:
                 _log.warning("sign of life not entered", extra={"reason": str(error)})
 
-    ledger.beats.start(name, wiring.now(), detail)
+    ledger.beats.start(name, wiring.now(), detail())
     thread = threading.Thread(target=beat, name="beat", daemon=True)
     thread.start()
     try:

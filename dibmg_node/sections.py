@@ -151,6 +151,7 @@ class ModelSection(Section):
     precision: Precision = Precision.F32
     threads: Annotated[int, Field(ge=0, le=256)] = 0
     deadline_seconds: Seconds = 120
+    memory_gb: Annotated[float, Field(ge=0.5, le=256)] = 6.0
 
 
 class WebTlsSection(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -10,9 +11,11 @@ from pathlib import Path
 from dibmg.operating_choice import choose_operating_point
 from dibmg.predictor import open_predictor
 from dibmg.runtime import check_runtime
+from dibmg.runtime_choice import RuntimeKind
 from dibmg.weights import load_weights
 from dibmg_node.auditing import check_audit
 from dibmg_node.config import Settings
+from dibmg_node.confinement import Limits
 from dibmg_node.destinations import (
     check_destinations,
     commits,
@@ -147,12 +150,22 @@ def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
             ),
             partial(_prepare_child, "model", log_folder(settings), settings.node.log_level),
             settings.model.deadline_seconds,
+            _model_limits(settings),
         ),
         policy=settings.exam_policy,
         subscribers=subscribers(settings),
         max_side=settings.overlay.max_side,
         now=now,
         style=settings.overlay.style,
+    )
+
+
+def _model_limits(settings: Settings) -> Limits:
+    """What reading one study may use: all cores until its deadline, should nobody be there to end it."""
+    return Limits(
+        memory_bytes=int(settings.model.memory_gb * 2**30),
+        cpu_seconds=settings.model.deadline_seconds * (os.cpu_count() or 1),
+        files=settings.model.runtime is not RuntimeKind.OPENVINO and any(Path("/dev").glob("nvidia[0-9]*")),
     )
 
 

@@ -17,6 +17,7 @@ from dibmg_node import wiring
 from dibmg_node.auditing import bookmark_file, trail_folder
 from dibmg_node.cli.options import console, open_existing_ledger, print_json, with_config, with_json
 from dibmg_node.config import Settings
+from dibmg_node.confinement import NETWORK_OPEN
 from dibmg_node.domain.lifecycle import DELIVERY_ALARM_AFTER
 from dibmg_node.errors import DibmgError, RetryableError
 from dibmg_node.processes import is_alive, process_name
@@ -112,9 +113,11 @@ def _processes(settings: Settings, ledger: Ledger, now: datetime, health: Health
         name = process_name(role)
         beat = beats.get(name)
         alive = beat is not None and now - beat.at < _SILENT_AFTER and is_alive(name, beat.pid) is not False
-        if not alive:
+        if beat is None or not alive:
             complaint = f"{role.value} does not run"
             (health.down if role is Role.INTAKE else health.degraded).append(complaint)
+        elif NETWORK_OPEN in beat.detail:
+            health.degraded.append("the model process could not be cut off from the network")
         rows.append(
             {
                 "process": name,

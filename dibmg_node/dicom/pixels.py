@@ -101,7 +101,7 @@ def decode(instance: Dataset) -> NDArray[Any]:
             raise PixelsUnreadableError("no pixel data in the instance")
         pixels = _decode_frame(raw, syntax, shape)
         return _stored_values(pixels, shape, syntax)
-    except PixelsUnreadableError:
+    except (PixelsUnreadableError, MemoryError):  # of memory there may be more the next time
         raise
     # each codec has its own exceptions and raises bare ValueError, IndexError, RuntimeError too
     except Exception as error:

@@ -210,7 +210,7 @@ def _decode(path: Path, instance: Instance) -> Mammogram | Exclusion:
 def _read(path: Path) -> FileDataset:
     try:
         return dcmread(path)
-    except OSError:
+    except (OSError, MemoryError):
         raise
     # the header was readable, or there would be no instance: what is damaged are the pixels behind it
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A child process for what may crash or hang: decoders and the model. One study at a time."""
+"""A confined child process for what may crash, hang or be taken over: decoders and the model. One study at a time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
+from dibmg_node.confinement import Isolation, Limits, allow_cpu, confine
 from dibmg_node.errors import DibmgError, PermanentError, RetryableError
 
 _log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ Answer = TypeVar("Answer")
 
 _TICK_SECONDS = 1.0
 _START_SECONDS = 120.0
+_DEFAULT_LIMITS: Final = Limits()
 
 
 class ChildDiedError(RetryableError):
@@ -29,6 +31,10 @@ class ChildDiedError(RetryableError):
 
 class DeadlineError(RetryableError):
     """The child took longer than it may, and was ended."""
+
+
+class MemoryExceededError(RetryableError):
+    """The work wanted more memory than the child may have; the child was ended."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,12 @@ class _Raised:
 class Sandbox(Generic[Order, Answer]):
     """Runs orders in a spawned child that keeps its model loaded between them.
 
-    The child is spawned, not forked: TensorFlow and its threads do not survive a fork. Type parameters:
-    what the child is handed, and what it gives back; both travel by pickle.
+    The child is spawned, not forked: TensorFlow and its threads do not survive a fork. It is confined once its
+    model is loaded, before its first order: no bytes of a sender come earlier. Type parameters: what the child is
+    handed, and what it gives back; both travel by pickle.
+
+    Attributes:
+        isolation: What holds of the child; None before the first start.
     """
 
     def __init__(
@@ -50,6 +60,7 @@ class Sandbox(Generic[Order, Answer]):
         build: Callable[[], Callable[[Order], Answer]],
         prepare: Callable[[], None],
         deadline_seconds: float,
+        limits: Limits = _DEFAULT_LIMITS,
     ) -> None:
         """Make a sandbox whose child does not run yet.
 
@@ -57,10 +68,13 @@ class Sandbox(Generic[Order, Answer]):
             build: Called once in the child; gives the function that carries out orders. Picklable.
             prepare: Called first in the child (logging). Picklable.
             deadline_seconds: For one order.
+            limits: What one order may use.
         """
+        self.isolation: Isolation | None = None
         self._build = build
         self._prepare = prepare
         self._deadline = deadline_seconds
+        self._limits = limits
         self._context = multiprocessing.get_context("spawn")
         self._child: BaseProcess | None = None
         self._pipe: Connection[Any, Any] | None = None
@@ -78,12 +92,12 @@ class Sandbox(Generic[Order, Answer]):
         self.stop()
         self._pipe, theirs = self._context.Pipe()
         self._child = self._context.Process(
-            target=_live, args=(theirs, self._build, self._prepare), name="model", daemon=True
+            target=_live, args=(theirs, self._build, self._prepare, self._limits), name="model", daemon=True
         )
         self._child.start()
         theirs.close()
         try:
-            self._await(_START_SECONDS, tick)
+            self.isolation = self._await(_START_SECONDS, tick)
         except BaseException:
             self.stop()
             raise
@@ -97,6 +111,7 @@ class Sandbox(Generic[Order, Answer]):
 
         Raises:
             DeadlineError: It took too long; the child was ended.
+            MemoryExceededError: It wanted more memory than it may have; the child was ended.
             ChildDiedError: The child died of it.
             Exception: What the work raised in the child, or `tick` here.
         """
@@ -140,6 +155,8 @@ class Sandbox(Generic[Order, Answer]):
             self.stop()
             raise
         if isinstance(answer, _Raised):
+            if isinstance(answer.error, MemoryExceededError):
+                self.stop()  # what is left of its memory is in pieces
             raise answer.error
         return answer
 
@@ -154,13 +171,14 @@ def _live(
     pipe: Connection[Any, Any],
     build: Callable[[], Callable[[Any], Any]],
     prepare: Callable[[], None],
+    limits: Limits,
 ) -> None:
-    """The child's life: build once, then carry out one order after the other."""
+    """The child's life: build once, give up what is not needed, then carry out one order after the other."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C drains; the parent ends this process
     prepare()
     try:
         work = build()
-        pipe.send(None)
+        pipe.send(confine(limits))
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
         pipe.send(_Raised(_portable(error)))
         return
@@ -169,6 +187,7 @@ def _live(
             order = pipe.recv()
         except EOFError:
             return
+        allow_cpu(limits.cpu_seconds)
         try:
             answer = work(order)
         except Exception as error:  # noqa: BLE001 - the same
@@ -181,6 +200,8 @@ def _portable(error: Exception) -> Exception:
     if isinstance(error, DibmgError):
         kind = RetryableError if isinstance(error, RetryableError) else PermanentError
         return kind(f"{type(error).__name__}: {error}")
+    if isinstance(error, MemoryError):
+        return MemoryExceededError("the work took more memory than the model process may have")
     if isinstance(error, OSError):
         return RetryableError(f"{type(error).__name__}: {error.strerror}")
     _log.error("unexpected error in the model process", exc_info=error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -30,7 +31,6 @@ ERRORS: dict[str, Exception] = {
     "peer": PeerUnavailableError("gone"),
     "disk": OSError(5, "Input/output error", f"/{CANARY}"),
     "unexpected": ValueError(f"cannot parse {CANARY}"),
-    "memory": MemoryError(),
     "recursion": RecursionError("too deep"),
 }
 
@@ -50,8 +50,15 @@ def work(order: str) -> object:
         os.kill(os.getpid(), signal.SIGKILL)
     if order == "exit":
         os._exit(7)
+    if order == "crash":
+        ctypes.string_at(0)
     if order == "hang":
         time.sleep(600)
+    if order == "spin":
+        while True:
+            pass
+    if order == "blow":
+        return len(bytes(1) * 2**30)
     if order == "unpicklable":
         return lambda: None
     if order in ERRORS:

@@ -10,6 +10,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
 
+from dibmg_node.confinement import Limits
 from dibmg_node.dicom.header import read_instance
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import ResultKind
@@ -98,7 +99,7 @@ class Station:
         self.clock.advance(PATIENCE.longest.total_seconds())
         self.ledger.receipts.complete_due(self.clock())
 
-    def analyze(self, revision: int = 4) -> Sequence[str]:
+    def analyze(self, revision: int = 4, study_uid: str = STUDY_UID) -> Sequence[str]:
         analyst = Analyst(
             "worker",
             self.archive,
@@ -109,7 +110,7 @@ class Station:
             512,
             self.clock,
         )
-        return analyst.analyze(STUDY_UID, revision)
+        return analyst.analyze(study_uid, revision)
 
     def study(self) -> dict[str, object]:
         study = self.ledger.views.study(STUDY_UID)
@@ -360,7 +361,8 @@ def build_killed(marker: Path) -> Callable[[Order], Report]:
 
 
 def test_a_codec_that_kills_the_child_costs_an_attempt_not_the_node(station: Station, tmp_path: Path) -> None:
-    station.sandbox = Sandbox(partial(build_killed, tmp_path / "killed"), nothing, 60)
+    limits = Limits(files=True)
+    station.sandbox = Sandbox(partial(build_killed, tmp_path / "killed"), nothing, 60, limits)
 
     first = station.analyze()
     reason = station.study()["reason"]
