@@ -22,6 +22,7 @@ from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, PermanentError
 from dibmg_node.processes import die_with_parent, process_name
 from dibmg_node.roles import Role, roles_of
+from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.engine import migrate, open_engine
 
 _log = logging.getLogger(__name__)
@@ -120,6 +121,7 @@ class Node:
             engine = open_engine(settings.ledger_url)
             migrate(engine)
             engine.dispose()
+            _inspect(settings, archive)
             for sign in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(sign, self._signalled)
             children = self._children()
@@ -195,6 +197,13 @@ class Node:
                 if child.name == name:
                     child.stop(self._drain_seconds(name), self._hurried)
         _log.info("node ended")
+
+
+def _inspect(settings: Settings, archive: Archive) -> None:
+    """Compare archive and ledger while nobody writes to either."""
+    ledger = wiring.open_node_ledger(settings)
+    wiring.make_inspection(settings, ledger, archive).run()
+    ledger.engine.dispose()
 
 
 def _start_role(role: Role, settings: Settings) -> subprocess.Popen[bytes]:

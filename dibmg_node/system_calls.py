@@ -1,7 +1,7 @@
 """A seccomp filter: what a process may no longer ask of the kernel, all its threads included.
 
-Chosen over network namespaces because it needs no privilege and no help: a namespace of one's own is refused to
-ordinary users on hardened hosts and inside containers, and cannot be entered by a process that has threads.
+Chosen over network namespaces because it needs no privilege and no help: a namespace of one's own is refused
+to ordinary users on hardened hosts and inside containers, and cannot be entered by a process with threads.
 
 Source: seccomp(2), Linux 3.17; linux/audit.h, linux/filter.h, and the tables of system call numbers.
 """
@@ -42,8 +42,8 @@ _NETWORK: Final[Mapping[str, tuple[int, ...]]] = {
 }
 _OTHERS: Final[Mapping[str, tuple[int, ...]]] = {
     # ptrace process_vm_readv process_vm_writev pidfd_open pidfd_getfd pidfd_send_signal rt_sigqueueinfo
-    # rt_tgsigqueueinfo tkill, bpf perf_event_open userfaultfd add_key request_key keyctl, mount umount2 pivot_root
-    # chroot unshare setns open_by_handle_at kexec_load init_module finit_module delete_module reboot
+    # rt_tgsigqueueinfo tkill, bpf perf_event_open userfaultfd add_key request_key keyctl
+    # mount umount2 pivot_root chroot unshare setns open_by_handle_at kexec_load init_module finit_module delete_module reboot
     "x86_64": (101, 310, 311, 434, 438, 424, 129, 297, 200, 321, 298, 323, 248, 249, 250)
     + (165, 166, 155, 161, 272, 308, 304, 246, 175, 313, 176, 169),
     "aarch64": (117, 270, 271, 434, 438, 424, 138, 240, 130, 280, 241, 282, 217, 218, 219)
@@ -55,7 +55,8 @@ _TO_PROCESS: Final[Mapping[str, tuple[int, ...]]] = {
     "aarch64": (129, 131),
 }
 _FILES: Final[Mapping[str, tuple[int, ...]]] = {
-    # creat openat2 truncate, rename* mkdir* rmdir unlink* link* symlink* mknod*, *chmod* *chown* *xattr utime*, execve*
+    # creat openat2 truncate, rename* mkdir* rmdir unlink* link* symlink* mknod*
+    # *chmod* *chown* *xattr utime*, execve execveat
     "x86_64": (85, 437, 76, 82, 264, 316, 83, 258, 84, 87, 263, 86, 265, 88, 266, 133, 259)
     + (90, 91, 268, 452, 92, 93, 94, 260, 188, 189, 190, 197, 198, 199, 132, 235, 261, 280, 59, 322),
     "aarch64": (437, 45, 38, 276, 34, 35, 37, 36, 33)
@@ -96,7 +97,7 @@ def deny(*, network: bool, files: bool) -> None:
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
         raise OSError(errno.ENOSYS, f"no table of system calls for {machine}")
-    lines = list(_program(machine, network=network, files=files))
+    lines = [_Instruction(*line) for line in _program(machine, network=network, files=files)]
     code = (_Instruction * len(lines))(*lines)
     program = _Program(len(lines), code)
     libc = ctypes.CDLL(None, use_errno=True)

@@ -33,6 +33,7 @@ from dibmg_node.services.acceptor import Acceptor
 from dibmg_node.services.analysis import Analyst, Order, Report, Subscriber, carry_out
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.delivery import Courier
+from dibmg_node.services.inspection import Inspection
 from dibmg_node.services.intake import AllowedSender, Intake, IntakePolicy
 from dibmg_node.services.proving import Prover
 from dibmg_node.services.purge import Purge, PurgePolicy
@@ -43,6 +44,7 @@ from dibmg_node.services.wire import AcceptorSettings
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger, open_ledger
+from dibmg_node.storage.receipts import Patience
 
 
 def now() -> datetime:
@@ -77,6 +79,13 @@ def make_intake(settings: Settings, ledger: Ledger, archive: Archive, audit: Aud
         may_report=partial(may_report, settings),
     )
     return Intake(archive, ledger.receipts, policy, now, audit)
+
+
+def make_inspection(settings: Settings, ledger: Ledger, archive: Archive) -> Inspection:
+    """What is done at every start of the node."""
+    intake = settings.intake
+    patience = Patience(timedelta(seconds=intake.quiet_seconds), timedelta(seconds=intake.max_wait_seconds))
+    return Inspection(archive, ledger.receipts, ledger.holdings, patience, now)
 
 
 def make_acceptor(settings: Settings, intake: Intake, ledger: Ledger, audit: Auditor) -> Acceptor:

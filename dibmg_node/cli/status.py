@@ -95,6 +95,7 @@ def _look(settings: Settings, ledger: Ledger, health: Health) -> dict[str, Any]:
         "alarms": [vars(one) for one in alarms],
         "destinations": _destinations(settings, ledger, health),
         "disk": _disk(settings, health),
+        "archive": _archive(settings, ledger, health),
         "model": _model(settings, health),
         "intake": {
             "ae_title": settings.intake.ae_title,
@@ -209,6 +210,21 @@ def _disk(settings: Settings, health: Health) -> dict[str, Any]:
         health.degraded.append("less disk is free than the reserve: nothing is received ('out of resources')")
     used = round(100 * (1 - free / total), 1) if total else None
     return {"free_bytes": free, "reserve_bytes": reserve, "used_percent": used}
+
+
+def _archive(settings: Settings, ledger: Ledger, health: Health) -> dict[str, int]:
+    archive = wiring.open_archive(settings)
+    quarantined, missing = archive.quarantined(), ledger.holdings.count_missing()
+    if quarantined:
+        health.degraded.append(
+            f"{quarantined} files in quarantine ({archive.root / 'quarantine'}): other bytes came under a known "
+            "instance UID, or a file belonged to nothing"
+        )
+    if missing:
+        health.degraded.append(
+            f"{missing} received images are gone from the archive: send or fetch them again"
+        )
+    return {"quarantined": quarantined, "missing": missing}
 
 
 def _model(settings: Settings, health: Health) -> dict[str, Any]:

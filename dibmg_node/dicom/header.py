@@ -6,13 +6,16 @@ import math
 import re
 from collections.abc import Sequence
 from io import BufferedIOBase, BytesIO
-from typing import IO, Final
+from typing import IO, Final, cast
 
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.filereader import read_partial
 from pydicom.multival import MultiValue
 
 from dibmg_node.dicom import facts
+from dibmg_node.dicom.bounded_file import BoundedFile
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.domain.study import ImageKind, Instance, Laterality, View, ViewModifier
 from dibmg_node.errors import InstanceRejectedError
@@ -24,6 +27,9 @@ _SOP_CLASS_TAG: Final = 0x00080016
 _SOP_UID_TAG: Final = 0x00080018
 _LATERALITIES: Final = frozenset(laterality.value for laterality in Laterality)
 _POSITIONS: Final = frozenset(view.value for view in View)
+_LONG_VALUE: Final = 2**16
+_BEHIND_HEADER: Final = 0x60000000
+"""Overlay planes, private pictures, pixels: nothing that tells what an instance is."""
 _MARKED_IMAGE_TYPES: Final = frozenset({"CAD", "OVERLAY", "ANNOTATED"})
 
 
@@ -42,16 +48,56 @@ def read_header(file: IO[bytes] | BufferedIOBase | BytesIO) -> FileDataset:
         InstanceRejectedError: 0xC000, it is not a data set that can be parsed.
     """
     try:
-        header = dcmread(file, stop_before_pixels=True, defer_size=2**16)
-        if not header:
-            raise ValueError("no attribute in it")
-        return header
+        return _not_empty(dcmread(file, stop_before_pixels=True, defer_size=_LONG_VALUE))
+    except MemoryError:
+        raise
     # pydicom tells a damaged file by any of a dozen exceptions, RecursionError for deep nesting
     # among them; whichever it is, the sender's data set is what cannot be understood.
     except Exception as error:
-        raise InstanceRejectedError(
-            StoreStatus.CANNOT_UNDERSTAND, f"data set cannot be parsed ({type(error).__name__})"
-        ) from error
+        raise _not_understood(f"data set cannot be parsed ({type(error).__name__})") from error
+
+
+def read_received_header(file: IO[bytes]) -> FileDataset:
+    """The attributes that tell what a received Part 10 file is, within bounds that hold whatever it holds.
+
+    Attributes behind group 5FFF are left out, and values longer than 64 KiB count as absent: none that is
+    asked for is that long.
+
+    Raises:
+        InstanceRejectedError: 0xC000, it is not a data set that can be parsed, or it has more elements, or
+            bytes in them, or deeper sequences than any mammogram.
+    """
+    bounded = BoundedFile(file)
+    try:
+        header = read_partial(
+            cast(IO[bytes], bounded),  # type: ignore[arg-type]
+            stop_when=lambda tag, vr, length: tag >= _BEHIND_HEADER,
+            defer_size=_LONG_VALUE,
+        )
+        deferred = [one.tag for one in header.values() if isinstance(one, RawDataElement) and _is_long(one)]
+        for tag in deferred:
+            del header[tag]  # pydicom would read it when it is asked for
+        return _not_empty(header)
+    except MemoryError:
+        raise
+    except Exception as error:  # as above
+        if bounded.exceeded:
+            raise _not_understood("header has more elements or bytes than any mammogram's") from error
+        raise _not_understood(f"data set cannot be parsed ({type(error).__name__})") from error
+
+
+def _is_long(element: RawDataElement) -> bool:
+    return element.value is None and element.length > _LONG_VALUE
+
+
+def _not_empty(header: FileDataset) -> FileDataset:
+    if not header:
+        raise ValueError("no attribute in it")
+    return header
+
+
+def _not_understood(sentence: str) -> InstanceRejectedError:
+    return InstanceRejectedError(StoreStatus.CANNOT_UNDERSTAND, sentence)
 
 
 def read_instance(header: FileDataset, transfer_syntax_uid: str) -> Instance:

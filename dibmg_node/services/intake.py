@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from dibmg_node.dicom.facts import StoreStatus
-from dibmg_node.dicom.header import read_header, read_instance
+from dibmg_node.dicom.header import read_instance, read_received_header
 from dibmg_node.dicom.part10 import part10_prefix
 from dibmg_node.domain.study import Instance
 from dibmg_node.errors import InstanceRejectedError, RetryableError, StorageFullError
@@ -147,7 +147,7 @@ class Intake:
         for path in left:
             try:
                 with path.open("rb") as file:
-                    sop_uid = str(read_header(file).get("SOPInstanceUID", ""))
+                    sop_uid = str(read_received_header(file).get("SOPInstanceUID", ""))
                 # without its folder it never got a name, and a full disk has no room to make one
                 if self._archive.instance_path(sop_uid).parent.exists():
                     with self._archive.held(sop_uid):
@@ -185,7 +185,7 @@ class Intake:
         """
         spooled.sync()
         with spooled.path.open("rb") as file:
-            header = read_header(file)
+            header = read_received_header(file)
             instance = read_instance(header, request.transfer_syntax_uid)
             patient = self._audit.patient(header)
         _check_identity(instance, request)
@@ -197,6 +197,7 @@ class Intake:
                     "archived file was gone; its bytes came again", extra={"sop_uid": instance.sop_uid}
                 )
                 self._archive.keep(spooled, instance.sop_uid)
+                self._receipts.returned(instance.study_uid, instance.sop_uid, self._now())
             if receipt in (Receipt.NEW, Receipt.PURGED):
                 self._archive.keep(spooled, instance.sop_uid)
                 patience = Patience(self._policy.quiet_time(request.calling_aet), self._policy.longest_wait)

@@ -15,7 +15,7 @@ from typing import Protocol
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
 
-from dibmg_node.dicom.header import read_header
+from dibmg_node.dicom.header import read_received_header
 from dibmg_node.dicom.part10 import data_set_offset
 from dibmg_node.dicom.pixels import PixelsUnreadableError, SyntaxNotDecodedError, read_mammogram
 from dibmg_node.domain.exam import Exam, Selection, select_exam
@@ -116,7 +116,7 @@ def read_headers(files: StudyFiles) -> dict[str, FileDataset]:
     for instance in files.study.instances:
         try:
             with files.paths[instance.sop_uid].open("rb") as file:
-                headers[instance.sop_uid] = read_header(file)
+                headers[instance.sop_uid] = read_received_header(file)
         except (InstanceRejectedError, OSError):
             continue  # what is wrong with it is the failure that the headers are read for
     return headers

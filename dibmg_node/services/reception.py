@@ -108,7 +108,7 @@ def answer_of(error: Exception) -> StoreAnswer:
     """What a sender is told about an error of the sink. Comments hold no path and no message of others."""
     if isinstance(error, InstanceRejectedError):
         return StoreAnswer(error.status, str(error), error.offending_element)
-    if isinstance(error, (StorageFullError, OSError)):
+    if isinstance(error, (StorageFullError, OSError, MemoryError)):
         _log.error("storage failed", extra=_facts(error))
         return StoreAnswer(StoreStatus.OUT_OF_RESOURCES, "no room, or storage failed")
     _log.error("instance failed unexpectedly", extra=_facts(error))

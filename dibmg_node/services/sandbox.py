@@ -1,4 +1,4 @@
-"""A confined child process for what may crash, hang or be taken over: decoders and the model. One study at a time."""
+"""A confined child process for what may crash, hang or be taken over: decoders and the model."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class _Raised:
 class Sandbox(Generic[Order, Answer]):
     """Runs orders in a spawned child that keeps its model loaded between them.
 
-    The child is spawned, not forked: TensorFlow and its threads do not survive a fork. It is confined once its
-    model is loaded, before its first order: no bytes of a sender come earlier. Type parameters: what the child is
-    handed, and what it gives back; both travel by pickle.
+    One study at a time. The child is spawned, not forked: TensorFlow and its threads do not survive a fork.
+    It is confined once its model is loaded, before its first order: no bytes of a sender come earlier. Type
+    parameters: what the child is handed, and what it gives back; both travel by pickle.
 
     Attributes:
         isolation: What holds of the child; None before the first start.

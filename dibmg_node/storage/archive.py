@@ -194,6 +194,16 @@ class Archive:
         _publish(spooled.path, path)
         return path
 
+    def set_aside(self, path: Path) -> None:
+        """Put a file that belongs to nothing into quarantine: it may be all that is left of an image."""
+        path.replace(self.root / "quarantine" / f"{path.stem}-unknown.dcm")
+        _sync_folder(self.root / "quarantine")
+
+    def quarantined(self) -> int:
+        """Files in quarantine. A person looks at them, and takes them away."""
+        folder = self.root / "quarantine"
+        return sum(1 for _ in folder.iterdir()) if folder.exists() else 0
+
     def put_result(self, sop_uid: str, content: bytes) -> str:
         """Write a result once; a result that is there already stays as it is.
 

@@ -13,6 +13,7 @@ from dibmg_node.storage.beats import Beats
 from dibmg_node.storage.catalog import Catalog
 from dibmg_node.storage.claims import Claims
 from dibmg_node.storage.engine import open_engine, reading
+from dibmg_node.storage.holdings import Holdings
 from dibmg_node.storage.outbox import Outbox
 from dibmg_node.storage.proofs import Proofs
 from dibmg_node.storage.purges import Purges
@@ -36,6 +37,7 @@ class Ledger:
     beats: Beats
     views: Views
     catalog: Catalog
+    holdings: Holdings
 
 
 def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
@@ -53,4 +55,5 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         Beats(engine),
         Views(reading(engine)),
         Catalog(reading(engine)),
+        Holdings(engine),
     )

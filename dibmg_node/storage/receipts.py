@@ -23,6 +23,10 @@ _SETTLED_AFTER = timedelta(seconds=2)
 """With the four standard views in, a study waits this long for further instances (PS3 knows no
 "study finished"; a sender that closes its association ends the wait)."""
 
+FILE_MISSING = "file missing"
+FILE_BACK = "file back"
+"""Events in a study's history; their detail is the SOP Instance UID."""
+
 _MAMMOGRAMS = frozenset(
     {ImageKind.FOR_PRESENTATION, ImageKind.FOR_PROCESSING, ImageKind.TOMOSYNTHESIS, ImageKind.PROJECTION}
 )
@@ -107,6 +111,11 @@ class Receipts:
                 )
                 .values(due_at=now)
             )
+
+    def returned(self, study_uid: str, sop_uid: str, now: datetime) -> None:
+        """Enter that the archived file of an instance was gone, and that its bytes came again."""
+        with self._engine.begin() as connection:
+            note(connection, study_uid, FILE_BACK, now, sop_uid)
 
     def quarantined(self, study_uid: str, sop_uid: str, now: datetime) -> None:
         """Enter that other bytes came under a UID that is taken."""

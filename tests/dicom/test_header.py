@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydicom.sequence import Sequence as DicomSequence
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.facts import StoreStatus
-from dibmg_node.dicom.header import is_uid, read_header, read_instance
+from dibmg_node.dicom.header import is_uid, read_header, read_instance, read_received_header
 from dibmg_node.dicom.part10 import part10_prefix
 from dibmg_node.domain.study import ImageKind, Instance, Laterality, View, ViewModifier
 from dibmg_node.errors import InstanceRejectedError
@@ -24,7 +25,7 @@ IMPLICIT_PREFIX = part10_prefix(facts.MG_FOR_PRESENTATION, "1.2.3", facts.IMPLIC
 
 def facts_of(dataset: FileDataset) -> Instance:
     """An instance as intake reads it: from bytes."""
-    header = read_header(BytesIO(part10(dataset)))
+    header = read_received_header(BytesIO(part10(dataset)))
     return read_instance(header, str(dataset.file_meta.TransferSyntaxUID))
 
 
@@ -261,10 +262,11 @@ def test_a_uid_has_up_to_64_digits_and_dots(text: str, good: bool) -> None:
     assert not is_uid(text + "\n")
 
 
-def element(group: int, number: int, vr: bytes, value: bytes) -> bytes:
+def element(group: int, number: int, vr: bytes, value: bytes, length: int | None = None) -> bytes:
     value += b" " * (len(value) % 2)
-    if vr in (b"SQ", b"OB", b"UT", b"UN"):
-        return struct.pack("<HH2sHI", group, number, vr, 0, len(value)) + value
+    if vr in (b"SQ", b"OB", b"UC", b"UT", b"UN"):
+        length = len(value) if length is None else length
+        return struct.pack("<HH2sHI", group, number, vr, 0, length) + value
     return struct.pack("<HH2sH", group, number, vr, len(value)) + value
 
 
@@ -290,14 +292,14 @@ def nested(depth: int, defined: bool) -> bytes:
 @pytest.mark.parametrize("depth", [1000, 40_000])
 def test_deep_nesting_is_not_understood(depth: int) -> None:
     with pytest.raises(InstanceRejectedError, match="RecursionError") as caught:
-        read_header(BytesIO(PREFIX + UIDS + STUDY + nested(depth, defined=False)))
+        read_received_header(BytesIO(PREFIX + UIDS + STUDY + nested(depth, defined=False)))
 
     assert caught.value.status == StoreStatus.CANNOT_UNDERSTAND
 
 
 @pytest.mark.parametrize("depth", [1000, 5000])
 def test_deep_nesting_of_defined_length_is_refused_or_read_and_no_crash(depth: int) -> None:
-    header = read_header(BytesIO(PREFIX + UIDS + STUDY + nested(depth, defined=True)))
+    header = read_received_header(BytesIO(PREFIX + UIDS + STUDY + nested(depth, defined=True)))
 
     assert read_instance(header, facts.EXPLICIT_LE).study_uid == "1.2.40"
 
@@ -305,7 +307,7 @@ def test_deep_nesting_of_defined_length_is_refused_or_read_and_no_crash(depth: i
 @pytest.mark.parametrize("content", [b"", b"\x08", b"\x08\x00\x16\x00UI\xff\x7f1.2", b"\xff" * 64])
 def test_bytes_that_are_no_data_set_are_not_understood(content: bytes) -> None:
     with pytest.raises(InstanceRejectedError) as caught:
-        read_instance(read_header(BytesIO(PREFIX + content)), facts.EXPLICIT_LE)
+        read_instance(read_received_header(BytesIO(PREFIX + content)), facts.EXPLICIT_LE)
 
     assert caught.value.status in (StoreStatus.CANNOT_UNDERSTAND, StoreStatus.DATA_SET_MISMATCH)
 
@@ -318,7 +320,7 @@ def test_whatever_bytes_come_they_are_read_or_rejected(garbage: bytes, prefix: b
     content = prefix + (UIDS + STUDY if behind else b"") + garbage
 
     try:
-        read_instance(read_header(BytesIO(content)), facts.EXPLICIT_LE)
+        read_instance(read_received_header(BytesIO(content)), facts.EXPLICIT_LE)
     except InstanceRejectedError as error:
         assert error.status in (StoreStatus.CANNOT_UNDERSTAND, StoreStatus.DATA_SET_MISMATCH)
 
@@ -331,7 +333,7 @@ def test_a_mammogram_with_flipped_bytes_is_read_or_rejected(places: list[tuple[f
         content[len(PREFIX) + int(place * (len(content) - len(PREFIX)))] = value
 
     try:
-        read_instance(read_header(BytesIO(bytes(content))), facts.EXPLICIT_LE)
+        read_instance(read_received_header(BytesIO(bytes(content))), facts.EXPLICIT_LE)
     except InstanceRejectedError as error:
         assert error.status in (StoreStatus.CANNOT_UNDERSTAND, StoreStatus.DATA_SET_MISMATCH)
 
@@ -358,13 +360,60 @@ def test_junk_in_an_optional_attribute_counts_as_absent(
     parts = {(8, 0): UIDS, (0x20, 0x0D): STUDY, (group, number): element(group, number, vr, value)}
     content = b"".join(part for _, part in sorted(parts.items()))
 
-    read = read_instance(read_header(BytesIO(PREFIX + content)), facts.EXPLICIT_LE)
+    read = read_instance(read_received_header(BytesIO(PREFIX + content)), facts.EXPLICIT_LE)
 
     assert getattr(read, fact) == expected
 
 
-def test_a_header_ends_before_its_pixels() -> None:
-    assert "PixelData" not in read_header(BytesIO(part10(mammogram())))
+@pytest.mark.parametrize("read", [read_header, read_received_header])
+def test_a_header_ends_before_its_pixels(read: Callable[[BytesIO], FileDataset]) -> None:
+    assert "PixelData" not in read(BytesIO(part10(mammogram())))
+
+
+def test_what_stands_between_header_and_pixels_is_not_parsed() -> None:
+    content = PREFIX + UIDS + STUDY + element(0x7E01, 0x1010, b"SQ", b"", length=0xFFFFFFFF) + b"no item"
+
+    assert read_instance(read_received_header(BytesIO(content)), facts.EXPLICIT_LE).study_uid == "1.2.40"
+
+
+def test_a_value_longer_than_any_fact_counts_as_absent() -> None:
+    long = element(8, 0x70, b"UC", b"x" * 2**17)
+
+    header = read_received_header(BytesIO(PREFIX + UIDS + long + STUDY))
+
+    assert read_instance(header, facts.EXPLICIT_LE).manufacturer == ""
+
+
+def many_elements(number: int) -> bytes:
+    return b"".join(element(9, n % 0xFFFF, b"LO", b"") for n in range(number))
+
+
+def many_items(number: int) -> bytes:
+    items = struct.pack("<HHI", 0xFFFE, 0xE000, 0) * number + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    return element(9, 1, b"SQ", b"", length=0xFFFFFFFF) + items
+
+
+def long_items(number: int) -> bytes:
+    item = element(9, 2, b"OB", b"x" * 2**20)
+    items = (struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item) * number
+    return element(9, 1, b"SQ", b"", length=0xFFFFFFFF) + items + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "number"), [(many_elements, 500_000), (many_items, 500_000), (long_items, 40)]
+)
+def test_a_header_larger_than_any_mammograms_is_refused(make: Callable[[int], bytes], number: int) -> None:
+    with pytest.raises(InstanceRejectedError, match="more elements or bytes") as caught:
+        read_received_header(BytesIO(PREFIX + UIDS + make(number) + STUDY))
+
+    assert caught.value.status == StoreStatus.CANNOT_UNDERSTAND
+
+
+@pytest.mark.parametrize(("make", "number"), [(many_elements, 20_000), (many_items, 20_000), (long_items, 8)])
+def test_a_header_as_large_as_a_tomosynthesis_is_read(make: Callable[[int], bytes], number: int) -> None:
+    header = read_received_header(BytesIO(PREFIX + UIDS + make(number) + STUDY))
+
+    assert read_instance(header, facts.EXPLICIT_LE).study_uid == "1.2.40"
 
 
 def test_facts_hold_no_patient() -> None:

@@ -147,7 +147,11 @@ class RunningNode:
         return json.loads(self.cli(*arguments, "--json").stdout)
 
     def send(self, paths: Iterable[Path], *options: str) -> None:
-        """DCMTK's storescu, over one association."""
+        """DCMTK's storescu, over one association; all must be stored."""
+        self.try_send(paths, *options).check_returncode()
+
+    def try_send(self, paths: Iterable[Path], *options: str) -> subprocess.CompletedProcess[bytes]:
+        """The same, whatever becomes of it."""
         command = [
             find_program("storescu"),
             "-R",
@@ -159,8 +163,8 @@ class RunningNode:
             "127.0.0.1",
             str(self.port),
         ]
-        subprocess.run(
-            [*command, *map(str, paths)], check=True, capture_output=True, timeout=PATIENCE_SECONDS
+        return subprocess.run(
+            [*command, *map(str, paths)], capture_output=True, timeout=PATIENCE_SECONDS, check=False
         )
 
     def wait(self, study_uid: str, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:

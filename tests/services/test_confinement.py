@@ -82,7 +82,7 @@ def test_the_child_changes_and_executes_no_file(
 
     assert answer == "EACCES"
     assert Path(surroundings.file).read_bytes() == b"image"
-    assert os.listdir(Path(surroundings.file).parent) == ["instance"]
+    assert [path.name for path in Path(surroundings.file).parent.iterdir()] == ["instance"]
 
 
 def test_the_child_reads_what_it_is_told_to(

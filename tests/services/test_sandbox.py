@@ -77,7 +77,9 @@ def test_an_error_in_the_child_says_what_to_do_next_and_quotes_nothing(
     assert shared.run("pid", quiet) == pid
 
 
-@pytest.mark.parametrize(("order", "ending"), [("kill", "SIGKILL"), ("exit", "exit code 7"), ("crash", "SIGSEGV")])
+@pytest.mark.parametrize(
+    ("order", "ending"), [("kill", "SIGKILL"), ("exit", "exit code 7"), ("crash", "SIGSEGV")]
+)
 def test_a_child_that_dies_is_told_with_its_ending_and_the_next_order_works(
     sandbox: Sandbox[str, object], order: str, ending: str
 ) -> None:

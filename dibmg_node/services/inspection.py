@@ -1,0 +1,125 @@
+"""Inspection at every start: archive and ledger say the same, or somebody hears of it."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from dibmg_node.dicom.header import instance_of, read_received_header
+from dibmg_node.dicom.part10 import LONGEST_META, data_set_offset
+from dibmg_node.domain.study import Instance
+from dibmg_node.errors import InstanceRejectedError
+from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.holdings import Holdings
+from dibmg_node.storage.receipts import Patience, Receipt, Receipts, Received
+
+_log = logging.getLogger(__name__)
+
+SENDER: Final = "ARCHIVE"
+"""Stands in the ledger where the AE title of a sender does that nobody knows any more."""
+_BLOCK: Final = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an inspection found.
+
+    Attributes:
+        adopted: Files without a row that have one now.
+        set_aside: Files that are no instance, or have another one's name; they are in quarantine.
+        missing: Rows whose file is gone.
+        results: Result files without a row: left by an analysis that did not come to its end. They stay, so that
+            the next analysis gives out the same bytes under the same UID.
+    """
+
+    adopted: int = 0
+    set_aside: int = 0
+    missing: int = 0
+    results: int = 0
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Compares archive and ledger, while no other process of the node writes."""
+
+    archive: Archive
+    receipts: Receipts
+    holdings: Holdings
+    patience: Patience
+    now: Callable[[], datetime]
+
+    def run(self) -> Found:
+        """Adopt files without a row, name rows without a file.
+
+        A killed intake leaves no file without a row behind its spool's repair. One that is there all the same was
+        acknowledged, before the ledger was put back to an older day: it is entered, not removed.
+        """
+        unknown, missing = _compare(
+            self.archive.root / "instances", self.holdings.instances(), self.archive.instance_path
+        )
+        for study_uid, sop_uid in missing:
+            if self.holdings.enter_missing(study_uid, sop_uid, self.now()):
+                _log.error("archived file is gone", extra={"study_uid": study_uid, "sop_uid": sop_uid})
+        # one that has a second name is still in a spool, whose repair decides
+        adopted = [self._adopt(path) for path in unknown if path.stat().st_nlink == 1]
+        results, _ = _compare(
+            self.archive.root / "results", self.holdings.results(), self.archive.result_path
+        )
+        found = Found(sum(adopted), len(adopted) - sum(adopted), len(missing), len(results))
+        if found != Found():
+            _log.warning("archive and ledger differed", extra=vars(found))
+        return found
+
+    def _adopt(self, path: Path) -> bool:
+        """Enter a file that nobody knows; one that is not what its name says goes into quarantine."""
+        try:
+            with path.open("rb") as file:
+                instance = instance_of(read_received_header(file))
+        # without a transfer syntax it is no file of this node's
+        except (InstanceRejectedError, AttributeError) as error:
+            return self._set_aside(path, type(error).__name__)
+        if self.archive.instance_path(instance.sop_uid) != path:
+            return self._set_aside(path, "the name of another instance")
+        with self.archive.held(instance.sop_uid):
+            receipt = self._enter(path, instance)
+        if receipt is Receipt.DIFFERENT:
+            return self._set_aside(path, "other bytes than the ledger has")
+        extra = {"study_uid": instance.study_uid, "sop_uid": instance.sop_uid}
+        _log.warning("file without a ledger entry entered", extra=extra)
+        return True
+
+    def _enter(self, path: Path, instance: Instance) -> Receipt:
+        size, crc32 = _measure(path)
+        return self.receipts.store(Received(instance, size, crc32, SENDER), self.patience, self.now())
+
+    def _set_aside(self, path: Path, reason: str) -> bool:
+        self.archive.set_aside(path)
+        _log.error("file that belongs to nothing quarantined", extra={"file": path.name, "reason": reason})
+        return False
+
+
+def _compare(
+    folder: Path, entered: Iterable[tuple[str, str]], path_of: Callable[[str], Path]
+) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Files without a row, and rows (study, instance) without a file."""
+    unknown = {path.stem: path for path in folder.glob("??/*") if path.is_file()}
+    missing = []
+    for sop_uid, study_uid in entered:
+        if unknown.pop(path_of(sop_uid).stem, None) is None:
+            missing.append((study_uid, sop_uid))
+    return sorted(unknown.values()), missing
+
+
+def _measure(path: Path) -> tuple[int, int]:
+    """Size and CRC-32 of the data set in a Part 10 file."""
+    with path.open("rb") as file:
+        file.seek(data_set_offset(file.read(LONGEST_META)))
+        size, crc32 = 0, 0
+        while block := file.read(_BLOCK):
+            size, crc32 = size + len(block), zlib.crc32(block, crc32)
+    return size, crc32
