@@ -217,8 +217,8 @@ def _archive(settings: Settings, ledger: Ledger, health: Health) -> dict[str, in
     quarantined, missing = archive.quarantined(), ledger.holdings.count_missing()
     if quarantined:
         health.degraded.append(
-            f"{quarantined} files in quarantine ({archive.root / 'quarantine'}): other bytes came under a known "
-            "instance UID, or a file belonged to nothing"
+            f"{quarantined} files in quarantine ({archive.root / 'quarantine'}): other bytes came under a "
+            "known instance UID, or a file belonged to nothing"
         )
     if missing:
         health.degraded.append(
@@ -275,6 +275,9 @@ def _print(found: dict[str, Any]) -> None:
             f"disk      {disk['free_bytes'] / 1e9:.1f} GB free, {disk['used_percent']} % used, "
             f"reserve {disk['reserve_bytes'] / 1e9:.1f} GB"
         )
+    if found["archive"]["quarantined"] or found["archive"]["missing"]:
+        archive = found["archive"]
+        console.print(f"archive   {archive['quarantined']} in quarantine, {archive['missing']} missing")
     console.print(f"intake    {intake['ae_title']} at {intake['address']}:{intake['port']}")
     if found["web"]:
         web = found["web"]

@@ -33,8 +33,8 @@ class Found:
         adopted: Files without a row that have one now.
         set_aside: Files that are no instance, or have another one's name; they are in quarantine.
         missing: Rows whose file is gone.
-        results: Result files without a row: left by an analysis that did not come to its end. They stay, so that
-            the next analysis gives out the same bytes under the same UID.
+        results: Result files without a row: left by an analysis that did not come to its end. They stay, so
+            that the next analysis gives out the same bytes under the same UID.
     """
 
     adopted: int = 0
@@ -56,8 +56,8 @@ class Inspection:
     def run(self) -> Found:
         """Adopt files without a row, name rows without a file.
 
-        A killed intake leaves no file without a row behind its spool's repair. One that is there all the same was
-        acknowledged, before the ledger was put back to an older day: it is entered, not removed.
+        A killed intake leaves no file without a row behind its spool's repair. One that is there all the same
+        was acknowledged, before the ledger was put back to an older day: it is entered, not removed.
         """
         unknown, missing = _compare(
             self.archive.root / "instances", self.holdings.instances(), self.archive.instance_path

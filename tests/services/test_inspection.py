@@ -1,4 +1,4 @@
-"""Archive and ledger that differ, made by hand: the next start brings them together, or somebody hears of it."""
+"""Archive and ledger that differ, made by hand: a start brings them together, or somebody hears of it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,55 @@
+"""Every hostile peer of the table, against the real receiving processes: its answer, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.factories import mammogram as image
+from tests.factories import part10
+from tests.faults.hostile_peers import FAULTS, Fault, posts
+from tests.faults.receiving_processes import ReceivingProcesses
+from tests.services.wire_peers import mammogram, run_dcmtk, store_all
+from tests.web.multipart import body_of
+
+MOST_GROWTH_MIB = 64
+IMPATIENT = """\
+association_seconds = 1
+pdu_seconds = 1
+idle_seconds = 1
+max_instance_gb = 0.01
+"""
+
+
+def check_alive(node: ReceivingProcesses) -> None:
+    """C-ECHO and one good C-STORE work."""
+    echoed = run_dcmtk("echoscu", "-aec", "DIBMG", "127.0.0.1", str(node.port))
+    assert echoed.returncode == 0, echoed.stderr
+    assert store_all(node.port, [mammogram()]) == [0]
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReceivingProcesses]:
+    folder = tmp_path_factory.mktemp("receiving")
+    with ReceivingProcesses(folder, intake=IMPATIENT, stow="max_request_gb = 0.1") as processes:
+        check_alive(processes)
+        assert posts(body_of([part10(image(study_uid="1.2.79"))]))(processes) == 200
+        yield processes
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
+def test_a_hostile_peer_gets_its_answer_and_costs_nothing(node: ReceivingProcesses, fault: Fault) -> None:
+    node.forget_peak()
+    before = {role: node.memory("VmRSS", role) for role in node.processes}
+
+    answer = fault.act(node)
+
+    assert answer == fault.answer
+    check_alive(node)
+    growth = {role: node.memory("VmHWM", role) - before[role] for role in node.processes}
+    assert max(growth.values()) < MOST_GROWTH_MIB, f"grew by {growth} MiB"
+    assert node.strange_files() == []
+    logs = node.log("intake") + node.log("web")
+    assert "failed unexpectedly" not in logs
+    assert not [line for line in logs.splitlines() if line.startswith('{"event": "forged"')]
