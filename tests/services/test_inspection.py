@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from dibmg_node.services.inspection import Found, Inspection
 from dibmg_node.services.intake import Intake
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.schema import instances
 from tests.factories import PATIENCE, R_CC, STUDY_UID, Clock, mammogram, part10, sop_uid
 from tests.services.test_intake import POLICY, files_under, send
 
@@ -118,6 +120,21 @@ def test_a_file_that_is_gone_a_second_time_is_told_again(
         inspection.run()
 
     assert (events(ledger).count("file missing"), ledger.holdings.count_missing()) == (2, 1)
+
+
+def test_an_instance_that_was_purged_is_not_missing(
+    inspection: Inspection, intake: Intake, archive: Archive, ledger: Ledger, clock: Clock
+) -> None:
+    send(intake, mammogram())
+    archive.instance_path(sop_uid(R_CC)).unlink()
+    before = inspection.run()
+    with ledger.engine.begin() as connection:
+        connection.execute(update(instances).values(purged_at=clock()))
+
+    after = inspection.run()
+
+    assert (before, after) == (Found(missing=1), Found())
+    assert ledger.holdings.count_missing() == 0
 
 
 def test_a_result_without_a_row_stays_for_the_next_analysis(inspection: Inspection, archive: Archive) -> None:
