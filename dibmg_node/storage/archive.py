@@ -197,7 +197,7 @@ class Archive:
     def set_aside(self, path: Path) -> None:
         """Put a file that belongs to nothing into quarantine: it may be all that is left of an image."""
         path.replace(self.root / "quarantine" / f"{path.stem}-unknown.dcm")
-        _sync_folder(self.root / "quarantine")
+        sync_folder(self.root / "quarantine")
 
     def quarantined(self) -> int:
         """Files in quarantine. A person looks at them, and takes them away."""
