@@ -59,10 +59,12 @@ class PeerUnavailableError(RetryableError):
 
     Attributes:
         retry_after: How long the peer wants to be left alone; None where it did not say.
+        in_doubt: What was sent may have arrived; only the answer did not.
     """
 
-    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
+    def __init__(self, message: str, retry_after: timedelta | None = None, *, in_doubt: bool = False) -> None:
         self.retry_after = retry_after
+        self.in_doubt = in_doubt
         super().__init__(message)
 
 

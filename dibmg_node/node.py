@@ -117,7 +117,6 @@ class Node:
         with _locked(settings), audited(settings, "node", wiring.now):
             archive = wiring.open_archive(settings)
             archive.prepare()
-            archive.clear_drafts()
             engine = open_engine(settings.ledger_url)
             migrate(engine)
             engine.dispose()

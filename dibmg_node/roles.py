@@ -124,6 +124,8 @@ def _analysis(settings: Settings, audit: Auditor) -> None:
     left = ledger.claims.end_claims_of(name, wiring.now())
     if left:
         _log.warning("claims of a worker that is gone ended", extra={"count": left})
+    # nobody else writes results: what lies there half written is a dead worker's
+    wiring.open_archive(settings).clear_drafts()
     analyst = wiring.make_analyst(settings, ledger, name)
     app = _open_queue(settings)
     publisher = CeleryPublisher(app)

@@ -50,7 +50,11 @@ class CStoreSender:
             # pynetdicom may still call a broken association established: nothing more is tried on it
             association.abort()
             broken = parcels[len(settlements) :]
-            settlements += [Settlement(p.sop_uid, DeliveryState.OWED, "", str(error)) for p in broken]
+            # the first of them was on its way
+            settlements += [
+                Settlement(p.sop_uid, DeliveryState.OWED, "", str(error), in_doubt=p is broken[0])
+                for p in broken
+            ]
         finally:
             if association.is_established:
                 association.release()

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from io import BytesIO
@@ -45,6 +45,11 @@ class Parcel:
     transfer_syntax_uid: str
     content: bytes
     is_report: bool = False
+
+
+def passing(sop_uid: str, error: PeerUnavailableError) -> Settlement:
+    """A result that is tried again later, because of an error that may pass."""
+    return Settlement(sop_uid, DeliveryState.OWED, "", str(error), error.retry_after, in_doubt=error.in_doubt)
 
 
 class Sender(Protocol):
@@ -146,21 +151,21 @@ class Courier:
         sent = self._send_parcels(sender, parcels)
         outcomes = [(classes.get(one.sop_uid, ""), one.state, one.status) for one in sent]
         self.audit.sent(destination, study_uid, outcomes, patient)
-        return [*damaged, *sent]
+        doubted = {one.sop_uid for one in owed if one.in_doubt}
+        return [*damaged, *(replace(s, in_doubt=True) if s.sop_uid in doubted else s for s in sent)]
 
     def _send_parcels(self, sender: Sender, parcels: Sequence[Parcel]) -> Sequence[Settlement]:
         try:
             return sender.send(parcels)
         except PeerUnavailableError as error:
-            wait = error.retry_after
-            return [Settlement(p.sop_uid, DeliveryState.OWED, "", str(error), wait) for p in parcels]
+            return [passing(p.sop_uid, error) for p in parcels]
         except PeerRefusedError as error:
             return [Settlement(p.sop_uid, DeliveryState.REFUSED, "", str(error)) for p in parcels]
         # whatever went wrong here must be seen in the ledger and backed off, not repeated in silence
         except Exception as error:  # noqa: BLE001
             _log.error("unexpected error while sending", exc_info=error)
             comment = f"unexpected {type(error).__name__} while sending"
-            return [Settlement(p.sop_uid, DeliveryState.OWED, "", comment) for p in parcels]
+            return [Settlement(p.sop_uid, DeliveryState.OWED, "", comment, in_doubt=True) for p in parcels]
 
     def _patient(self, parcel: Parcel) -> str:
         """Pseudonym of the patient of a result; empty where it cannot be read."""

@@ -138,7 +138,8 @@ def exchange(request: Request, tls: TlsFiles, deadline: Deadline, now: datetime)
             )
     except httpx.HTTPError as error:
         told = f"no whole answer within {deadline.seconds:g} s" if deadline.passed else _why(error)
-        raise PeerUnavailableError(f"{who}: {told}") from error
+        unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        raise PeerUnavailableError(f"{who}: {told}", in_doubt=not unsent) from error
 
 
 def _body(response: httpx.Response, longest: int) -> bytes | None:

@@ -15,7 +15,7 @@ from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.credentials import Credentials
 from dibmg_node.services.deadline import Deadline
-from dibmg_node.services.delivery import Parcel
+from dibmg_node.services.delivery import Parcel, passing
 from dibmg_node.services.exchange import Answer, Request, TlsFiles
 from dibmg_node.services.multipart import Multipart
 from dibmg_node.services.outcomes import (
@@ -47,6 +47,10 @@ ECHO_SECONDS: Final = 30.0
 _NO_STUDY: Final = "2.25.0"
 """No study has this UID: a query for it finds nothing anywhere."""
 _ANSWERS_READ: Final = frozenset({HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT})
+_NOT_TAKEN: Final = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+)
+"""Of these answers it is known that nothing was stored; of others that may pass (500, 502, 504) it is not."""
 _REQUEST_REFUSED: Final = frozenset({"400", "413", "415"})
 """Of a whole request, which one of its results may have spoiled: malformed, too large, of a wrong type."""
 
@@ -154,8 +158,7 @@ class StowSender:
         try:
             return self._store(parcels)
         except PeerUnavailableError as error:
-            told, wait = str(error), error.retry_after
-            return [_settlement_of(one, DeliveryState.OWED, told, wait) for one in parcels]
+            return [passing(one.sop_uid, error) for one in parcels]
         except PeerRefusedError as error:
             return [_settlement_of(one, DeliveryState.REFUSED, str(error)) for one in parcels]
 
@@ -206,7 +209,9 @@ def _default(outcome: DeliveryState, told: str, answer: Answer, named: StoreAnsw
         return _failed("", answer, reason)
     if outcome is DeliveryState.STORED:
         told = "stored by the status alone: the answer does not name it"
-    return _settlement("", outcome, answer, str(answer.status), told)
+    settlement = _settlement("", outcome, answer, str(answer.status), told)
+    unknown = outcome is DeliveryState.OWED and answer.status not in _NOT_TAKEN
+    return replace(settlement, in_doubt=unknown)
 
 
 def _settle_one(sop_uid: str, answer: Answer, named: StoreAnswer, default: Settlement) -> Settlement:

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from dibmg_node.domain.lifecycle import HELD, DeliveryState, Proof, StudyEvent, StudyState
 from dibmg_node.domain.result import Delivered, Result, ResultKind
 from dibmg_node.domain.study import ViewKey
-from dibmg_node.storage.schema import deliveries, results, studies
+from dibmg_node.storage.schema import Instant, deliveries, results, studies
 from dibmg_node.storage.study_row import apply_event, lock_study
 
 _UNDELIVERED = (DeliveryState.OWED.value, DeliveryState.REFUSED.value)
@@ -20,6 +32,14 @@ _HELD = tuple(state.value for state in HELD)
 def is_free(now: datetime) -> ColumnElement[bool]:
     """Deliveries that no worker is sending."""
     return or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now)
+
+
+def is_in_doubt() -> ColumnElement[bool]:
+    """Deliveries that were in a worker's hands and are not settled: the destination may have the result.
+
+    A lease that is over stays in its row for that.
+    """
+    return and_(deliveries.c.state == DeliveryState.OWED.value, deliveries.c.lease_until.is_not(None))
 
 
 def is_unproven() -> ColumnElement[bool]:
@@ -43,11 +63,8 @@ def is_unproven() -> ColumnElement[bool]:
 
 
 def delivered(connection: Connection, study_uid: str) -> tuple[Delivered, ...]:
-    """Every result of a study that a destination has or is being sent, oldest first."""
-    sent = or_(
-        deliveries.c.state.in_(_HELD),
-        and_(deliveries.c.state == DeliveryState.OWED.value, deliveries.c.lease_until.is_not(None)),
-    )
+    """Every result of a study that a destination has or may have, oldest first."""
+    sent = or_(deliveries.c.state.in_(_HELD), is_in_doubt())
     rows = connection.execute(
         select(results, deliveries.c.destination)
         .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
@@ -77,7 +94,8 @@ def delivered(connection: Connection, study_uid: str) -> tuple[Delivered, ...]:
 def supersede(connection: Connection, study_uid: str, current: Sequence[str], now: datetime) -> None:
     """What is still owed of results that are no longer current need not be sent.
 
-    What a worker is sending just now is left to it: it may arrive, and the ledger must say so.
+    What a worker is sending, or was when it or the destination broke off, is sent all the same: it may be
+    there, the new report names it as the one that it replaces, and the ledger must say so.
     """
     connection.execute(
         update(deliveries)
@@ -85,7 +103,7 @@ def supersede(connection: Connection, study_uid: str, current: Sequence[str], no
             deliveries.c.study_uid == study_uid,
             deliveries.c.state.in_(_UNDELIVERED),
             deliveries.c.result_uid.not_in(list(current)),
-            is_free(now),
+            deliveries.c.lease_until.is_(None),
         )
         .values(state=DeliveryState.SUPERSEDED.value, next_at=None, settled_at=now)
     )
@@ -185,7 +203,11 @@ def owe_again(connection: Connection, study_uid: str, now: datetime, *, even_sto
             proof_attempts=0,
             owed_since=now,
             next_at=now,
-            lease_until=None,
+            # what the destination said that it has, it may have still
+            lease_until=case(
+                (deliveries.c.state.in_(_HELD), literal(now, Instant)),
+                else_=deliveries.c.lease_until,
+            ),
             published_at=None,
             settled_at=None,
         )

@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine, and_, func, or_, select, update
 
-from dibmg_node.domain.lifecycle import DeliveryState, Proof, retry_delay
+from dibmg_node.domain.lifecycle import DeliveryState, Proof, StudyState, retry_delay
 from dibmg_node.domain.result import REPORTS
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.delivery_rows import close_if_delivered, is_free
-from dibmg_node.storage.schema import deliveries, results
+from dibmg_node.storage.schema import deliveries, results, studies
 from dibmg_node.storage.study_row import lock_study, note
+
+_BEING_READ = select(studies.c.study_uid).where(studies.c.state == StudyState.ANALYZING.value)
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Owed:
     transfer_syntax_uid: str
     sha256: str
     kind: str
+    in_doubt: bool = False
+    """It was sent before without an answer: the destination may have it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Settlement:
             there was no answer.
         comment: For people; holds no patient identity.
         retry_after: How long the destination wants to be left alone; None where it did not say.
+        in_doubt: Of a result that is still owed: it may have arrived, its answer did not.
     """
 
     sop_uid: str
@@ -44,6 +49,7 @@ class Settlement:
     status: str
     comment: str
     retry_after: timedelta | None = None
+    in_doubt: bool = False
 
 
 class Outbox:
@@ -60,6 +66,7 @@ class Outbox:
                 deliveries.c.state == DeliveryState.OWED.value,
                 deliveries.c.next_at <= now,
                 is_free(now),
+                deliveries.c.study_uid.not_in(_BEING_READ),
                 or_(deliveries.c.published_at.is_(None), deliveries.c.published_at <= published_before),
             )
             rows = connection.execute(
@@ -83,11 +90,15 @@ class Outbox:
     def claim(self, study_uid: str, destination: str, now: datetime, lease: timedelta) -> list[Owed]:
         """Take all that a study owes one destination and that is due; SR last.
 
+        While a study is read anew nothing of it is sent: what that reading will say replaces only the reports
+        that it knew of when it began.
+
         Raises:
-            LedgerConflictError: Nothing is due, or another worker is sending it.
+            LedgerConflictError: Nothing is due, another worker is sending it, or the study is being read.
         """
         with self._engine.begin() as connection:
-            lock_study(connection, study_uid)
+            if lock_study(connection, study_uid)["state"] == StudyState.ANALYZING.value:
+                raise LedgerConflictError(f"study {study_uid} is being read")
             condition = and_(
                 deliveries.c.study_uid == study_uid,
                 deliveries.c.destination == destination,
@@ -96,7 +107,7 @@ class Outbox:
                 is_free(now),
             )
             rows = connection.execute(
-                select(results)
+                select(results, deliveries.c.lease_until)
                 .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
                 .where(condition)
             ).mappings()
@@ -107,6 +118,7 @@ class Outbox:
                     row["transfer_syntax_uid"],
                     row["sha256"],
                     row["kind"],
+                    row["lease_until"] is not None,
                 )
                 for row in rows
             ]
@@ -125,7 +137,7 @@ class Outbox:
                     deliveries.c.study_uid == study_uid,
                     deliveries.c.destination == destination,
                     deliveries.c.state == DeliveryState.OWED.value,
-                    deliveries.c.lease_until.is_not(None),
+                    deliveries.c.lease_until > now,
                 )
                 .values(lease_until=now + lease)
             )
@@ -156,7 +168,7 @@ class Outbox:
             for one in settlements:
                 _settle_one(connection, destination, one, now, delay, proof)
             if asked or all(one.state is DeliveryState.OWED and not one.status for one in settlements):
-                _postpone(connection, destination, now + delay)
+                _postpone(connection, destination, now, now + delay)
             elif any(one.state is DeliveryState.STORED for one in settlements):
                 _hasten(connection, destination, now)
             told = ", ".join(sorted({f"{s.state} {s.status} {s.comment}".strip() for s in settlements}))
@@ -171,8 +183,8 @@ class Outbox:
         with self._engine.begin() as connection:
             return connection.execute(
                 update(deliveries)
-                .where(deliveries.c.state.in_(held), deliveries.c.lease_until.is_not(None))
-                .values(lease_until=None, published_at=None, next_at=now)
+                .where(deliveries.c.state.in_(held), deliveries.c.lease_until > now)
+                .values(lease_until=now, published_at=None, next_at=now)
             ).rowcount
 
     def _delay(
@@ -211,7 +223,7 @@ def _settle_one(
             attempts=deliveries.c.attempts + 1,
             status=one.status,
             comment=one.comment,
-            lease_until=None,
+            lease_until=now if again and one.in_doubt else None,
             published_at=None,
             next_at=next_at,
             settled_at=None if again else now,
@@ -220,7 +232,7 @@ def _settle_one(
     )
 
 
-def _postpone(connection: Connection, destination: str, until: datetime) -> None:
+def _postpone(connection: Connection, destination: str, now: datetime, until: datetime) -> None:
     """A destination cannot be reached, or wants to be left alone: what else it is owed waits too.
 
     Otherwise it would starve the others.
@@ -230,7 +242,7 @@ def _postpone(connection: Connection, destination: str, until: datetime) -> None
         .where(
             deliveries.c.destination == destination,
             deliveries.c.state == DeliveryState.OWED.value,
-            deliveries.c.lease_until.is_(None),
+            is_free(now),
             deliveries.c.next_at < until,
         )
         .values(next_at=until, published_at=None)
@@ -244,7 +256,7 @@ def _hasten(connection: Connection, destination: str, now: datetime) -> None:
         .where(
             deliveries.c.destination == destination,
             deliveries.c.state == DeliveryState.OWED.value,
-            deliveries.c.lease_until.is_(None),
+            is_free(now),
             deliveries.c.status == "",
             deliveries.c.next_at > now,
         )

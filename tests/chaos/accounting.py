@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydicom import dcmread
-from pydicom.dataset import Dataset, FileDataset
+from pydicom.dataset import Dataset
 
 from dibmg_node.dicom import facts
 from dibmg_node.storage.archive import Archive
@@ -217,7 +217,7 @@ def _account_results(
             found.result_unknown.append(uid)
         elif len(contents) > 1 or not _is_archived(content, archive.result_path(uid)):
             found.result_different.append(uid)
-        same[_content_key(dataset)].append(uid)
+        same[_content_key(content)].append(uid)
         if dataset.SOPClassUID == facts.MAMMOGRAPHY_CAD_SR:
             reports[str(dataset.StudyInstanceUID)].add(uid)
             replaced |= _predecessors(dataset)
@@ -238,9 +238,9 @@ def _is_archived(content: bytes, path: Path) -> bool:
     return path.exists() and data_set_of(path.read_bytes()) == data_set_of(content)
 
 
-def _content_key(dataset: FileDataset) -> str:
+def _content_key(content: bytes) -> str:
     """A digest of what a result says, without that by which a repeat would differ."""
-    plain = Dataset(dataset)
+    plain = dcmread(BytesIO(content))
     pixels = plain.pop("PixelData", None)
     for element in list(plain):
         if element.keyword in _CHANGING or element.VR in _TIMES:

@@ -44,7 +44,7 @@ _MARKS: Final = {
     Victim.ANALYSIS: b"run\0analysis\0",
     Victim.SWEEP: b"run\0sweep\0",
     Victim.DELIVERY: b"run\0delivery\0",
-    Victim.BROKER: b"broker.conf",
+    Victim.BROKER: b"broker.sock",
 }
 _MODEL_MARK: Final = b"--multiprocessing-fork"
 

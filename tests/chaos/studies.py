@@ -101,7 +101,7 @@ def studies(seed: int) -> Iterator[SentStudy]:
 def _study(study_uid: str, kind: Kind, random: Random) -> SentStudy:
     patient = f"{REFUSED_PATIENT if kind is Kind.REFUSED else 'P'}{study_uid.rsplit('.', 1)[1]}"
     syntax = facts.JPEG_LS_LOSSLESS if kind is Kind.CORRUPT else random.choice(_SYNTAXES)
-    retakes = 0 if kind is Kind.CORRUPT else random.randint(0, 6 if kind is Kind.IMPLANT else 4)
+    retakes = 0 if kind is Kind.CORRUPT else random.randint(0, 8)
     images = [(view, 0) for view in STANDARD_VIEWS]
     images += [(random.choice(STANDARD_VIEWS), 1 + n) for n in range(retakes)]
 

@@ -239,6 +239,7 @@ def test_an_abort_in_mid_send_keeps_the_results_owed(parcels: list[Parcel]) -> N
 
     assert [one.state for one in settlements] == [DeliveryState.OWED] * 2
     assert [one.status for one in settlements] == ["", ""]
+    assert [one.in_doubt for one in settlements] == [True, False]
 
 
 def test_a_report_waits_where_an_image_that_it_speaks_of_was_not_taken(parcels: list[Parcel]) -> None:

@@ -115,6 +115,22 @@ def test_a_peer_that_is_away_is_tried_again(archive: Archive, owed: Ledger, cloc
     assert state_of(owed) == "DELIVERED"
 
 
+def test_a_result_that_may_have_arrived_stays_in_doubt_while_the_peer_is_away(
+    archive: Archive, owed: Ledger, clock: Clock
+) -> None:
+    sender = RecordingSender(error=PeerUnavailableError("no answer", in_doubt=True))
+    one = courier(archive, owed, clock, sender)
+    one.deliver(STUDY_UID, "pacs")
+    sender.error = PeerUnavailableError("no connection")
+
+    clock.advance(1)
+    one.deliver(STUDY_UID, "pacs")
+
+    clock.advance(2)
+    again = owed.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+    assert [result.in_doubt for result in again] == [True, True]
+
+
 def test_a_peer_that_wants_to_be_left_alone_is_left_alone(
     archive: Archive, owed: Ledger, clock: Clock
 ) -> None:

@@ -197,6 +197,17 @@ def test_a_server_that_switches_protocols_is_tried_later(parcels: list[Parcel]) 
         sender(url).send(parcels)
 
 
+@pytest.mark.parametrize(
+    ("status", "in_doubt"), [(408, False), (429, False), (500, True), (502, True), (503, False), (504, True)]
+)
+def test_a_server_that_broke_off_may_have_stored_and_one_that_was_too_busy_has_not(
+    parcels: list[Parcel], status: int, in_doubt: bool
+) -> None:
+    (found,) = sent(lambda _: Told(status), parcels[1:])
+
+    assert (found.state, found.in_doubt) == (OWED, in_doubt)
+
+
 @pytest.mark.parametrize("status", [408, 429, 503])
 def test_a_wait_that_is_asked_for_in_seconds_is_told(parcels: list[Parcel], status: int) -> None:
     (found,) = sent(lambda _: Told(status, headers={"Retry-After": "120"}), parcels[1:])
@@ -450,8 +461,10 @@ def _reset(connection: socket.socket) -> None:
 def test_a_connection_that_is_reset_in_mid_body_is_tried_later(parcels: list[Parcel]) -> None:
     large = replace(parcels[0], content=parcels[0].content + b"\0" * 30_000_000)
 
-    with raw_peer(_reset) as url, pytest.raises(PeerUnavailableError, match="the connection broke"):
+    with raw_peer(_reset) as url, pytest.raises(PeerUnavailableError, match="the connection broke") as broke:
         sender(url).send([large])
+
+    assert broke.value.in_doubt
 
 
 def test_an_answer_before_the_whole_body_was_sent_is_read(parcels: list[Parcel]) -> None:
@@ -492,8 +505,10 @@ def test_nobody_listening_is_tried_later(parcels: list[Parcel]) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
 
-    with pytest.raises(PeerUnavailableError, match=f"http://127.0.0.1:{port}: no connection"):
+    with pytest.raises(PeerUnavailableError, match=f"http://127.0.0.1:{port}: no connection") as refused:
         sender(f"http://127.0.0.1:{port}").send(parcels)
+
+    assert not refused.value.in_doubt
 
 
 def test_a_name_that_does_not_resolve_is_tried_later(parcels: list[Parcel]) -> None:

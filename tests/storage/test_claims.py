@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +15,7 @@ from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.claims import Claim
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.outbox import Settlement
 from tests.factories import L_MLO, LEASE, START, STUDY_UID, Clock, a_result, instance, screening
 from tests.storage.life import (
     analysis,
@@ -360,3 +362,36 @@ def test_a_result_that_is_being_sent_is_not_superseded_and_is_a_predecessor(
 
     assert {one.sop_uid for one in held.delivered if one.kind is ResultKind.CAD_SR} == {"2.25.1"}
     assert deliveries_of(ledger) == [("2.25.1", "OWED"), ("2.25.2", "OWED")]
+
+
+def worker_killed(ledger: Ledger, clock: Clock) -> None:
+    ledger.outbox.claim(STUDY_UID, "pacs", clock(), timedelta(minutes=5))
+    ledger.outbox.release_all(clock())
+
+
+def answer_lost(ledger: Ledger, clock: Clock) -> None:
+    (owed,) = ledger.outbox.claim(STUDY_UID, "pacs", clock(), timedelta(minutes=5))
+    lost = Settlement(owed.sop_uid, DeliveryState.OWED, "", "no answer", in_doubt=True)
+    ledger.outbox.settle(STUDY_UID, "pacs", [lost], clock())
+
+
+def asked_for_again(ledger: Ledger, clock: Clock) -> None:
+    settle(ledger, clock, DeliveryState.STORED)
+    ledger.claims.retry(STUDY_UID, clock(), Retry.DELIVERY)
+
+
+@pytest.mark.parametrize("event", [worker_killed, answer_lost, asked_for_again])
+def test_a_report_that_a_destination_may_have_is_sent_all_the_same_and_is_a_predecessor(
+    ledger: Ledger, clock: Clock, event: Callable[[Ledger, Clock], None]
+) -> None:
+    make_ready(ledger, clock, screening()[:3])
+    analyze(ledger, clock, revision=3)
+    event(ledger, clock)
+    make_ready(ledger, clock, [instance(L_MLO)])
+
+    held = claim(ledger, clock)
+    ledger.claims.commit(held, analysis([a_result("2.25.2")]), clock())
+
+    assert [one.sop_uid for one in held.delivered] == ["2.25.1"]
+    settle(ledger, clock, DeliveryState.STORED)
+    assert deliveries_of(ledger) == [("2.25.1", "STORED"), ("2.25.2", "STORED")]

@@ -14,6 +14,7 @@ from tests.factories import L_MLO, START, STUDY_UID, Clock, a_result, instance, 
 from tests.storage.life import (
     analysis,
     analyze,
+    claim,
     deliveries_of,
     make_ready,
     reason_of,
@@ -211,12 +212,9 @@ def test_an_unread_study_stays_what_it_is_when_its_report_is_delivered(
     assert deliveries_of(ledger) == [("2.25.1", "STORED")]
 
 
-def test_a_result_that_was_superseded_while_it_was_sent_stays_superseded(
-    ledger: Ledger, clock: Clock
-) -> None:
+def test_a_result_that_was_superseded_stays_so_whatever_is_settled(ledger: Ledger, clock: Clock) -> None:
     make_ready(ledger, clock, screening()[:3])
     analyze(ledger, clock, revision=3)
-    ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
     make_ready(ledger, clock, [instance(L_MLO)])
     analyze(ledger, clock, analysis([a_result("2.25.2")]))
 
@@ -226,6 +224,19 @@ def test_a_result_that_was_superseded_while_it_was_sent_stays_superseded(
 
     assert deliveries_of(ledger) == [("2.25.1", "SUPERSEDED"), ("2.25.2", "OWED")]
     assert state_of(ledger) == "ANALYZED"
+
+
+def test_nothing_of_a_study_is_sent_while_it_is_read_anew(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock, screening()[:3])
+    analyze(ledger, clock, revision=3)
+    make_ready(ledger, clock, [instance(L_MLO)])
+    claim(ledger, clock)
+
+    due = ledger.outbox.due(clock(), clock())
+    with pytest.raises(LedgerConflictError, match="is being read"):
+        ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+
+    assert due == []
 
 
 def test_a_delivery_settled_while_its_study_was_reopened_closes_nothing(ledger: Ledger, clock: Clock) -> None:
