@@ -17,7 +17,7 @@ OHIF_SHA512  := 5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3dee
 OHIF := build/ohif-$(OHIF_VERSION)
 export VIEWER_PICTURES ?= build/artifacts/viewer
 
-.PHONY: demo test slow viewer soak check format install install-node weights lock clean help
+.PHONY: demo test slow viewer soak chaos check format install install-node weights lock clean help
 
 # those of some Debian packages that are not there
 define debian
@@ -43,6 +43,9 @@ viewer: $(VENV)/viewer $(OHIF)/index.html ## what OHIF shows of the results; scr
 
 soak: $(VENV)/test   ## 10,000 associations (N=500: fewer); what the intake holds stays flat
 	@$(BIN)/python -m benchmarks.soak --associations $(or $(N),10000)
+
+chaos: $(VENV)/test  ## kill parts of a node at random while it works, then account for everything; ARGS="--seed 1"
+	@PYTHONPATH=model:.:deploy/demo $(BIN)/python -m tests.chaos $(ARGS)
 
 check: $(VENV)/test  ## format, lint, types, imports
 	@$(BIN)/ruff format --check .

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -65,5 +67,5 @@ def start_server(folder: Path, socket: Path, log: Path) -> subprocess.Popen[byte
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the broker last
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - a call into the kernel and nothing else
+            preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - a call into the kernel and nothing else
         )

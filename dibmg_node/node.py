@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -218,7 +219,7 @@ def _start_role(role: Role, settings: Settings) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C reaches the supervisor alone, which drains in order
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - a call into the kernel and nothing else
+            preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - a call into the kernel and nothing else
         )
 
 

@@ -18,10 +18,16 @@ _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
-def die_with_parent(sign: signal.Signals = signal.SIGKILL) -> None:
-    """Have the kernel send this process a signal when its parent ends, however that ends."""
-    if _LIBC.prctl(_PR_SET_PDEATHSIG, sign, 0, 0, 0) != 0:
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends, however that ends.
+
+    Args:
+        parent: Process ID of the parent, which may have ended already.
+    """
+    if _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @contextmanager

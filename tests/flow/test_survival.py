@@ -49,6 +49,18 @@ def test_processes_that_are_killed_are_started_again_and_the_next_exam_goes_thro
     node.wait_for_state("1.2.4.2", "DELIVERED")
 
 
+def test_a_worker_that_starts_removes_what_the_last_one_left_half_written(make_node: MakeNode) -> None:
+    node = make_node({}).start()
+    drafts = node.folder / "var" / "archive" / "drafts"
+    (drafts / "half").write_bytes(b"half a result")
+    killed = node.pid_of("analysis")
+
+    node.kill_role("analysis")
+
+    node.wait_for_role("analysis", other_than=killed)
+    assert list(drafts.iterdir()) == []
+
+
 def test_a_broker_that_is_killed_costs_nothing_but_time(
     make_node: MakeNode, orthanc: Orthanc, tmp_path: Path
 ) -> None:

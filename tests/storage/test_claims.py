@@ -16,6 +16,7 @@ from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.claims import Claim
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Settlement
+from dibmg_node.storage.retries import Retry
 from tests.factories import L_MLO, LEASE, START, STUDY_UID, Clock, a_result, instance, screening
 from tests.storage.life import (
     analysis,
@@ -377,7 +378,7 @@ def answer_lost(ledger: Ledger, clock: Clock) -> None:
 
 def asked_for_again(ledger: Ledger, clock: Clock) -> None:
     settle(ledger, clock, DeliveryState.STORED)
-    ledger.claims.retry(STUDY_UID, clock(), Retry.DELIVERY)
+    ledger.retries.ask(STUDY_UID, clock(), Retry.DELIVERY)
 
 
 @pytest.mark.parametrize("event", [worker_killed, answer_lost, asked_for_again])
