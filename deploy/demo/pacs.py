@@ -60,6 +60,7 @@ class Orthanc:
     Attributes:
         port: Of DICOM.
         http: Of its web service.
+        process: None before it was started.
     """
 
     def __init__(self, folder: Path, program: str, more: Mapping[str, object] = {}) -> None:
@@ -76,7 +77,7 @@ class Orthanc:
         self._folder = folder
         self._program = program
         self._more = more
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
 
     def instances(self, study_uid: str) -> list[FileDataset]:
         """What it holds of a study, read back over HTTP."""
@@ -113,7 +114,7 @@ class Orthanc:
             )
         )
         with (self._folder / "orthanc.log").open("wb") as log:
-            self._process = subprocess.Popen([self._program, configuration], stdout=log, stderr=log)
+            self.process = subprocess.Popen([self._program, configuration], stdout=log, stderr=log)
         for _ in range(300):
             try:
                 self.ask("/system")
@@ -125,9 +126,9 @@ class Orthanc:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(30)
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(30)
 
     def ask(self, path: str, body: bytes | None = None) -> bytes:
         """What its REST interface answers: to a GET, or with a body to a POST."""

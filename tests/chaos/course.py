@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tests.chaos.accounting import Account, Expectation, account, read_ledger
 from tests.chaos.modality import Journal, Load, Modalities
-from tests.chaos.processes import KeptNode, Killer, RecordingPacs, Victim
+from tests.chaos.processes import KeptNode, Killer, OrthancPacs, Peer, RecordingPacs, Victim
 from tests.chaos.studies import FINAL_STATE, Kind, SentInstance, SentStudy, studies
 from tests.flow.running_node import RunningNode
 
@@ -32,6 +32,7 @@ class Course:
         kills: At least.
         modalities: That send at once.
         open_studies: Studies that are on their way at once.
+        orthanc: Deliver to an Orthanc instead of the PACS that writes down everything.
     """
 
     seed: int
@@ -39,6 +40,7 @@ class Course:
     kills: int
     modalities: int = 4
     open_studies: int = 10
+    orthanc: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def run(course: Course, folder: Path, tell: Callable[[str], None]) -> Outcome:
         tell: Told now and then how far it is.
     """
     began = time.monotonic()
-    pacs = RecordingPacs(folder / "pacs")
+    pacs: Peer = (OrthancPacs if course.orthanc else RecordingPacs)(folder / "pacs")
     node = RunningNode(folder / "node", {"pacs": pacs.port}, quiet_seconds=3)
     kept = KeptNode(node)
     journal = Journal(folder / "acknowledged.jsonl")
@@ -86,9 +88,11 @@ def run(course: Course, folder: Path, tell: Callable[[str], None]) -> Outcome:
     finally:
         killer.end()
         code = kept.stop()
+        if pacs.pid() is None:
+            pacs.start()
+        held = pacs.held()
         pacs.stop()
-    held = pacs.held()
-    found = account(folder / "node" / "var", journal.instances(), sent.expected(), held)
+    found = account(folder / "node" / "var", journal.instances(), sent.expected(pacs.refuses), held)
     found.outlived += killer.orphans
     if late:
         found.not_final.append(f"not everything settled within {SETTLE_SECONDS} s")
@@ -135,6 +139,8 @@ class _Sent:
         """Send until there are enough instances and kills, and until all is acknowledged."""
         told = time.monotonic()
         while not (self._is_enough() and all(load.done.is_set() for load in self._all_loads())):
+            if not self._killer.is_alive:
+                raise RuntimeError("the killer has ended")
             self._follow_up()
             if not self._is_enough() and len(self._open) < self._course.open_studies:
                 self._send_some()
@@ -147,12 +153,11 @@ class _Sent:
         """Studies that are not final, or still owe a result."""
         return read_ledger(self._ledger).unsettled(one.study_uid for one in self.studies)
 
-    def expected(self) -> dict[str, Expectation]:
-        """What must become of each study."""
-        return {
-            one.study_uid: Expectation(FINAL_STATE[one.kind], int(one.kind is not Kind.REFUSED))
-            for one in self.studies
-        }
+    def expected(self, refuses: bool) -> dict[str, Expectation]:
+        """What must become of each study, at a PACS that refuses reports or does not."""
+        expected = {kind: Expectation(state) for kind, state in FINAL_STATE.items()}
+        expected[Kind.REFUSED] = Expectation("FAILED", 0) if refuses else Expectation("DELIVERED")
+        return {one.study_uid: expected[one.kind] for one in self.studies}
 
     def _is_enough(self) -> bool:
         return len(self._journal) >= self._course.instances and self._killer.total >= self._course.kills

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,13 +11,16 @@ import threading
 import time
 from collections.abc import Callable
 from enum import StrEnum
+from io import BytesIO
 from pathlib import Path
 from random import Random
 from typing import Final, Protocol, TypeVar
 
-from pacs import free_port
+from pacs import Orthanc, free_port
+from pydicom import dcmread
 
 from tests.flow.running_node import RunningNode
+from tests.programs import find_program
 
 _Look = TypeVar("_Look")
 
@@ -53,6 +57,8 @@ class Peer(Protocol):
     """A PACS that can be killed, and looked into at the end."""
 
     port: int
+    refuses: bool
+    """Whether it refuses reports of the patients of that kind."""
 
     def pid(self) -> int | None:
         """Its process; None while it does not run."""
@@ -72,6 +78,8 @@ class Peer(Protocol):
 
 class RecordingPacs:
     """`tests.chaos.recorder` in a process of its own, on one port for all its lives."""
+
+    refuses = True
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -109,6 +117,41 @@ class RecordingPacs:
         self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
+
+
+class OrthancPacs:
+    """A real Orthanc, on one port and one database for all its lives."""
+
+    refuses = False
+
+    def __init__(self, folder: Path) -> None:
+        self._orthanc = Orthanc(folder, find_program("Orthanc"))
+        self.port = self._orthanc.port
+
+    def pid(self) -> int | None:
+        """Its process; None while it does not run."""
+        return _running(self._orthanc.process)
+
+    def start(self) -> None:
+        """Start it; return when it answers."""
+        self._orthanc.__enter__()
+
+    def stop(self) -> None:
+        """End it."""
+        self._orthanc.__exit__(None, None, None)
+
+    def wait(self) -> None:
+        """Return when it has ended."""
+        assert self._orthanc.process is not None
+        self._orthanc.process.wait()
+
+    def held(self) -> dict[str, list[bytes]]:
+        """What it holds; it keeps the first content under a UID."""
+        contents: dict[str, list[bytes]] = {}
+        for identifier in json.loads(self._orthanc.ask("/instances")):
+            content = self._orthanc.ask(f"/instances/{identifier}/file")
+            contents.setdefault(str(dcmread(BytesIO(content)).SOPInstanceUID), []).append(content)
+        return contents
 
 
 class KeptNode:
@@ -191,6 +234,11 @@ class Killer:
         """Kills so far."""
         return sum(self.kills.values())
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still kills."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Begin."""
         self._thread.start()
@@ -231,7 +279,7 @@ class Killer:
             self.orphans.append(name)
 
 
-def _running(process: subprocess.Popen[str] | None) -> int | None:
+def _running(process: subprocess.Popen[str] | subprocess.Popen[bytes] | None) -> int | None:
     return None if process is None or process.poll() is not None else process.pid
 
 
