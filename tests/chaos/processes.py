@@ -202,7 +202,7 @@ class KeptNode:
 
 
 class Killer:
-    """Kills at random moments, one part or two at once, until it is told to end.
+    """Kills at random moments, one part or two right after another, until it is told to end.
 
     Kills are paced by what was acknowledged, not by the clock: on a slow machine the node gets as far
     between two of them as on a fast one.
@@ -246,7 +246,8 @@ class Killer:
     def end(self) -> None:
         """Kill no more; the PACS runs when this returns."""
         self._ending.set()
-        self._thread.join()
+        if self.is_alive:
+            self._thread.join()
 
     def _run(self) -> None:
         due = 0.0
