@@ -302,11 +302,12 @@ def _child_of(pid: int, mark: bytes) -> int | None:
 
 
 def _descendants(pid: int) -> dict[int, str]:
-    """Every process below one, with its command."""
+    """Every process below one, with its command; those that have ended and wait to be reaped have none."""
     found = {}
     for child in _children(pid):
-        found[child] = _command(child)
-        found |= _descendants(child)
+        if command := _command(child):
+            found[child] = command
+            found |= _descendants(child)
     return found
 
 
