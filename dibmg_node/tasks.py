@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +23,8 @@ DELIVERIES: Final = "deliveries"
 _ANALYZE: Final = "dibmg.analyze"
 _DELIVER: Final = "dibmg.deliver"
 _CONNECT_SECONDS: Final = 5
+_LOOK_SECONDS: Final = 3.0
+_DEAF_SECONDS: Final = 10.0
 
 
 Queue: TypeAlias = Celery
@@ -88,8 +93,7 @@ class CeleryPublisher:
 
     def waiting(self) -> tuple[int, int]:
         """Messages that no worker has taken yet: of analyses, of deliveries."""
-        with _translated(), self.app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
-            return _count(connection, ANALYSES), _count(connection, DELIVERIES)
+        return _waiting_in(self.app, ANALYSES), _waiting_in(self.app, DELIVERIES)
 
 
 def run_worker(
@@ -109,10 +113,11 @@ def run_worker(
         analyze: Carries out analyses.
         deliver: Carries out deliveries.
     """
+    attention = _Attention()
     if analyze is not None:
-        app.task(_dropping_nothing(analyze), name=_ANALYZE)
+        app.task(attention.while_at(_dropping_nothing(analyze)), name=_ANALYZE)
     if deliver is not None:
-        app.task(_dropping_nothing(deliver), name=_DELIVER)
+        app.task(attention.while_at(_dropping_nothing(deliver)), name=_DELIVER)
     worker = app.Worker(
         pool="solo",
         queues=[queue],
@@ -123,7 +128,46 @@ def run_worker(
         quiet=True,
         loglevel="INFO",
     )
+    threading.Thread(target=attention.watch, args=(app, queue), name="attention", daemon=True).start()
     worker.start()
+
+
+class _Attention:
+    """Whether a worker takes messages: one that is idle while some wait has gone deaf.
+
+    Celery 5.6 goes deaf when the broker dies for the second time while a task is at work: it cannot
+    acknowledge the message, does not see that the connection is lost, and says nothing.
+    """
+
+    def __init__(self) -> None:
+        self._is_busy = False
+        self._idle_since = time.monotonic()
+
+    def while_at(self, work: Callable[..., None]) -> Callable[..., None]:
+        """The work, noticed."""
+
+        def carry_out(*arguments: Any) -> None:
+            self._is_busy = True
+            try:
+                work(*arguments)
+            finally:
+                self._idle_since = time.monotonic()
+                self._is_busy = False
+
+        return carry_out
+
+    def watch(self, app: Queue, queue: str) -> None:
+        """End this process once it is deaf: the supervisor starts it again, and the ledger lacks nothing."""
+        while True:
+            time.sleep(_LOOK_SECONDS)
+            try:
+                waiting = _waiting_in(app, queue)
+            except BrokerUnavailableError:
+                continue
+            if waiting and not self._is_busy and time.monotonic() - self._idle_since > _DEAF_SECONDS:
+                extra = {"queue": queue, "waiting": waiting}
+                _log.error("worker takes no message although some wait; it ends", extra=extra)
+                os._exit(1)
 
 
 def _dropping_nothing(work: Callable[..., None]) -> Callable[..., None]:
@@ -141,11 +185,17 @@ def _dropping_nothing(work: Callable[..., None]) -> Callable[..., None]:
     return carry_out
 
 
-def _count(connection: Any, queue: str) -> int:
-    try:
-        return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
-    except ChannelError:
-        return 0  # Redis knows no empty queue
+def _waiting_in(app: Queue, queue: str) -> int:
+    """Messages in a queue.
+
+    Raises:
+        BrokerUnavailableError: It does not answer.
+    """
+    with _translated(), app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
+        try:
+            return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
+        except ChannelError:
+            return 0  # Redis knows no empty queue
 
 
 @contextmanager
