@@ -135,7 +135,7 @@ def run_worker(
 class _Attention:
     """Whether a worker takes messages: one that is idle while some wait has gone deaf.
 
-    Celery 5.6 goes deaf when the broker dies for the second time while a task is at work: it cannot
+    Celery 5.7 goes deaf when the broker dies for the second time while a task is at work: it cannot
     acknowledge the message, does not see that the connection is lost, and says nothing.
     """
 
