@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.encode import encode
 from dibmg_node.domain.result import Result, ResultKind
-from dibmg_node.storage.claims import Analysis, Outcome
+from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from tests.factories import (
     L_CC,
     LEASE,

@@ -161,12 +161,15 @@ def shown_views(study: Mapping[str, Any]) -> list[ShownView]:
     """Mammograms to show: those that were read, in the standard order; else what came, a few of it."""
     reading = study["reading"] or {}
     overlays = {
-        one["view"]: one["sop_uid"] for one in study["results"] if one["kind"] == "overlay" and one["current"]
+        one["view"]: one["sop_uid"]
+        for one in study["results"]
+        if one["kind"] == "overlay" and one["current"] and not one["withdraws"] and not one["purged"]
     }
     scores = (reading.get("scores") or {}).get("views", {})
-    read = [one for one in study["instances"] if one["used"]]
+    there = [one for one in study["instances"] if not one["purged"]]
+    read = [one for one in there if one["used"]]
     shown = []
-    for one in read or [i for i in study["instances"] if i["columns"] and i["view"]][:_MOST_SHOWN]:
+    for one in read or [i for i in there if i["columns"] and i["view"]][:_MOST_SHOWN]:
         name = _name(one)
         shown.append(
             ShownView(
