@@ -35,7 +35,7 @@ demo: $(VENV)/demo   ## two real exams through the whole node; shows what came b
 test: $(VENV)/test   ## install what the tests need (Debian packages too), run them
 	@$(BIN)/python -m pytest -m "not slow and not viewer"
 
-slow: $(VENV)/test   ## the checks that take minutes
+slow: $(VENV)/viewer   ## the checks that take minutes
 	@$(BIN)/python -m pytest -m slow
 
 viewer: $(VENV)/viewer $(OHIF)/index.html ## what OHIF shows of the results; screenshots in build/artifacts/viewer/

@@ -133,6 +133,12 @@ class Settings(Section):
         return read_secret(self.stow.token_env) or None
 
     @property
+    def users_file(self) -> Path:
+        """Who may log in to the pages; `dibmg user` writes it."""
+        named = self.web.users if self.web else None
+        return self.data_dir / "web" / "users.json" if named is None else self.folder / named
+
+    @property
     def exam_policy(self) -> ExamPolicy:
         """The site's choices for `select_exam`."""
         return ExamPolicy(self.exam.minimum, self.exam.implants)

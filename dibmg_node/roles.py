@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
-from dibmg_node import serving, tasks, wiring
+from dibmg_node import health, serving, tasks, wiring
 from dibmg_node.auditing import audited, forwarding
 from dibmg_node.config import Settings
 from dibmg_node.errors import PermanentError, RetryableError
+from dibmg_node.health import BEAT_SECONDS
 from dibmg_node.processes import process_name
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.intake import Intake
@@ -27,7 +29,6 @@ from dibmg_node.tasks import BrokerUnavailableError, CeleryPublisher, Queue, ope
 
 _log = logging.getLogger(__name__)
 
-BEAT_SECONDS: Final = 5.0
 SWEEP_SECONDS: Final = 0.5
 DRAIN_SECONDS: Final = 20.0
 _WATCH_SECONDS: Final = 1.0
@@ -69,7 +70,8 @@ def _intake(settings: Settings, audit: Auditor) -> None:
 def _web(settings: Settings, audit: Auditor) -> None:
     ledger = wiring.open_node_ledger(settings)
     intake = _repaired_intake(settings, ledger, wiring.open_archive(settings, serving.WEB_SPOOL), audit)
-    server = serving.make_web_server(settings, ledger, intake, audit)
+    look = partial(health.look, settings, ledger, roles_of(settings))
+    server = serving.make_web_server(settings, ledger, intake, audit, look)
     server.start()
     with _stopped_by_signal() as stopping, _beating(ledger, Role.WEB, lambda: f"port {server.port}"):
         while not stopping.wait(_WATCH_SECONDS):

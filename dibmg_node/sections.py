@@ -167,6 +167,7 @@ class WebSection(Section):
 
     address: str = "127.0.0.1"
     port: Port = 8080
+    users: Path | None = None
     tls: WebTlsSection | None = None
 
     @field_validator("address")

@@ -3,37 +3,62 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import secrets
 import ssl
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from dibmg_node.config import Settings
+from dibmg_node.environment import read_secret
 from dibmg_node.errors import ConfigError
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.lookup import Lookup
+from dibmg_node.services.patients import Patients
+from dibmg_node.services.pictures import Pictures
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.wiring import open_archive
+from dibmg_node.storage.users import Users
+from dibmg_node.wiring import log_folder, now, open_archive, prepare_child
 
 if TYPE_CHECKING:
     from dibmg_node.web.server import WebServer
 
 WEB_SPOOL: Final = "spool-web"
 """Folder of the archive that the web server receives in."""
+_SESSION_KEY: Final = "DIBMG_SESSION_KEY"
 _MOST_UPLOADS: Final = 8
 """STOW-RS requests at the same time; each holds a thread while it writes."""
 
 
-def make_web_server(settings: Settings, ledger: Ledger, intake: Intake, audit: Auditor) -> WebServer:
-    """DICOMweb and health.
+def make_web_server(
+    settings: Settings,
+    ledger: Ledger,
+    intake: Intake,
+    audit: Auditor,
+    look: Callable[[], dict[str, Any]],
+) -> WebServer:
+    """DICOMweb, health, and the pages.
+
+    Args:
+        settings: Of the node.
+        ledger: Its ledger.
+        intake: Takes what comes by STOW-RS.
+        audit: Told who asks for what.
+        look: The node at a glance.
 
     Raises:
         ConfigError: As `check_web`.
     """
     # the other processes have no use for an HTTP server
+    from dibmg_node.web.access import Bearer
     from dibmg_node.web.app import make_app
     from dibmg_node.web.body import BodyLimits
     from dibmg_node.web.health import HealthService
+    from dibmg_node.web.pages.site import SiteAccess, make_site
     from dibmg_node.web.retrieve import RetrieveService
     from dibmg_node.web.search import SearchService
     from dibmg_node.web.server import WebAddress, WebServer
@@ -42,7 +67,8 @@ def make_web_server(settings: Settings, ledger: Ledger, intake: Intake, audit: A
     context = check_web(settings)
     web, limits, stow = settings.web, settings.intake, settings.stow
     assert web is not None
-    lookup = Lookup(ledger.catalog, open_archive(settings))
+    archive = open_archive(settings)
+    lookup = Lookup(ledger.catalog, archive)
     body = BodyLimits(
         longest=int(stow.max_request_gb * 2**30),
         idle=timedelta(seconds=limits.idle_seconds),
@@ -50,17 +76,63 @@ def make_web_server(settings: Settings, ledger: Ledger, intake: Intake, audit: A
         minimum_rate=limits.min_bytes_per_second,
     )
     stow_limits = StowLimits(body, int(limits.max_instance_gb * 2**30), stow.max_instances, _MOST_UPLOADS)
-    token = settings.web_token
+    bearer = Bearer(settings.web_token)
+    prepare = partial(prepare_child, "pictures", log_folder(settings), settings.node.log_level, os.getpid())
+    site = make_site(
+        ledger=ledger,
+        patients=Patients(archive, audit.patient),
+        pictures=Pictures(archive, prepare),
+        look=look,
+        now=now,
+        access=SiteAccess(
+            Users(settings.users_file), reached_by_others(settings), session_key(settings), bool(web.tls)
+        ),
+        bearer=bearer,
+        audit=audit,
+    )
     app = make_app(
         search=SearchService(lookup, audit),
         retrieve=RetrieveService(lookup, audit),
         health=HealthService(intake, ledger.views),
         stow=StowService(intake, stow_limits) if stow.enabled else None,
-        token=token,
-        loopback_names_only=token is None and not (web.tls and web.tls.ca),
+        site=site,
+        bearer=bearer,
+        loopback_names_only=not bearer.asked and not (web.tls and web.tls.ca),
         audit=audit,
     )
     return WebServer(app, WebAddress(web.address, web.port, context))
+
+
+def reached_by_others(settings: Settings) -> bool:
+    """Whether the pages ask for a login even where nobody was made a user yet.
+
+    A token or a clients' CA says that a proxy or other machines stand before the loopback address too.
+    """
+    web = settings.web
+    assert web is not None
+    loopback = ipaddress.ip_address(web.address).is_loopback
+    return not loopback or settings.web_token is not None or bool(web.tls and web.tls.ca)
+
+
+def session_key(settings: Settings) -> str:
+    """What signs sessions: from the environment, or made once below the data folder.
+
+    Raises:
+        ConfigError: The file that the environment names cannot be read.
+    """
+    given = read_secret(_SESSION_KEY)
+    if given:
+        return given
+    path = settings.data_dir / "web" / "session.key"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+    key = path.read_text()
+    if not key:
+        raise ConfigError([f"{path} is empty: remove it, and start the node again"])
+    return key
 
 
 def check_web(settings: Settings) -> ssl.SSLContext | None:

@@ -157,7 +157,7 @@ def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
                 settings.model.precision,
                 settings.model.threads,
             ),
-            partial(_prepare_child, "model", log_folder(settings), settings.node.log_level, os.getpid()),
+            partial(prepare_child, "model", log_folder(settings), settings.node.log_level, os.getpid()),
             settings.model.deadline_seconds,
             _model_limits(settings),
         ),
@@ -274,6 +274,7 @@ def _carry_out(predictor: Predictor, order: Order) -> Report:
     return carry_out(order, predictor)
 
 
-def _prepare_child(name: str, folder: Path, log_level: str, parent: int) -> None:
+def prepare_child(name: str, folder: Path, log_level: str, parent: int) -> None:
+    """The first thing that a child does: end with its parent, and log."""
     die_with_parent(parent)
     start_logging(name, folder, log_level)

@@ -9,7 +9,7 @@ import pytest
 from dibmg_node.config import Settings, load_settings
 from dibmg_node.errors import ConfigError
 from dibmg_node.roles import Role, roles_of
-from dibmg_node.serving import check_web
+from dibmg_node.serving import check_web, reached_by_others, session_key
 
 
 def load(folder: Path, text: str) -> Settings:
@@ -57,6 +57,50 @@ def test_a_token_may_lie_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("DIBMG_STOW_TOKEN_FILE", str(tmp_path / "token"))
 
     assert load(tmp_path, "").web_token == "secret"
+
+
+@pytest.mark.parametrize(
+    ("text", "token", "reached"),
+    [
+        ("[web]", "", False),
+        ("[web]\naddress = '::1'", "", False),
+        ("[web]\naddress = '0.0.0.0'", "secret", True),
+        ("[web]", "secret", True),
+        ("[web]\n[web.tls]\ncertificate = 'a'\nkey = 'b'", "", False),
+        ("[web]\n[web.tls]\ncertificate = 'a'\nkey = 'b'\nca = 'c'", "", True),
+    ],
+)
+def test_pages_that_others_may_reach_ask_for_a_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, token: str, reached: bool
+) -> None:
+    monkeypatch.setenv("DIBMG_STOW_TOKEN", token)
+
+    assert reached_by_others(load(tmp_path, text)) is reached
+
+
+def test_the_key_of_sessions_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    settings = load(tmp_path, "[web]")
+
+    first, second = session_key(settings), session_key(settings)
+
+    assert first == second
+    assert len(first) >= 48
+    assert (settings.data_dir / "web" / "session.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_several_hosts_are_given_one_key_of_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIBMG_SESSION_KEY", "shared")
+
+    assert session_key(load(tmp_path, "[web]")) == "shared"
+    assert not (tmp_path / "var" / "web").exists()
+
+
+def test_users_lie_below_the_data_folder_or_where_the_file_says(tmp_path: Path) -> None:
+    texts = ("", "[web]", "[web]\nusers = 'people.json'")
+
+    found = [load(tmp_path, text).users_file.relative_to(tmp_path) for text in texts]
+
+    assert [str(path) for path in found] == ["var/web/users.json"] * 2 + ["people.json"]
 
 
 def test_files_of_tls_lie_relative_to_the_configuration(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from dibmg_node.cli.sr import sr
 from dibmg_node.cli.status import status
 from dibmg_node.cli.studies import explain, retry, studies, study
 from dibmg_node.cli.train import train
+from dibmg_node.cli.user import user
 from dibmg_node.cli.weights import weights
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, DibmgError, WeightsError
@@ -115,6 +116,7 @@ for _command in (
     study,
     explain,
     retry,
+    user,
     echo,
     fetch,
     purge,

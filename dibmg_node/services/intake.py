@@ -12,6 +12,7 @@ from typing import TypeAlias
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.dicom.header import read_instance, read_received_header
 from dibmg_node.dicom.part10 import part10_prefix
+from dibmg_node.dicom.search_keys import search_keys
 from dibmg_node.domain.study import Instance
 from dibmg_node.errors import InstanceRejectedError, RetryableError, StorageFullError
 from dibmg_node.services.audit import SILENT, Auditor
@@ -202,7 +203,7 @@ class Intake:
                 self._archive.keep(spooled, instance.sop_uid)
                 patience = Patience(self._policy.quiet_time(request.calling_aet), self._policy.longest_wait)
                 receipt = self._receipts.store(
-                    Received(instance, spooled.size, spooled.crc32, request.calling_aet),
+                    Received(instance, spooled.size, spooled.crc32, request.calling_aet, search_keys(header)),
                     patience,
                     self._now(),
                 )

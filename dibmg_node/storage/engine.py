@@ -64,13 +64,13 @@ def reading(engine: Engine) -> Engine:
     return engine.execution_options(sqlite_begin="DEFERRED")
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the ledger to the current schema; does nothing where it is there already."""
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """Bring the ledger to a schema, the current one; does nothing where it is there already."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     with engine.connect() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 def is_current(engine: Engine) -> bool:

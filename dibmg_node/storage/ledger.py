@@ -14,7 +14,9 @@ from dibmg_node.storage.catalog import Catalog
 from dibmg_node.storage.claims import Claims
 from dibmg_node.storage.engine import open_engine, reading
 from dibmg_node.storage.holdings import Holdings
+from dibmg_node.storage.listing import Listing
 from dibmg_node.storage.outbox import Outbox
+from dibmg_node.storage.pace import Pace
 from dibmg_node.storage.proofs import Proofs
 from dibmg_node.storage.purges import Purges
 from dibmg_node.storage.receipts import Receipts
@@ -38,6 +40,8 @@ class Ledger:
     views: Views
     catalog: Catalog
     holdings: Holdings
+    listing: Listing
+    pace: Pace
 
 
 def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
@@ -56,4 +60,6 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         Views(reading(engine)),
         Catalog(reading(engine)),
         Holdings(engine),
+        Listing(reading(engine)),
+        Pace(reading(engine)),
     )

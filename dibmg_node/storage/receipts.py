@@ -16,7 +16,7 @@ from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.study import ImageKind, Instance
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.facts_json import dump_facts, load_facts
-from dibmg_node.storage.schema import instances, studies, verdicts
+from dibmg_node.storage.schema import instances, studies, study_keys, verdicts
 from dibmg_node.storage.study_row import apply_event, note, replace_verdicts
 
 _SETTLED_AFTER = timedelta(seconds=2)
@@ -47,12 +47,17 @@ class Patience:
 
 @dataclass(frozen=True)
 class Received:
-    """An instance whose bytes are safe in the archive."""
+    """An instance whose bytes are safe in the archive.
+
+    Attributes:
+        keys: Digests that its study is found by (`dicom.search_keys`).
+    """
 
     instance: Instance
     size: int
     crc32: int
     sender: str
+    keys: tuple[str, ...] = ()
 
 
 class Receipt(Enum):
@@ -171,6 +176,7 @@ class Receipts:
                     received_at=now,
                 )
             )
+        _enter_keys(connection, received)
         waiting = row is None or row["state"] == StudyState.RECEIVING.value
         if row is not None and row["purged_at"] is not None and instance.kind in _MAMMOGRAMS:
             self._store_of_purged(connection, received, patience, now, row)
@@ -217,6 +223,7 @@ class Receipts:
                 state=StudyState.RECEIVING.value,
                 revision=0,
                 sender=received.sender,
+                manufacturer=_printable(received.instance.manufacturer),
                 received_at=now,
                 receiving_since=now,
                 last_instance_at=now,
@@ -263,6 +270,20 @@ class Receipts:
             score_l=None,
         )
         connection.execute(delete(verdicts).where(verdicts.c.study_uid == study_uid))
+
+
+def _enter_keys(connection: Connection, received: Received) -> None:
+    """The keys that the study is not found by yet."""
+    study_uid = received.instance.study_uid
+    known = set(connection.scalars(select(study_keys.c.key).where(study_keys.c.study_uid == study_uid)))
+    for key in received.keys:
+        if key not in known:
+            connection.execute(insert(study_keys).values(key=key, study_uid=study_uid))
+
+
+def _printable(text: str) -> str:
+    """What every database can hold of a header's text."""
+    return "".join(letter for letter in text if letter.isprintable()).strip()[:64]
 
 
 def _compare(connection: Connection, sop_uid: str, size: int, crc32: int) -> Receipt:

@@ -64,9 +64,23 @@ studies = Table(
     Column("score_r", Float),
     Column("score_l", Float),
     Column("purged_at", Instant),
+    Column("manufacturer", String(64), nullable=False, default="", server_default=""),
     Index("studies_due", "state", "due_at"),
     Index("studies_received", "received_at"),
+    Index("studies_by_last", "last_instance_at"),
+    Index("studies_by_state", "state", "last_instance_at"),
+    Index("studies_by_sender", "sender", "last_instance_at"),
+    Index("studies_by_manufacturer", "manufacturer", "last_instance_at"),
 )
+
+study_keys = Table(
+    "study_keys",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("study_uid", String(64), ForeignKey("studies.study_uid"), primary_key=True),
+    Index("study_keys_study", "study_uid"),
+)
+"""Digests of the accession number and the patient ID: found by who knows the number, told to nobody else."""
 
 instances = Table(
     "instances",
@@ -101,6 +115,7 @@ analyses = Table(
     Column("at", Instant, nullable=False),
     Column("outcome", String(16), nullable=False),
     Column("reading", Text, nullable=False),
+    Index("analyses_at", "at"),
 )
 
 results = Table(
@@ -142,6 +157,8 @@ deliveries = Table(
     Column("proof_attempts", Integer, nullable=False, server_default="0", default=0),
     Index("deliveries_due", "state", "next_at"),
     Index("deliveries_study", "study_uid"),
+    Index("deliveries_owed", "state", "destination", "attempts", "owed_since"),
+    Index("deliveries_settled", "destination", "state", "settled_at"),
 )
 
 commitments = Table(

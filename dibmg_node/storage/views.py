@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, select
 
 from dibmg_node.domain.lifecycle import HELD, DeliveryState, StudyState
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.storage.delivery_rows import is_unproven
+from dibmg_node.storage.distinct import distinct
 from dibmg_node.storage.facts_json import load_facts
 from dibmg_node.storage.schema import (
     analyses,
@@ -48,7 +49,8 @@ class DestinationView:
         doubtful: Results that it has not shown, though asked more than once.
         owed_since: Since when the oldest unsent result waits.
         failing: Results whose last attempt failed for a passing reason.
-        comment: What the last attempt that did not succeed said.
+        last_stored: When it took its last result.
+        comment: What it said to the result that was tried most often, else to the last that it refused.
     """
 
     owed: int
@@ -59,10 +61,8 @@ class DestinationView:
     refused: int
     failing: int
     owed_since: datetime | None
+    last_stored: datetime | None
     comment: str
-
-
-_UNDELIVERED = (DeliveryState.OWED.value, DeliveryState.REFUSED.value)
 
 
 class Views:
@@ -72,11 +72,21 @@ class Views:
         self._engine = engine
 
     def count_by_state(self) -> dict[str, int]:
-        """Number of studies in every state, zero included."""
-        counts = {state.value: 0 for state in StudyState}
+        """Number of studies in every state, zero included.
+
+        The delivered ones are what is left of all: they alone are many, and a database counts a whole table
+        far faster than most of it.
+        """
+        counted = [state.value for state in StudyState if state is not StudyState.DELIVERED]
         with self._engine.connect() as connection:
-            rows = connection.execute(select(studies.c.state, func.count()).group_by(studies.c.state))
-            return counts | {state: count for state, count in rows}  # noqa: C416 - a row is no pair to mypy
+            total = connection.execute(select(func.count()).select_from(studies)).scalar_one()
+            rows = connection.execute(
+                select(studies.c.state, func.count())
+                .where(studies.c.state.in_(counted))
+                .group_by(studies.c.state)
+            )
+            found = {state.value: 0 for state in StudyState} | dict(rows.tuples().all())
+        return found | {StudyState.DELIVERED.value: total - sum(found.values())}
 
     def oldest_waiting(self) -> datetime | None:
         """When the last instance came of the study that waits longest for its analysis."""
@@ -98,11 +108,12 @@ class Views:
 
     def last_received(self) -> dict[str, datetime]:
         """When each sender sent its last instance."""
+        last = func.max(studies.c.last_instance_at)
         with self._engine.connect() as connection:
-            rows = connection.execute(
-                select(studies.c.sender, func.max(studies.c.last_instance_at)).group_by(studies.c.sender)
-            )
-            return {sender: at for sender, at in rows}  # noqa: C416
+            return {
+                sender: connection.execute(select(last).where(studies.c.sender == sender)).scalar_one()
+                for sender in distinct(connection, studies.c.sender)
+            }
 
     def beats(self) -> list[Beat]:
         """Signs of life of every process that has not ended on purpose."""
@@ -110,47 +121,62 @@ class Views:
             rows = connection.execute(select(beats).order_by(beats.c.process)).mappings()
             return [Beat(r["process"], r["at"], r["since"], r["pid"], r["detail"]) for r in rows]
 
-    def destination(self, name: str) -> DestinationView:
-        """What is owed to one destination."""
-        where = deliveries.c.destination == name
-        owed = deliveries.c.state == DeliveryState.OWED.value
+    def destination(self, name: str, stored_since: datetime | None = None) -> DestinationView:
+        """What is owed to one destination.
+
+        Args:
+            name: Of the destination.
+            stored_since: Count results as stored from here on; None: all, which takes long where they are
+                millions.
+        """
+
+        def count(connection: Connection, state: DeliveryState, *more: ColumnElement[bool]) -> int:
+            query = select(func.count()).select_from(deliveries)
+            return connection.execute(query.where(_at(name, state), *more)).scalar_one()
+
+        since = () if stored_since is None else (deliveries.c.settled_at >= stored_since,)
+        failing = deliveries.c.attempts > 0
+        destined = deliveries.c.destination == name
         with self._engine.connect() as connection:
-            rows = connection.execute(
-                select(deliveries.c.state, func.count()).where(where).group_by(deliveries.c.state)
-            )
-            counts = {state: count for state, count in rows}  # noqa: C416
-            since = connection.execute(
-                select(func.min(deliveries.c.owed_since)).where(where, owed)
-            ).scalar_one()
-            failing = connection.execute(
-                select(func.count()).select_from(deliveries).where(where, owed, deliveries.c.attempts > 0)
-            ).scalar_one()
+            held = {state: count(connection, state, *since) for state in HELD}
             unproven, doubtful = connection.execute(
                 select(func.count(), func.count().filter(deliveries.c.proof_attempts > 1)).where(
-                    where, is_unproven()
+                    destined, is_unproven()
                 )
             ).one()
-            comment = connection.execute(
-                select(deliveries.c.comment)
-                .where(
-                    where,
-                    or_(deliveries.c.state.in_(_UNDELIVERED), is_unproven()),
-                    deliveries.c.comment != "",
-                )
-                .order_by(func.coalesce(deliveries.c.settled_at, deliveries.c.next_at).desc())
-                .limit(1)
-            ).scalar_one_or_none()
-        return DestinationView(
-            owed=counts.get(DeliveryState.OWED.value, 0),
-            stored=sum(counts.get(state.value, 0) for state in HELD),
-            proven=counts.get(DeliveryState.PROVEN.value, 0),
-            unproven=unproven,
-            doubtful=doubtful,
-            refused=counts.get(DeliveryState.REFUSED.value, 0),
-            failing=failing,
-            owed_since=since,
-            comment=comment or "",
-        )
+            last = select(func.max(deliveries.c.settled_at))
+            lasts = [connection.execute(last.where(_at(name, state))).scalar_one() for state in HELD]
+            return DestinationView(
+                owed=count(connection, DeliveryState.OWED),
+                stored=sum(held.values()),
+                proven=held[DeliveryState.PROVEN],
+                unproven=unproven,
+                doubtful=doubtful,
+                refused=count(connection, DeliveryState.REFUSED),
+                failing=count(connection, DeliveryState.OWED, failing),
+                owed_since=connection.execute(
+                    select(func.min(deliveries.c.owed_since)).where(_at(name, DeliveryState.OWED))
+                ).scalar_one(),
+                last_stored=max((at for at in lasts if at is not None), default=None),
+                comment=_complaint(connection, name),
+            )
+
+    def undelivered(self, destination: str, most: int) -> list[str]:
+        """UIDs of studies that a destination lacks results of: those tried most often, then refused ones."""
+        uids: dict[str, None] = {}
+        with self._engine.connect() as connection:
+            for state in (DeliveryState.OWED, DeliveryState.REFUSED):
+                query = select(deliveries.c.study_uid).where(_at(destination, state))
+                rows = connection.scalars(query.order_by(deliveries.c.attempts.desc()).limit(20 * most))
+                uids.update(dict.fromkeys(rows))
+        return list(uids)[:most]
+
+    def studies_from(self, sender: str, since: datetime) -> int:
+        """Studies of a sender whose last image came after a moment."""
+        condition = and_(studies.c.sender == sender, studies.c.last_instance_at >= since)
+        with self._engine.connect() as connection:
+            query = select(func.count()).select_from(studies).where(condition)
+            return connection.execute(query).scalar_one()
 
     def studies(self, state: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """The newest studies, one line each."""
@@ -236,6 +262,23 @@ class Views:
             }
 
 
+def _at(destination: str, state: DeliveryState) -> ColumnElement[bool]:
+    return and_(deliveries.c.destination == destination, deliveries.c.state == state.value)
+
+
+def _complaint(connection: Connection, destination: str) -> str:
+    """Why a destination lacks what it lacks; empty where it said nothing."""
+    for state, newest in (
+        (DeliveryState.OWED, deliveries.c.attempts.desc()),
+        (DeliveryState.REFUSED, deliveries.c.settled_at.desc()),
+    ):
+        query = select(deliveries.c.comment).where(_at(destination, state), deliveries.c.attempts > 0)
+        comment: str | None = connection.execute(query.order_by(newest).limit(1)).scalar_one_or_none()
+        if comment:
+            return comment
+    return ""
+
+
 def _waiting_for(row: RowMapping, stored: Sequence[Mapping[str, Any]]) -> str:
     """Why a study that is still coming in has no result yet."""
     if row["state"] != StudyState.RECEIVING.value or row["due_at"] is None:
@@ -283,6 +326,9 @@ def _instance(row: Mapping[str, Any], verdict: Mapping[str, Any] | None, study: 
         "code": code,
         "sentence": sentence,
         "kind": facts.kind.value,
+        "sop_class_uid": facts.sop_class_uid,
+        "rows": facts.rows,
+        "columns": facts.columns,
         "size": row["size"],
         "received_at": row["received_at"].isoformat(),
         "purged": row["purged_at"] is not None,

@@ -18,25 +18,56 @@ from dibmg_node.web.threads import in_thread
 
 _log = logging.getLogger(__name__)
 
-_OPEN: Final = "/health/"
+_GUARDED: Final = "/dicom-web"
+"""Health is for everybody, the pages have a guard of their own."""
+
+
+class Bearer:
+    """The token that opens DICOMweb and the metrics."""
+
+    def __init__(self, token: str | None) -> None:
+        """Keep a token's digest; None: none is asked for, and none opens anything."""
+        self._digest = None if token is None else sha256(token.encode()).digest()
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is one."""
+        return self._digest is not None
+
+    def opens(self, headers: Headers) -> bool:
+        """Whether a request has it."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        given = sha256(token.strip().encode()).digest()
+        # digests have one length: how long the comparison takes tells nothing of the token
+        return (
+            self._digest is not None
+            and scheme.lower() == "bearer"
+            and hmac.compare_digest(given, self._digest)
+        )
+
+    @staticmethod
+    def challenge() -> Response:
+        """The answer to a request that lacks it."""
+        challenge = {"WWW-Authenticate": 'Bearer realm="dibmg"'}
+        return PlainTextResponse("a bearer token is asked for", 401, challenge)
 
 
 class Access:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, token: str | None, loopback_names_only: bool, audit: Auditor) -> None:
+    def __init__(self, app: ASGIApp, bearer: Bearer, loopback_names_only: bool, audit: Auditor) -> None:
         """Guard an application.
 
         Args:
             app: What is guarded.
-            token: Asked of everybody; None: of nobody.
-            loopback_names_only: Refuse requests that call this machine by another name: a web page that has
-                its own name resolve to 127.0.0.1 would read results through its visitor's browser.
+            bearer: The token of DICOMweb.
+            loopback_names_only: Refuse requests to DICOMweb that call this machine by another name: a page
+                that has its own name resolve to 127.0.0.1 would read results through its visitor's browser.
             audit: Told who was let in by a token, and who was not.
         """
         self._audit = audit
         self._app = app
-        self._digest = None if token is None else sha256(token.encode()).digest()
+        self._bearer = bearer
         self._loopback_names_only = loopback_names_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,27 +106,22 @@ class Access:
         if refusal is not None:
             reason = {401: "no token, or a wrong one", 403: "not called by a name of this machine"}
             await in_thread(self._audit.not_authenticated, peer_address, reason[refusal.status_code])
-        elif self._digest is not None and not scope["path"].startswith(_OPEN):
+        elif self._bearer.asked and scope["path"].startswith(_GUARDED):
             await in_thread(self._audit.authenticated, peer_address)
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        if scope["path"].startswith(_OPEN):
+        if not scope["path"].startswith(_GUARDED):
             return None
-        if self._digest is not None:
-            scheme, _, token = headers.get("authorization", "").partition(" ")
-            given = sha256(token.strip().encode()).digest()
-            # digests have one length: how long the comparison takes tells nothing of the token
-            if scheme.lower() == "bearer" and hmac.compare_digest(given, self._digest):
-                return None
-            challenge = {"WWW-Authenticate": 'Bearer realm="dibmg"'}
-            return PlainTextResponse("a bearer token is asked for", 401, challenge)
-        if self._loopback_names_only and not _is_loopback(headers.get("host", "")):
+        if self._bearer.asked:
+            return None if self._bearer.opens(headers) else self._bearer.challenge()
+        if self._loopback_names_only and not is_loopback(headers.get("host", "")):
             return PlainTextResponse("without a token this node answers to localhost only", 403)
         return None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a Host header calls this machine by one of its loopback names."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     name = name.strip("[]").lower()
     if name == "localhost":

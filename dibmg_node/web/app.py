@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
 
 from dibmg_node.services.audit import SILENT, Auditor
-from dibmg_node.web.access import Access
+from dibmg_node.web.access import Access, Bearer
 from dibmg_node.web.health import HealthService
 from dibmg_node.web.retrieve import RetrieveService
 from dibmg_node.web.search import SearchService
@@ -26,7 +27,8 @@ def make_app(
     retrieve: RetrieveService,
     health: HealthService,
     stow: StowService | None,
-    token: str | None,
+    site: ASGIApp,
+    bearer: Bearer,
     loopback_names_only: bool,
     audit: Auditor = SILENT,
 ) -> Starlette:
@@ -37,7 +39,8 @@ def make_app(
         retrieve: Answers WADO-RS.
         health: Answers probes.
         stow: Answers STOW-RS; None: nothing is taken.
-        token: As for `Access`.
+        site: The pages for people, with a guard of their own.
+        bearer: As for `Access`.
         loopback_names_only: As for `Access`.
         audit: The same.
     """
@@ -59,8 +62,9 @@ def make_app(
         Mount("/dicom-web", routes=dicom_web),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
+        Mount("/", app=site),
     ]
-    guard = Middleware(Access, token=token, loopback_names_only=loopback_names_only, audit=audit)
+    guard = Middleware(Access, bearer=bearer, loopback_names_only=loopback_names_only, audit=audit)
     return Starlette(routes=routes, middleware=[guard])
 
 

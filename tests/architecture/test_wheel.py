@@ -50,3 +50,7 @@ def test_the_built_wheel_installs_and_its_weights_verify(tmp_path: Path) -> None
     assert all(Path(line).is_relative_to(site) for line in where.stdout.split())
     assert "files and manifest agree" in verified.stdout
     assert sorted((site / "dibmg_node" / "storage" / "migrations" / "versions").glob("*.py"))
+    web = site / "dibmg_node" / "web"
+    assert all(
+        (web / file).is_file() for file in ("templates/study.html", "static/pages.css", "static/pages.js")
+    )

@@ -139,7 +139,7 @@ def test_status_names_the_version_of_the_operating_points_in_use(tmp_path: Path)
 
     version = points_for(weights).version
     told = json.loads(ended.stdout)["model"]["operating_point"]
-    assert told == {"name": "specificity-0.90", "version": version}
+    assert (told["name"], told["version"]) == ("specificity-0.90", version)
     assert f"operating point specificity-0.90, version {version}" in dibmg(tmp_path, "status").stdout
 
 

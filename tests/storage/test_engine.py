@@ -142,3 +142,31 @@ def test_a_ledger_without_room_is_unavailable(tmp_path: Path) -> None:
     )
 
     assert done.stdout == "unavailable\n", done.stderr
+
+
+def test_a_ledger_of_the_first_schema_gets_the_manufacturers_of_its_studies(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    migrate(engine, "0001")
+    with engine.begin() as connection:
+        for number, facts in enumerate(('{"manufacturer": " Maker "}', "{}")):
+            connection.execute(
+                text(
+                    "INSERT INTO studies (study_uid, state, revision, reason, sender, received_at, "
+                    "receiving_since, last_instance_at, standard_views, attempts) "
+                    f"VALUES ('1.{number}', 'READY', 1, '', 'MG1', 1, 1, 1, 0, 0)"
+                )
+            )
+            connection.execute(
+                text(
+                    "INSERT INTO instances (sop_uid, study_uid, facts, size, crc32, sender, received_at) "
+                    f"VALUES ('1.{number}.1', '1.{number}', :facts, 1, 1, 'MG1', 1)"
+                ),
+                {"facts": facts},
+            )
+
+    migrate(engine)
+
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT study_uid, manufacturer FROM studies ORDER BY 1")).all()
+    assert [tuple(row) for row in rows] == [("1.0", "Maker"), ("1.1", "")]
+    engine.dispose()

@@ -10,23 +10,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.lookup import Lookup
+from dibmg_node.services.patients import Patients
+from dibmg_node.services.pictures import Pictures
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.users import Users
+from dibmg_node.web.access import Bearer
 from dibmg_node.web.app import make_app
 from dibmg_node.web.body import BodyLimits
 from dibmg_node.web.health import HealthService
+from dibmg_node.web.pages.site import SiteAccess, make_site
 from dibmg_node.web.protocol import DeadlineProtocol
 from dibmg_node.web.retrieve import RetrieveService
 from dibmg_node.web.search import SearchService
 from dibmg_node.web.server import WebAddress, WebServer
 from dibmg_node.web.stow import StowLimits, StowService
 from tests.factories import Clock
+from tests.services.sandbox_work import prepare
 from tests.services.test_intake import POLICY
 
 BODY = BodyLimits(
@@ -43,6 +50,10 @@ class WebSide:
     ledger: Ledger
     clock: Clock
 
+    def __post_init__(self) -> None:
+        self.pictures = Pictures(self.archive, prepare)
+        self.patients = Patients(self.archive, SILENT.patient)
+
     def app(
         self,
         limits: StowLimits = LIMITS,
@@ -51,9 +62,11 @@ class WebSide:
         stow: bool = True,
         most_studies: int = 2000,
         audit: Auditor = SILENT,
+        login_always: bool = False,
         **policy: Any,
     ) -> Starlette:
         """An application; `policy` changes intake's."""
+        bearer = Bearer(token)
         intake = Intake(self.archive, self.ledger.receipts, replace(POLICY, **policy), self.clock)
         lookup = Lookup(self.ledger.catalog, self.archive, most_studies)
         return make_app(
@@ -61,10 +74,62 @@ class WebSide:
             retrieve=RetrieveService(lookup, audit),
             health=HealthService(intake, self.ledger.views),
             stow=StowService(intake, limits) if stow else None,
-            token=token,
+            site=self.site(bearer, login_always, audit),
+            bearer=bearer,
             loopback_names_only=loopback_names_only,
             audit=audit,
         )
+
+    def site(self, bearer: Bearer, login_always: bool, audit: Auditor) -> Starlette:
+        """The pages, of a node that is well."""
+        return make_site(
+            ledger=self.ledger,
+            patients=self.patients,
+            pictures=self.pictures,
+            look=self.look,
+            now=self.clock,
+            access=SiteAccess(self.users, login_always, "a key of some length", tls=False),
+            bearer=bearer,
+            audit=audit,
+        )
+
+    @property
+    def users(self) -> Users:
+        """The file of users, with hashes that take no time."""
+        return Users(self.archive.root / "users.json", PasswordHasher(1, 8, 1))
+
+    def look(self) -> dict[str, Any]:
+        """The node at a glance; without configuration, so with one destination and no process."""
+        views = self.ledger.views
+        return {
+            "health": "degraded",
+            "reasons": ["sweep does not run"],
+            "processes": [
+                {"process": "sweep@host", "alive": False, "pid": None, "since": None, "detail": ""}
+            ],
+            "broker": {"answers": True, "analyses": 2, "deliveries": 3},
+            "studies": views.count_by_state(),
+            "oldest_waiting": views.oldest_waiting(),
+            "failed_last_day": views.failed_since(self.clock() - timedelta(days=1)),
+            "senders": views.last_received(),
+            "destinations": [
+                {
+                    "name": "pacs",
+                    "kind": "cstore",
+                    "insecure": False,
+                    **vars(views.destination("pacs", self.clock() - timedelta(days=1))),
+                }
+            ],
+            "disk": {"free_bytes": 10**12, "reserve_bytes": 5 * 10**9},
+            "model": {
+                "name": "synthetic",
+                "version": "3",
+                "trained_on": "synthetic exams",
+                "operating_point": {"name": "default", "version": "1"},
+            },
+            "intake": {"ae_title": "DIBMG", "address": "127.0.0.1", "port": 11112},
+            "web": {"url": "http://127.0.0.1:8080/dicom-web", "stow": True, "token": False},
+        }
 
     def client(self, *args: Any, **kwargs: Any) -> TestClient:
         """Asks an application without a socket."""
@@ -81,8 +146,10 @@ class WebSide:
 
 
 @pytest.fixture
-def web(archive: Archive, ledger: Ledger, clock: Clock) -> WebSide:
-    return WebSide(archive, ledger, clock)
+def web(archive: Archive, ledger: Ledger, clock: Clock) -> Iterator[WebSide]:
+    side = WebSide(archive, ledger, clock)
+    yield side
+    side.pictures.stop()
 
 
 class Impatient(DeadlineProtocol):

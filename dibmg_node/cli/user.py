@@ -1,0 +1,59 @@
+"""`dibmg user`: who may log in to the pages."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.config import Settings
+from dibmg_node.storage.users import UserRole, Users
+
+
+@click.group()
+def user() -> None:
+    """Users of the dashboard."""
+
+
+@user.command("add", epilog="Example: dibmg user add anna --role operator")
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in UserRole]),
+    default=UserRole.VIEWER.value,
+    show_default=True,
+    help="viewer: looks; operator: has studies tried again, too.",
+)
+@click.option("--password-stdin", is_flag=True, help="Take the password from standard input.")
+@with_config
+def user_add(name: str, role: str, password_stdin: bool, settings: Settings) -> None:
+    """Add a user, or give one another role and password; takes effect at once."""
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    Users(settings.users_file).put(name, UserRole(role), password)
+    click.echo(f"{name} may log in as {role}")
+
+
+@user.command("remove", epilog="Example: dibmg user remove anna")
+@click.argument("name")
+@with_config
+def user_remove(name: str, settings: Settings) -> None:
+    """Take a user out; sessions end at once."""
+    Users(settings.users_file).remove(name)
+    click.echo(f"{name} may not log in any more")
+
+
+@user.command("list", epilog="Example: dibmg user list")
+@with_config
+@with_json
+def user_list(settings: Settings, as_json: bool) -> None:
+    """List users and their roles."""
+    found = [{"name": one.name, "role": one.role.value} for one in Users(settings.users_file).all()]
+    if as_json:
+        print_json(found)
+        return
+    for one in found:
+        click.echo(f"{one['name']}  {one['role']}")

@@ -1,0 +1,254 @@
+"""How the node is: what `dibmg status` prints, the dashboard shows and the metrics count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from dibmg.operating_choice import choose_operating_point
+from dibmg.weights import load_weights
+from dibmg_node import wiring
+from dibmg_node.auditing import bookmark_file, trail_folder
+from dibmg_node.config import Settings
+from dibmg_node.confinement import NETWORK_OPEN
+from dibmg_node.domain.lifecycle import DELIVERY_ALARM_AFTER
+from dibmg_node.errors import DibmgError, RetryableError
+from dibmg_node.processes import is_alive, process_name
+from dibmg_node.services.audit_forwarding import backlog
+from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.trail import find_head, standing_still
+from dibmg_node.storage.trail_reading import load_bookmark
+from dibmg_node.tasks import CeleryPublisher, open_queue
+
+BEAT_SECONDS: Final = 5.0
+"""Between two signs of life of a process."""
+_SILENT_AFTER: Final = timedelta(seconds=4 * BEAT_SECONDS)
+_WAITING_ALARM: Final = timedelta(minutes=15)
+_DAY: Final = timedelta(days=1)
+_INTAKE: Final = "intake"
+
+EXIT_CODES: Final = {"healthy": 0, "degraded": 1, "down": 2}
+
+
+@dataclass
+class Health:
+    """What is wrong, and how the node therefore is."""
+
+    down: list[str] = field(default_factory=list)
+    degraded: list[str] = field(default_factory=list)
+
+    @property
+    def word(self) -> str:
+        """healthy, degraded or down."""
+        return "down" if self.down else "degraded" if self.degraded else "healthy"
+
+
+def look(settings: Settings, ledger: Ledger, roles: Sequence[str]) -> dict[str, Any]:
+    """Everything at a glance.
+
+    Args:
+        settings: Of the node.
+        ledger: Its ledger.
+        roles: The processes that it should have.
+
+    Raises:
+        DibmgError: The ledger does not answer.
+    """
+    health = Health()
+    found = _look(settings, ledger, roles, health)
+    return {"health": health.word, "reasons": health.down + health.degraded, **found}
+
+
+def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Health) -> dict[str, Any]:
+    now = wiring.now()
+    views = ledger.views
+    failed = views.failed_since(now - _DAY)
+    if failed:
+        health.degraded.append(f"{failed} studies failed within a day")
+    alarms = ledger.alarms.now(now, DELIVERY_ALARM_AFTER)
+    health.degraded += [
+        f"alarm: {one.destination}: {one.results} results not delivered or not proven for more than an hour"
+        for one in alarms
+    ]
+    oldest = views.oldest_waiting()
+    if oldest and now - oldest > _WAITING_ALARM:
+        health.degraded.append(f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}")
+    return {
+        "processes": _processes(ledger, roles, now, health),
+        "broker": _broker(settings, health),
+        "studies": views.count_by_state(),
+        "oldest_waiting": oldest,
+        "failed_last_day": failed,
+        "senders": views.last_received(),
+        "alarms": [vars(one) for one in alarms],
+        "destinations": _destinations(settings, ledger, now, health),
+        "disk": _disk(settings, health),
+        "archive": _archive(settings, ledger, health),
+        "model": _model(settings, health),
+        "intake": {
+            "ae_title": settings.intake.ae_title,
+            "address": settings.intake.address,
+            "port": settings.intake.port,
+        },
+        "web": _web(settings),
+        "audit": _audit(settings, now, health),
+    }
+
+
+def _processes(ledger: Ledger, roles: Sequence[str], now: datetime, health: Health) -> list[dict[str, Any]]:
+    beats = {beat.process: beat for beat in ledger.views.beats()}
+    rows = []
+    for role in roles:
+        name = process_name(role)
+        beat = beats.get(name)
+        alive = beat is not None and now - beat.at < _SILENT_AFTER and is_alive(name, beat.pid) is not False
+        if beat is None or not alive:
+            complaint = f"{role} does not run"
+            (health.down if role == _INTAKE else health.degraded).append(complaint)
+        elif NETWORK_OPEN in beat.detail:
+            health.degraded.append("the model process could not be cut off from the network")
+        rows.append(
+            {
+                "process": name,
+                "alive": alive,
+                "pid": beat.pid if beat and alive else None,
+                "since": beat.since if beat and alive else None,
+                "detail": beat.detail if beat and alive else "",
+            }
+        )
+    return rows
+
+
+def _web(settings: Settings) -> dict[str, Any] | None:
+    web = settings.web
+    if web is None:
+        return None
+    host = f"[{web.address}]" if ":" in web.address else web.address
+    url = f"{'https' if web.tls else 'http'}://{host}:{web.port}/dicom-web"
+    return {"url": url, "stow": settings.stow.enabled, "token": settings.web_token is not None}
+
+
+def _audit(settings: Settings, now: datetime, health: Health) -> dict[str, Any]:
+    """The end of the audit trail, and how far it was passed on."""
+    folder = trail_folder(settings)
+    try:
+        with standing_still(folder):
+            head = find_head(folder)
+        sent = load_bookmark(bookmark_file(settings))
+        oldest = backlog(folder, sent) if settings.audit.syslog else ""
+    except OSError as error:
+        health.degraded.append(f"audit trail: {error.strerror}")
+        return {"lines": None, "head": None, "syslog": None}
+    found: dict[str, Any] = {"lines": head.seq, "head": head.digest, "syslog": None}
+    if settings.audit.syslog:
+        if oldest and now - datetime.fromisoformat(oldest) > _WAITING_ALARM:
+            told = f"audit lines wait since {oldest} for {settings.audit.syslog}"
+            health.degraded.append(f"{told}: {sent.error}" if sent.error else told)
+        found["syslog"] = {
+            "to": settings.audit.syslog,
+            "sent": sent.seq,
+            "waiting": head.seq - sent.seq,
+            "oldest_waiting": oldest or None,
+            "error": sent.error,
+        }
+    return found
+
+
+def _broker(settings: Settings, health: Health) -> dict[str, Any]:
+    app = open_queue(settings.broker_url, settings.model.deadline_seconds)
+    try:
+        analyses, deliveries = CeleryPublisher(app).waiting()
+        return {"answers": True, "analyses": analyses, "deliveries": deliveries}
+    except RetryableError as error:
+        health.degraded.append(str(error))
+        return {"answers": False, "analyses": None, "deliveries": None}
+
+
+def _destinations(settings: Settings, ledger: Ledger, now: datetime, health: Health) -> list[dict[str, Any]]:
+    rows = []
+    for destination in settings.destination:
+        view = ledger.views.destination(destination.name, now - _DAY)
+        if view.failing:
+            health.degraded.append(f"{destination.name}: {view.failing} results could not be sent yet")
+        if view.doubtful:
+            health.degraded.append(f"{destination.name}: {view.doubtful} results could not be proven yet")
+        if view.refused:
+            health.degraded.append(f"{destination.name}: {view.refused} results were refused")
+        rows.append(
+            {
+                "name": destination.name,
+                "kind": destination.kind,
+                "insecure": destination.insecure,
+                "proof": destination.proof.value,
+                **vars(view),
+            }
+        )
+    return rows
+
+
+def _disk(settings: Settings, health: Health) -> dict[str, Any]:
+    try:
+        archive = wiring.open_archive(settings)
+        free, total = archive.free_bytes(), archive.total_bytes()
+    except OSError as error:
+        health.down.append(f"archive: {error.strerror}")
+        return {"free_bytes": None, "reserve_bytes": None, "used_percent": None}
+    reserve = int(settings.intake.reserve_gb * 1e9)
+    if free < reserve:
+        health.degraded.append("less disk is free than the reserve: nothing is received ('out of resources')")
+    used = round(100 * (1 - free / total), 1) if total else None
+    return {"free_bytes": free, "reserve_bytes": reserve, "used_percent": used}
+
+
+def _archive(settings: Settings, ledger: Ledger, health: Health) -> dict[str, int]:
+    archive = wiring.open_archive(settings)
+    quarantined, missing = archive.quarantined(), ledger.holdings.count_missing()
+    if quarantined:
+        health.degraded.append(
+            f"{quarantined} files in quarantine ({archive.root / 'quarantine'}): other bytes came under a "
+            "known instance UID, or a file belonged to nothing"
+        )
+    if missing:
+        health.degraded.append(
+            f"{missing} received images are gone from the archive: send or fetch them again"
+        )
+    return {"quarantined": quarantined, "missing": missing}
+
+
+def _model(settings: Settings, health: Health) -> dict[str, Any]:
+    point: dict[str, Any] = {"name": settings.model.operating_point, "version": None}
+    try:
+        weights = load_weights(settings.weights)
+    except DibmgError as error:
+        health.degraded.append(f"model.weights: {error}")
+        return {
+            "name": settings.model.weights,
+            "version": None,
+            "trained_on": None,
+            "operating_point": point,
+        }
+    try:
+        chosen = choose_operating_point(weights, settings.operating_point).overall
+        point = {
+            "name": chosen.name,
+            "version": chosen.version,
+            "threshold": chosen.threshold,
+            "sensitivity": chosen.sensitivity,
+            "specificity": chosen.specificity,
+            "chosen_on": chosen.chosen_on,
+        }
+    except DibmgError as error:
+        health.degraded.append(f"model.operating_point: {error}")
+    return {
+        "name": weights.name,
+        "version": weights.version,
+        "sha256": weights.sha256,
+        "preprocessing_version": weights.preprocessing_version,
+        "input_size": weights.input_size,
+        "members": weights.members,
+        "license": weights.license,
+        "trained_on": weights.trained_on,
+        "operating_point": point,
+    }

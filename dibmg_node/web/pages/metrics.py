@@ -1,0 +1,121 @@
+"""Metrics for Prometheus, counted from the ledger at every scrape: processes need no memory in common.
+
+No label holds anything of a patient or a study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dibmg_node.storage.pace import Pace
+from dibmg_node.web.pages.overview import Look
+
+_QUANTILES: Final = (0.5, 0.95)
+
+
+class Metrics:
+    """Answers scrapes."""
+
+    def __init__(self, look: Look, pace: Pace, now: Callable[[], datetime]) -> None:
+        self._look = look
+        self._pace = pace
+        self._now = now
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def metrics(self, request: Request) -> Response:
+        """All metrics in the text format."""
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    def describe(self) -> Sequence[Metric]:
+        """Nothing: registering must not ask the ledger."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """What the registry asks for at a scrape."""
+        node, now = self._look(), self._now()
+        yield from _of_node(node, now)
+        for row in node["destinations"]:
+            row["seconds"] = self._pace.deliveries(row["name"])
+        yield from _of_destinations(node["destinations"], now)
+        steps = GaugeMetricFamily(
+            "dibmg_step_seconds", "Seconds of a step of the newest analyses.", labels=["step", "quantile"]
+        )
+        for step, seconds in sorted(self._pace.steps().items()):
+            _add_quantiles(steps, [step], seconds)
+        yield steps
+
+
+def _of_node(node: dict[str, Any], now: datetime) -> Iterator[Metric]:
+    yield _one("dibmg_up", "1: healthy or degraded, 0: down.", float(node["health"] != "down"))
+    yield _one("dibmg_healthy", "1: healthy, 0: degraded or down.", float(node["health"] == "healthy"))
+    yield _by("dibmg_studies", "Studies in the ledger, by state.", "state", node["studies"])
+    oldest = node["oldest_waiting"]
+    yield _one(
+        "dibmg_queue_age_seconds",
+        "How long the study waits that waits longest for its analysis; 0: none does.",
+        (now - oldest).total_seconds() if oldest else 0.0,
+    )
+    yield _one("dibmg_failed_studies_last_day", "Studies that failed within a day.", node["failed_last_day"])
+    processes = {row["process"].partition("@")[0]: float(row["alive"]) for row in node["processes"]}
+    yield _by("dibmg_process_up", "1: the process gives signs of life.", "process", processes)
+    broker = node["broker"]
+    yield _one("dibmg_broker_up", "1: the broker answers.", float(broker["answers"]))
+    queues = {name: broker[name] for name in ("analyses", "deliveries") if broker[name] is not None}
+    yield _by("dibmg_broker_messages", "Messages that no worker has taken yet.", "queue", queues)
+    for key, name in (("free_bytes", "dibmg_disk_free_bytes"), ("reserve_bytes", "dibmg_disk_reserve_bytes")):
+        if node["disk"][key] is not None:
+            yield _one(name, f"Disk of the archive: {key.replace('_', ' ')}.", node["disk"][key])
+    ages = {name: (now - at).total_seconds() for name, at in node["senders"].items()}
+    yield _by("dibmg_sender_silent_seconds", "Since a sender's last image.", "sender", ages)
+    model = InfoMetricFamily("dibmg_model", "The model in use.")
+    model.add_metric([], {"name": str(node["model"]["name"]), "version": str(node["model"]["version"])})
+    yield model
+
+
+def _of_destinations(rows: Sequence[dict[str, Any]], now: datetime) -> Iterator[Metric]:
+    for key, told in (
+        ("owed", "Results owed to a destination."),
+        ("failing", "Results owed whose last attempt failed."),
+        ("refused", "Results that a destination refused."),
+    ):
+        values = {row["name"]: row[key] for row in rows}
+        yield _by(f"dibmg_deliveries_{key}", told, "destination", values)
+    ages = {
+        row["name"]: (now - row["owed_since"]).total_seconds() if row["owed_since"] else 0.0 for row in rows
+    }
+    yield _by("dibmg_delivery_age_seconds", "How long the oldest result is owed.", "destination", ages)
+    took = GaugeMetricFamily(
+        "dibmg_delivery_seconds",
+        "Seconds from owed to stored of the newest results.",
+        labels=["destination", "quantile"],
+    )
+    for row in rows:
+        _add_quantiles(took, [row["name"]], row["seconds"])
+    yield took
+
+
+def _one(name: str, told: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, told, value=value)
+
+
+def _by(name: str, told: str, label: str, values: dict[str, Any]) -> Metric:
+    family = GaugeMetricFamily(name, told, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _add_quantiles(family: GaugeMetricFamily, labels: Sequence[str], seconds: Sequence[float]) -> None:
+    ordered = sorted(seconds)
+    for quantile in _QUANTILES if ordered else ():
+        place = min(len(ordered) - 1, int(quantile * len(ordered)))
+        family.add_metric([*labels, str(quantile)], ordered[place])

@@ -1,0 +1,137 @@
+"""The pages as one application: which URL is answered by what, and what stands around them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from dibmg_node.errors import RetryableError
+from dibmg_node.services.audit import SILENT, Auditor
+from dibmg_node.services.patients import Patients
+from dibmg_node.services.pictures import Pictures
+from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.users import Users
+from dibmg_node.web.access import Bearer
+from dibmg_node.web.pages.attempts import Attempts
+from dibmg_node.web.pages.guard import LONGEST_SESSION, Guard, Visitor
+from dibmg_node.web.pages.headers import PageHeaders
+from dibmg_node.web.pages.login import LoginPages
+from dibmg_node.web.pages.metrics import Metrics
+from dibmg_node.web.pages.overview import Look, NodePages
+from dibmg_node.web.pages.static import StaticFiles
+from dibmg_node.web.pages.studies import StudiesPages
+from dibmg_node.web.pages.study import StudyPages
+from dibmg_node.web.pages.template import Templates
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SiteAccess:
+    """Who may see the pages.
+
+    Attributes:
+        users: Who may log in.
+        login_always: Other machines reach the node; False: a login is asked for once there are users.
+        session_key: Signs the session's cookie.
+        tls: The cookie goes back over HTTPS alone.
+    """
+
+    users: Users
+    login_always: bool
+    session_key: str
+    tls: bool
+
+
+def make_site(
+    *,
+    ledger: Ledger,
+    patients: Patients,
+    pictures: Pictures,
+    look: Look,
+    now: Callable[[], datetime],
+    access: SiteAccess,
+    bearer: Bearer,
+    audit: Auditor = SILENT,
+) -> Starlette:
+    """The pages and the metrics.
+
+    Args:
+        ledger: What they show.
+        patients: Who studies are of.
+        pictures: Draws mammograms and overlays.
+        look: The node at a glance.
+        now: The time.
+        access: Who may see them.
+        bearer: The token that opens the metrics too.
+        audit: Told who logs in, and who looks at which study.
+    """
+    templates = Templates(now)
+    node = NodePages(ledger, look, now, templates)
+    studies = StudiesPages(ledger.listing, patients, templates)
+    study = StudyPages(ledger.views, ledger.retries, patients, pictures, audit, now, templates)
+    login = LoginPages(access.users, Attempts(), audit, now, templates)
+    routes = [
+        Route("/", node.overview),
+        Route("/studies", studies.studies),
+        Route("/find", studies.find, methods=["POST"]),
+        Route("/studies/{study}", study.study),
+        Route("/studies/{study}/images/{sop}", study.mammogram),
+        Route("/studies/{study}/overlays/{sop}", study.overlay),
+        Route("/studies/{study}/retry", study.retry, methods=["POST"]),
+        Route("/destinations", node.destinations),
+        Route("/senders", node.senders),
+        Route("/model", node.model),
+        Route("/metrics", Metrics(look, ledger.pace, now).metrics),
+        Route("/login", login.form),
+        Route("/login", login.login, methods=["POST"]),
+        Route("/logout", login.logout, methods=["POST"]),
+        Route("/static/{name}", StaticFiles().file),
+    ]
+
+    def explain(request: Request, error: Exception) -> Response:
+        return _explain(templates, request, error)
+
+    return Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(PageHeaders),
+            Middleware(
+                SessionMiddleware,
+                secret_key=access.session_key,
+                # a browser takes a cookie of this prefix over HTTPS alone, and from this host alone
+                session_cookie="__Host-dibmg" if access.tls else "dibmg",
+                max_age=LONGEST_SESSION,
+                same_site="strict",
+                https_only=access.tls,
+            ),
+            Middleware(Guard, users=access.users, login_always=access.login_always, bearer=bearer, now=now),
+        ],
+        exception_handlers={HTTPException: explain, RetryableError: explain},
+    )
+
+
+def _explain(templates: Templates, request: Request, error: Exception) -> Response:
+    """A page that says what is wrong and what to do."""
+    status, told = 503, "The ledger does not answer. Its state is told by: dibmg status"
+    if isinstance(error, HTTPException):
+        status, told = error.status_code, str(error.detail)
+    else:
+        _log.warning("page not shown", extra={"reason": str(error)})
+    visitor: Any = getattr(request.state, "visitor", None)
+    if not isinstance(visitor, Visitor):
+        return PlainTextResponse(told, status)
+    title = HTTPStatus(status).phrase
+    return templates.page(request, "error", status, title=title, told=told)
