@@ -16,6 +16,7 @@ from dibmg_node.services.scu import DimsePeer
 from dibmg_node.services.wado import WadoSource
 from dibmg_node.storage.ledger import Ledger
 
+_LONGEST_AE_TITLE: Final = 16
 FETCH_SPOOL: Final = "spool-fetch"
 """Where fetches receive: not where intake does, which clears its own spool when it starts."""
 
@@ -45,7 +46,8 @@ def fetch_study(
         intake = wiring.make_intake(settings, ledger, archive, audit)
         intake.repair()
         longest = int(settings.intake.max_instance_gb * 2**30)
-        landing = Landing(study_uid, source.ae_title or source.name, intake.open_instance, longest)
+        sender = (source.ae_title or source.name)[:_LONGEST_AE_TITLE]
+        landing = Landing(study_uid, sender, intake.open_instance, longest)
         wants = is_acceptable if everything else is_mammography
         try:
             return open_source(settings, source).fetch(study_uid, wants, landing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, tuple_, update
 
 from dibmg_node.domain.lifecycle import HELD, DeliveryState, Proof, StudyEvent, StudyState
 from dibmg_node.domain.result import Delivered, Result, ResultKind
@@ -20,6 +20,16 @@ _HELD = tuple(state.value for state in HELD)
 def is_free(now: datetime) -> ColumnElement[bool]:
     """Deliveries that no worker is sending."""
     return or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now)
+
+
+def unlocked(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Deliveries of any study that meet conditions and that no other transaction is changing just now.
+
+    Who held rows of one study and waited for those of another would, sooner or later, wait for somebody who
+    waits for him (PostgreSQL; SQLite has one writer).
+    """
+    keys = select(deliveries.c.result_uid, deliveries.c.destination).where(*conditions)
+    return tuple_(deliveries.c.result_uid, deliveries.c.destination).in_(keys.with_for_update(skip_locked=True))
 
 
 def is_unproven() -> ColumnElement[bool]:
