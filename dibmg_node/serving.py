@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-import ssl
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from dibmg_node.config import Settings
-from dibmg_node.errors import ConfigError
+from dibmg_node.exposure import check_exposure, open_web_tls
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.lookup import Lookup
@@ -28,9 +26,10 @@ def make_web_server(settings: Settings, ledger: Ledger, intake: Intake, audit: A
     """DICOMweb and health.
 
     Raises:
-        ConfigError: As `check_web`.
+        ConfigError: As `check_exposure`.
     """
     # the other processes have no use for an HTTP server
+    from dibmg_node.web.access import Bearer
     from dibmg_node.web.app import make_app
     from dibmg_node.web.body import BodyLimits
     from dibmg_node.web.health import HealthService
@@ -39,7 +38,7 @@ def make_web_server(settings: Settings, ledger: Ledger, intake: Intake, audit: A
     from dibmg_node.web.server import WebAddress, WebServer
     from dibmg_node.web.stow import StowLimits, StowService
 
-    context = check_web(settings)
+    check_exposure(settings)
     web, limits, stow = settings.web, settings.intake, settings.stow
     assert web is not None
     lookup = Lookup(ledger.catalog, open_archive(settings))
@@ -50,45 +49,14 @@ def make_web_server(settings: Settings, ledger: Ledger, intake: Intake, audit: A
         minimum_rate=limits.min_bytes_per_second,
     )
     stow_limits = StowLimits(body, int(limits.max_instance_gb * 2**30), stow.max_instances, _MOST_UPLOADS)
-    token = settings.web_token
+    bearer = Bearer(lambda: settings.web_tokens)
     app = make_app(
         search=SearchService(lookup, audit),
         retrieve=RetrieveService(lookup, audit),
         health=HealthService(intake, ledger.views),
         stow=StowService(intake, stow_limits) if stow.enabled else None,
-        token=token,
-        loopback_names_only=token is None and not (web.tls and web.tls.ca),
+        bearer=bearer,
+        loopback_names_only=not bearer.asked and not (web.tls and web.tls.ca),
         audit=audit,
     )
-    return WebServer(app, WebAddress(web.address, web.port, context))
-
-
-def check_web(settings: Settings) -> ssl.SSLContext | None:
-    """Whether the node may answer by HTTP as it is asked to.
-
-    Returns:
-        The TLS context, where it is to be HTTPS.
-
-    Raises:
-        ConfigError: Everybody in the network could read results, or a file of TLS cannot be used.
-    """
-    web = settings.web
-    if web is None:
-        return None
-    mutual = web.tls is not None and web.tls.ca is not None
-    if not (ipaddress.ip_address(web.address).is_loopback or mutual or settings.web_token):
-        raise ConfigError(
-            [
-                f"web.address: {web.address} is reached from other machines: put a token into the "
-                f"environment variable {settings.stow.token_env} (stow.token_env), or name the clients' CA "
-                "in web.tls.ca"
-            ]
-        )
-    if web.tls is None:
-        return None
-    from dibmg_node.web.server import server_context
-
-    folder, tls = settings.folder, web.tls
-    return server_context(
-        str(folder / tls.certificate), str(folder / tls.key), str(folder / tls.ca) if tls.ca else None
-    )
+    return WebServer(app, WebAddress(web.address, web.port, open_web_tls(settings)))

@@ -7,12 +7,11 @@ from typing import Final
 from dibmg_node import wiring
 from dibmg_node.auditing import open_audit
 from dibmg_node.config import Settings
-from dibmg_node.destinations import open_web_service
+from dibmg_node.destinations import open_dimse_peer, open_web_service
 from dibmg_node.processes import alone
 from dibmg_node.sections import DestinationSection
 from dibmg_node.services.cget import CGetSource
 from dibmg_node.services.fetching import Haul, Landing, StudySource, is_acceptable, is_mammography
-from dibmg_node.services.scu import DimsePeer
 from dibmg_node.services.wado import WadoSource
 from dibmg_node.storage.ledger import Ledger
 
@@ -58,8 +57,6 @@ def fetch_study(
 def open_source(settings: Settings, source: DestinationSection) -> StudySource:
     """The way into a destination."""
     match source:
-        case DestinationSection(kind="cstore", address=str(address), port=int(port), ae_title=str(ae_title)):
-            return CGetSource(DimsePeer(settings.intake.ae_title, ae_title, address, port))
         case DestinationSection(kind="stow", url=str(url)):
             return WadoSource(open_web_service(settings, source, url, wiring.now))
-    raise AssertionError("the rules of a destination let no other one pass")
+    return CGetSource(open_dimse_peer(settings, source))

@@ -54,9 +54,7 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(map(_general, names)), critical=False)
         certificate, key_path = self._folder / f"{name}.crt", self._folder / f"{name}.key"
         self._write(builder, certificate)
-        key_path.write_bytes(
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        )
+        key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return certificate, key_path
 
     def _builder(

@@ -34,7 +34,9 @@ class Cluster:
 
     def url(self, database: str = "postgres", *, password: str = PASSWORD, query: str = "") -> str:
         """SQLAlchemy URL of a database; by TCP, as a node connects."""
-        return f"postgresql+psycopg://dibmg:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}{query}"
+        return (
+            f"postgresql+psycopg://dibmg:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}{query}"
+        )
 
     def run(self, sql: str, database: str = "postgres") -> None:
         """Carry out statements outside of a transaction."""

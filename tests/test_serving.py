@@ -9,7 +9,7 @@ import pytest
 from dibmg_node.config import Settings, load_settings
 from dibmg_node.errors import ConfigError
 from dibmg_node.roles import Role, roles_of
-from dibmg_node.serving import check_web
+from dibmg_node.exposure import check_exposure
 
 
 def load(folder: Path, text: str) -> Settings:

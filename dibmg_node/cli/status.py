@@ -15,11 +15,13 @@ from dibmg.operating_choice import choose_operating_point
 from dibmg.weights import load_weights
 from dibmg_node import wiring
 from dibmg_node.auditing import bookmark_file, trail_folder
+from dibmg_node.certificate_watch import expiries
 from dibmg_node.cli.options import console, open_existing_ledger, print_json, with_config, with_json
 from dibmg_node.config import Settings
 from dibmg_node.confinement import NETWORK_OPEN
 from dibmg_node.domain.lifecycle import DELIVERY_ALARM_AFTER
 from dibmg_node.errors import DibmgError, RetryableError
+from dibmg_node.exposure import is_insecure
 from dibmg_node.processes import is_alive, process_name
 from dibmg_node.roles import BEAT_SECONDS, Role, roles_of
 from dibmg_node.services.audit_forwarding import backlog
@@ -29,6 +31,7 @@ from dibmg_node.storage.trail_reading import load_bookmark
 from dibmg_node.tasks import CeleryPublisher, open_queue
 
 _SILENT_AFTER = timedelta(seconds=4 * BEAT_SECONDS)
+_PLAIN = "[yellow]insecure: plain text on the network[/]"
 _WAITING_ALARM = timedelta(minutes=15)
 
 
@@ -97,13 +100,11 @@ def _look(settings: Settings, ledger: Ledger, health: Health) -> dict[str, Any]:
         "disk": _disk(settings, health),
         "archive": _archive(settings, ledger, health),
         "model": _model(settings, health),
-        "intake": {
-            "ae_title": settings.intake.ae_title,
-            "address": settings.intake.address,
-            "port": settings.intake.port,
-        },
+        "intake": _intake(settings),
+        "rejected": [vars(one) for one in ledger.rejections.newest()],
         "web": _web(settings),
         "audit": _audit(settings, now, health),
+        "certificates": _certificates(settings, now, health),
     }
 
 
@@ -131,13 +132,36 @@ def _processes(settings: Settings, ledger: Ledger, now: datetime, health: Health
     return rows
 
 
+def _intake(settings: Settings) -> dict[str, Any]:
+    intake = settings.intake
+    return {
+        "ae_title": intake.ae_title,
+        "address": intake.address,
+        "port": intake.port,
+        "tls": intake.tls is not None,
+        "client_certificates": intake.tls is not None and intake.tls.ca is not None,
+        "insecure": is_insecure(intake),
+    }
+
+
+def _certificates(settings: Settings, now: datetime, health: Health) -> list[dict[str, Any]]:
+    found = expiries(settings)
+    health.degraded += [told for one in found if (told := one.warning(now))]
+    return [{"key": one.key, "expires_at": one.at} for one in found]
+
+
 def _web(settings: Settings) -> dict[str, Any] | None:
     web = settings.web
     if web is None:
         return None
     host = f"[{web.address}]" if ":" in web.address else web.address
     url = f"{'https' if web.tls else 'http'}://{host}:{web.port}/dicom-web"
-    return {"url": url, "stow": settings.stow.enabled, "token": settings.web_token is not None}
+    return {
+        "url": url,
+        "stow": settings.stow.enabled,
+        "token": bool(settings.web_tokens),
+        "insecure": is_insecure(web),
+    }
 
 
 def _audit(settings: Settings, now: datetime, health: Health) -> dict[str, Any]:
@@ -167,7 +191,7 @@ def _audit(settings: Settings, now: datetime, health: Health) -> dict[str, Any]:
 
 
 def _broker(settings: Settings, health: Health) -> dict[str, Any]:
-    app = open_queue(settings.broker_url, settings.model.deadline_seconds)
+    app = open_queue(settings.broker_url, settings.model.deadline_seconds, wiring.broker_tls(settings))
     try:
         analyses, deliveries = CeleryPublisher(app).waiting()
         return {"answers": True, "analyses": analyses, "deliveries": deliveries}
@@ -252,6 +276,12 @@ def _model(settings: Settings, health: Health) -> dict[str, Any]:
     }
 
 
+def _protection(intake: dict[str, Any]) -> str:
+    if not intake["tls"]:
+        return _PLAIN if intake["insecure"] else "this machine alone, plain"
+    return "TLS, clients with a certificate" if intake["client_certificates"] else "TLS, any client"
+
+
 def _print(found: dict[str, Any]) -> None:
     color = {"healthy": "green", "degraded": "yellow", "down": "red"}[found["health"]]
     console.print(f"[bold {color}]{found['health']}[/]  research use only, not for diagnosis")
@@ -278,12 +308,19 @@ def _print(found: dict[str, Any]) -> None:
     if found["archive"]["quarantined"] or found["archive"]["missing"]:
         archive = found["archive"]
         console.print(f"archive   {archive['quarantined']} in quarantine, {archive['missing']} missing")
-    console.print(f"intake    {intake['ae_title']} at {intake['address']}:{intake['port']}")
+    console.print(
+        f"intake    {intake['ae_title']} at {intake['address']}:{intake['port']}, {_protection(intake)}"
+    )
+    for row in found["rejected"]:
+        who = f"{row['calling_aet'] or 'unknown'} at {row['peer_address']}"
+        told = f"{row['at'].astimezone():%Y-%m-%d %H:%M:%S}, {row['times']} times: {row['reason']}"
+        console.print(escape(f"rejected  {who}, {told}"))
     if found["web"]:
         web = found["web"]
         taken = "STOW-RS, QIDO-RS, WADO-RS" if web["stow"] else "QIDO-RS, WADO-RS"
         asked = "with a bearer token" if web["token"] else "without a token"
-        console.print(f"web       {web['url']}: {taken}, {asked}")
+        plain = f", {_PLAIN}" if web["insecure"] else ""
+        console.print(f"web       {web['url']}: {taken}, {asked}{plain}")
     trail = found["audit"]
     if trail["lines"] is not None:
         passed = trail["syslog"]

@@ -29,7 +29,9 @@ def unlocked(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
     waits for him (PostgreSQL; SQLite has one writer).
     """
     keys = select(deliveries.c.result_uid, deliveries.c.destination).where(*conditions)
-    return tuple_(deliveries.c.result_uid, deliveries.c.destination).in_(keys.with_for_update(skip_locked=True))
+    return tuple_(deliveries.c.result_uid, deliveries.c.destination).in_(
+        keys.with_for_update(skip_locked=True)
+    )
 
 
 def is_unproven() -> ColumnElement[bool]:

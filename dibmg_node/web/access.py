@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import logging
 import time
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -13,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dibmg_node.errors import ConfigError
 from dibmg_node.services.audit import Auditor
 from dibmg_node.web.threads import in_thread
 
@@ -21,22 +23,60 @@ _log = logging.getLogger(__name__)
 _OPEN: Final = "/health/"
 
 
+class Bearer:
+    """The tokens that open DICOMweb.
+
+    Attributes:
+        asked: Whether there was any at the start; if so, one is asked of everybody from then on.
+    """
+
+    def __init__(self, tokens: Callable[[], Sequence[str]]) -> None:
+        """Make a guard.
+
+        Args:
+            tokens: Reads them anew for every request, so that one is renewed while the node runs. While
+                the new one comes into use, both hold.
+        """
+        self._tokens = tokens
+        self.asked = bool(tokens())
+
+    def opens(self, headers: Headers) -> bool:
+        """Whether a request has one of them."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        given = sha256(token.strip().encode()).digest()
+        try:
+            wanted = [sha256(one.encode()).digest() for one in self._tokens()]
+        except ConfigError as error:
+            _log.error("no bearer token can be read, nobody is let in", extra={"reason": str(error)})
+            return False
+        # digests have one length, and all are compared: how long it takes tells nothing of any token
+        return scheme.lower() == "bearer" and sum(
+            hmac.compare_digest(given, one) for one in wanted
+        ) > 0
+
+    @staticmethod
+    def challenge() -> Response:
+        """The answer to a request that has none."""
+        challenge = {"WWW-Authenticate": 'Bearer realm="dibmg"'}
+        return PlainTextResponse("a bearer token is asked for", 401, challenge)
+
+
 class Access:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, token: str | None, loopback_names_only: bool, audit: Auditor) -> None:
+    def __init__(self, app: ASGIApp, bearer: Bearer, loopback_names_only: bool, audit: Auditor) -> None:
         """Guard an application.
 
         Args:
             app: What is guarded.
-            token: Asked of everybody; None: of nobody.
+            bearer: The tokens of DICOMweb.
             loopback_names_only: Refuse requests that call this machine by another name: a web page that has
                 its own name resolve to 127.0.0.1 would read results through its visitor's browser.
             audit: Told who was let in by a token, and who was not.
         """
         self._audit = audit
         self._app = app
-        self._digest = None if token is None else sha256(token.encode()).digest()
+        self._bearer = bearer
         self._loopback_names_only = loopback_names_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,21 +115,15 @@ class Access:
         if refusal is not None:
             reason = {401: "no token, or a wrong one", 403: "not called by a name of this machine"}
             await in_thread(self._audit.not_authenticated, peer_address, reason[refusal.status_code])
-        elif self._digest is not None and not scope["path"].startswith(_OPEN):
+        elif self._bearer.asked and not scope["path"].startswith(_OPEN):
             await in_thread(self._audit.authenticated, peer_address)
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         if scope["path"].startswith(_OPEN):
             return None
-        if self._digest is not None:
-            scheme, _, token = headers.get("authorization", "").partition(" ")
-            given = sha256(token.strip().encode()).digest()
-            # digests have one length: how long the comparison takes tells nothing of the token
-            if scheme.lower() == "bearer" and hmac.compare_digest(given, self._digest):
-                return None
-            challenge = {"WWW-Authenticate": 'Bearer realm="dibmg"'}
-            return PlainTextResponse("a bearer token is asked for", 401, challenge)
+        if self._bearer.asked:
+            return None if self._bearer.opens(headers) else self._bearer.challenge()
         if self._loopback_names_only and not _is_loopback(headers.get("host", "")):
             return PlainTextResponse("without a token this node answers to localhost only", 403)
         return None

@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 
 from dibmg_node.services.audit import SILENT, Auditor
-from dibmg_node.web.access import Access
+from dibmg_node.web.access import Access, Bearer
 from dibmg_node.web.health import HealthService
 from dibmg_node.web.retrieve import RetrieveService
 from dibmg_node.web.search import SearchService
@@ -26,7 +26,7 @@ def make_app(
     retrieve: RetrieveService,
     health: HealthService,
     stow: StowService | None,
-    token: str | None,
+    bearer: Bearer,
     loopback_names_only: bool,
     audit: Auditor = SILENT,
 ) -> Starlette:
@@ -37,7 +37,7 @@ def make_app(
         retrieve: Answers WADO-RS.
         health: Answers probes.
         stow: Answers STOW-RS; None: nothing is taken.
-        token: As for `Access`.
+        bearer: As for `Access`.
         loopback_names_only: As for `Access`.
         audit: The same.
     """
@@ -60,7 +60,7 @@ def make_app(
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
     ]
-    guard = Middleware(Access, token=token, loopback_names_only=loopback_names_only, audit=audit)
+    guard = Middleware(Access, bearer=bearer, loopback_names_only=loopback_names_only, audit=audit)
     return Starlette(routes=routes, middleware=[guard])
 
 

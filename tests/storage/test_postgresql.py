@@ -57,7 +57,9 @@ def complaint(url: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("server", "ours"), [("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")])
+@pytest.mark.parametrize(
+    ("server", "ours"), [("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")]
+)
 def test_a_commit_is_on_the_disk_whatever_the_server_is_content_with(
     cluster: Cluster, server: str, ours: str
 ) -> None:
@@ -181,7 +183,9 @@ def test_a_server_of_another_authority_is_told(secured: Cluster, tmp_path: Path)
     assert PASSWORD not in told
 
 
-def test_a_server_without_tls_is_refused_where_it_is_asked_for(cluster: Cluster, authority: Authority) -> None:
+def test_a_server_without_tls_is_refused_where_it_is_asked_for(
+    cluster: Cluster, authority: Authority
+) -> None:
     told = complaint(cluster.url(query=f"?sslmode=verify-full&sslrootcert={authority.certificate}"))
 
     assert "server does not support SSL" in told

@@ -18,6 +18,7 @@ from dibmg_node.services.intake import Intake
 from dibmg_node.services.lookup import Lookup
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.web.access import Bearer
 from dibmg_node.web.app import make_app
 from dibmg_node.web.body import BodyLimits
 from dibmg_node.web.health import HealthService
@@ -61,7 +62,7 @@ class WebSide:
             retrieve=RetrieveService(lookup, audit),
             health=HealthService(intake, self.ledger.views),
             stow=StowService(intake, limits) if stow else None,
-            token=token,
+            bearer=Bearer(lambda: [] if token is None else token.split()),
             loopback_names_only=loopback_names_only,
             audit=audit,
         )
