@@ -429,7 +429,49 @@ def test_only_who_may_send_is_admitted(
     intake = Intake(archive, ledger.receipts, replace(POLICY, senders=tuple(senders)), clock)
     request = AssociationRequest("a1", calling, called, address, 1, None, "1.2", "")
 
-    assert intake.admit(request) == rejection
+    found = intake.admit(request)
+
+    # the sentence says more than the constant's, to the log and to `dibmg status`
+    told = found and (found.result, found.source, found.diagnostic)
+    assert told == (rejection and (rejection.result, rejection.source, rejection.diagnostic))
+
+
+OWN = replace(MG1, certificate_subject="O=Clinic,CN=mg1")
+
+
+@pytest.mark.parametrize(
+    ("senders", "calling", "subject", "lacking"),
+    [
+        ((OWN,), "MG1", "O=Clinic,CN=mg1", None),
+        ((OWN,), "MG1", "CN=mg1,O=Clinic", None),
+        ((OWN, MG1), "MG1", "O=Clinic,CN=other", None),
+        ((MG1,), "MG1", "O=Clinic,CN=other", None),
+        ((), "MG1", None, "no [[sender]] is listed, so only this machine may send"),
+        ((OWN,), "MG2", "O=Clinic,CN=mg1", "no [[sender]] has this AE title"),
+        ((V6,), "MG6", None, "no [[sender]] of this AE title has this address"),
+        (
+            (OWN,),
+            "MG1",
+            "O=Clinic,CN=other",
+            "its [[sender]] has another certificate_subject than O=Clinic,CN=other",
+        ),
+        ((OWN,), "MG1", None, "its [[sender]] has another certificate_subject than none"),
+    ],
+)
+def test_who_is_rejected_is_told_what_for(
+    archive: Archive,
+    ledger: Ledger,
+    clock: Clock,
+    senders: Sequence[AllowedSender],
+    calling: str,
+    subject: str | None,
+    lacking: str | None,
+) -> None:
+    intake = Intake(archive, ledger.receipts, replace(POLICY, senders=tuple(senders)), clock)
+
+    found = intake.admit(AssociationRequest("a1", calling, "DIBMG", "10.0.0.5", 1, subject, "1.2", ""))
+
+    assert (found and found.sentence) == (lacking and f"calling AE title not recognized: {lacking}")
 
 
 @pytest.mark.parametrize(
