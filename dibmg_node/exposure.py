@@ -70,13 +70,13 @@ def _intake_complaints(settings: Settings) -> Iterator[str]:
         if intake.tls is None:
             yield (
                 f"intake.address: {intake.address} is reached from other machines, and plain DICOM is "
-                "neither encrypted nor authenticated: add [intake.tls] with certificate, key and ca, or accept "
-                "that with insecure = true in [intake]"
+                "neither encrypted nor authenticated: add [intake.tls] with certificate, key and ca, or "
+                "accept that with insecure = true in [intake]"
             )
         elif not mutual:
             yield (
-                f"intake.tls.ca: is needed, for {intake.address} is reached from other machines: clients have "
-                "to show a certificate; or accept that they do not with insecure = true in [intake]"
+                f"intake.tls.ca: is needed, for {intake.address} is reached from other machines: clients "
+                "have to show a certificate; or accept that they do not with insecure = true in [intake]"
             )
     for place, sender in enumerate(settings.sender):
         if sender.certificate_subject is not None and not mutual:

@@ -157,8 +157,8 @@ class BrokerSection(Section):
 
     @model_validator(mode="after")
     def _tls_has_an_effect(self) -> BrokerSection:
-        if self.tls is not None and not self.url.startswith("rediss:"):
-            raise ValueError("tls has no effect without a rediss:// url")
+        if self.tls is not None and self.url.startswith("redis:"):
+            raise ValueError("tls has no effect with redis://: expected rediss://")
         return self
 
     @field_validator("url")

@@ -31,7 +31,16 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def port(authority: Authority) -> Iterator[int]:
     """A server that speaks TLS alone, to clients with a certificate and the password."""
     folder, port = authority.certificate.parent, free_port()
-    command = [find_program("redis-server"), "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1", "127.0.0.2"]
+    command = [
+        find_program("redis-server"),
+        "--port",
+        "0",
+        "--tls-port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "127.0.0.2",
+    ]
     command += ["--tls-cert-file", f"{folder}/broker.crt", "--tls-key-file", f"{folder}/broker.key"]
     command += ["--tls-ca-cert-file", str(authority.certificate), "--requirepass", PASSWORD, "--save", ""]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=folder) as process:

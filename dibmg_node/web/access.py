@@ -50,9 +50,7 @@ class Bearer:
             _log.error("no bearer token can be read, nobody is let in", extra={"reason": str(error)})
             return False
         # digests have one length, and all are compared: how long it takes tells nothing of any token
-        return scheme.lower() == "bearer" and sum(
-            hmac.compare_digest(given, one) for one in wanted
-        ) > 0
+        return scheme.lower() == "bearer" and sum(hmac.compare_digest(given, one) for one in wanted) > 0
 
     @staticmethod
     def challenge() -> Response:

@@ -16,7 +16,9 @@ def test_order_blanks_and_case_of_names_do_not_matter(text: str) -> None:
     assert same_subject(text, "O=Clinic,CN=mg1")
 
 
-@pytest.mark.parametrize("text", ["CN=mg1", "O=clinic,CN=mg1", "O=Clinic,CN=mg1,OU=x", "O=Clinic,CN=mg1,CN=mg1", ""])
+@pytest.mark.parametrize(
+    "text", ["CN=mg1", "O=clinic,CN=mg1", "O=Clinic,CN=mg1,OU=x", "O=Clinic,CN=mg1,CN=mg1", ""]
+)
 def test_anything_else_is_another_subject(text: str) -> None:
     assert not same_subject(text, "O=Clinic,CN=mg1")
 
@@ -45,6 +47,8 @@ def test_what_only_looks_like_an_escaped_umlaut_is_another_one() -> None:
     assert not same_subject(subject_text([("commonName", r"M\xfcller")]), "CN=Müller")
 
 
-@pytest.mark.parametrize(("text", "is_one"), [("CN=a", True), ("a", False), ("", False), ("CN", False), ("CN=a,", False)])
+@pytest.mark.parametrize(
+    ("text", "is_one"), [("CN=a", True), ("a", False), ("", False), ("CN", False), ("CN=a,", False)]
+)
 def test_a_subject_is_attributes_with_values(text: str, is_one: bool) -> None:
     assert is_subject(text) is is_one

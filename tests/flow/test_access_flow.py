@@ -52,7 +52,9 @@ def keys(authority: Authority, name: str) -> tuple[str, ...]:
 
 def echo(node: RunningNode, *options: str) -> str:
     command = [find_program("echoscu"), *options, "-aet", "MG1", "-aec", "DIBMG", "127.0.0.1", str(node.port)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False).stderr
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    ).stderr
 
 
 def serial_shown(port: int) -> int:
@@ -79,7 +81,8 @@ def test_a_node_over_tls_from_the_handshake_to_the_renewal(
     status = wait_for(lambda: node.cli_json("status"), lambda found: len(found["rejected"]) == 2)
     assert {one["reason"] for one in status["rejected"]} == {
         "TLS handshake failed: wrong version number",
-        "calling AE title not recognized: its [[sender]] has another certificate_subject than O=Clinic,CN=mg2",
+        "calling AE title not recognized: its [[sender]] has another certificate_subject than "
+        "O=Clinic,CN=mg2",
     }
     assert status["intake"]["client_certificates"]
     assert not status["intake"]["insecure"]

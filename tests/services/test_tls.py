@@ -100,7 +100,9 @@ def test_tls_1_1_is_refused(wire: Wire, authority: Authority) -> None:
         secured(wire, context)
 
 
-@pytest.mark.parametrize("suite", ["ECDHE-ECDSA-AES128-SHA256", "DHE-RSA-AES128-GCM-SHA256", "AES128-GCM-SHA256"])
+@pytest.mark.parametrize(
+    "suite", ["ECDHE-ECDSA-AES128-SHA256", "DHE-RSA-AES128-GCM-SHA256", "AES128-GCM-SHA256"]
+)
 def test_suites_without_ephemeral_curves_and_authenticated_encryption_are_refused(
     wire: Wire, authority: Authority, suite: str
 ) -> None:

@@ -36,7 +36,9 @@ def test_without_the_token_nothing_of_dicom_web_is_answered(web: WebSide, given:
 
 @pytest.mark.parametrize(("given", "status"), [("old", 204), ("new", 204), ("old new", 401), ("", 401)])
 def test_each_of_several_tokens_is_answered(web: WebSide, given: str, status: int) -> None:
-    answer = web.client(token="old new").get("/dicom-web/studies", headers={"Authorization": f"Bearer {given}"})
+    answer = web.client(token="old new").get(
+        "/dicom-web/studies", headers={"Authorization": f"Bearer {given}"}
+    )
 
     assert answer.status_code == status
 
