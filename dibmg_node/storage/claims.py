@@ -72,9 +72,7 @@ class Claims:
                 lease_until=now + lease,
             )
             stored = connection.execute(
-                select(instances).where(
-                    instances.c.study_uid == study_uid, instances.c.purged_at.is_(None)
-                )
+                select(instances).where(instances.c.study_uid == study_uid, instances.c.purged_at.is_(None))
             ).mappings()
             purged = connection.execute(
                 select(results.c.sop_uid, results.c.sha256).where(

@@ -1,4 +1,4 @@
-"""The whole node on a PostgreSQL and a Redis of the site's own, over TLS, with passwords from the environment."""
+"""The whole node on a PostgreSQL and a Redis of a site's own: TLS, and passwords from the environment."""
 
 from __future__ import annotations
 
@@ -44,7 +44,14 @@ def cluster(authority: Authority) -> Iterator[Cluster]:
 def broker(authority: Authority) -> Iterator[int]:
     folder, port = authority.certificate.parent, free_port()
     command = [find_program("redis-server"), "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1"]
-    command += ["--tls-cert-file", "server.crt", "--tls-key-file", "server.key", "--tls-ca-cert-file", "ca.crt"]
+    command += [
+        "--tls-cert-file",
+        "server.crt",
+        "--tls-key-file",
+        "server.key",
+        "--tls-ca-cert-file",
+        "ca.crt",
+    ]
     command += ["--tls-auth-clients", "no", "--requirepass", _BROKER_PASSWORD, "--save", ""]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=folder) as process:
         try:
