@@ -113,8 +113,7 @@ def test_a_reader_sees_one_moment_and_cannot_write(ledger: Ledger, clock: Clock)
 
 
 def test_the_images_of_a_claim_come_in_the_order_of_their_bytes(ledger: Ledger, clock: Clock) -> None:
-    # an English collation puts 2.25.10.1 before 2.25.1-… and ignores what is no letter at first
-    make_ready(ledger, clock, screening())
+    make_ready(ledger, clock, sorted(screening(), key=lambda one: one.sop_uid, reverse=True))
 
     claimed = ledger.claims.claim(STUDY_UID, 4, "worker", clock(), PATIENCE.longest)
 
