@@ -92,6 +92,11 @@ def ended(association_id: str = "a1") -> AssociationEnd:
     return AssociationEnd(association_id, "MG1", "127.0.0.1", EndReason.RELEASED, "", 1, 0)
 
 
+def heard(rejection: Rejection | None) -> tuple[int, int, int] | None:
+    """What the peer hears; the sentence says more, to the log and to `dibmg status`."""
+    return rejection and (rejection.result, rejection.source, rejection.diagnostic)
+
+
 def files_under(archive: Archive, folder: str) -> list[Path]:
     return [path for path in (archive.root / folder).rglob("*") if path.is_file()]
 
@@ -429,11 +434,7 @@ def test_only_who_may_send_is_admitted(
     intake = Intake(archive, ledger.receipts, replace(POLICY, senders=tuple(senders)), clock)
     request = AssociationRequest("a1", calling, called, address, 1, None, "1.2", "")
 
-    found = intake.admit(request)
-
-    # the sentence says more than the constant's, to the log and to `dibmg status`
-    told = found and (found.result, found.source, found.diagnostic)
-    assert told == (rejection and (rejection.result, rejection.source, rejection.diagnostic))
+    assert heard(intake.admit(request)) == heard(rejection)
 
 
 OWN = replace(MG1, certificate_subject="O=Clinic,CN=mg1")
@@ -502,7 +503,9 @@ def test_below_the_reserve_only_who_reports_on_storage_commitment_is_admitted(
     )
     intake = Intake(archive, ledger.receipts, policy, clock)
 
-    assert intake.admit(AssociationRequest("a1", calling, "DIBMG", address, 1, None, "1.2", "")) == rejection
+    found = intake.admit(AssociationRequest("a1", calling, "DIBMG", address, 1, None, "1.2", ""))
+
+    assert heard(found) == heard(rejection)
 
 
 def test_who_was_admitted_for_its_reports_stores_nothing(
@@ -517,6 +520,21 @@ def test_who_was_admitted_for_its_reports_stores_nothing(
     assert refused.value.status == StoreStatus.NOT_AUTHORIZED
     sent = intake.open_sent(replace(request, calling_aet="MG1", peer_address="10.0.0.5"))
     sent.abort()
+
+
+@pytest.mark.parametrize("subject", [None, "O=Clinic,CN=other"])
+def test_who_was_admitted_for_its_reports_stores_nothing_without_the_certificate_of_the_sender(
+    archive: Archive, ledger: Ledger, clock: Clock, subject: str | None
+) -> None:
+    policy = replace(POLICY, senders=(OWN,), may_report=lambda aet, at: True)
+    intake = Intake(archive, ledger.receipts, policy, clock)
+    request = request_for(mammogram(), peer_address="10.0.0.5")
+
+    with pytest.raises(InstanceRejectedError) as refused:
+        intake.open_sent(replace(request, certificate_subject=subject))
+
+    assert refused.value.status == StoreStatus.NOT_AUTHORIZED
+    intake.open_sent(replace(request, certificate_subject=OWN.certificate_subject)).abort()
 
 
 SAFE = ["write spool", "sync spool", "sync instances", "rename", "sync folder of the instance"]
