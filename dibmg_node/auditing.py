@@ -19,9 +19,9 @@ from dibmg_node.processes import process_name
 from dibmg_node.section_values import host_and_port
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.audit_forwarding import Forwarder
-from dibmg_node.services.exchange import TlsFiles, trust_of
 from dibmg_node.services.pseudonyms import Pseudonyms
 from dibmg_node.services.syslog import SyslogPeer
+from dibmg_node.services.tls import TlsFiles, trust_of
 from dibmg_node.storage.trail import Trail
 
 _KEY: Final = "DIBMG_AUDIT_KEY"
@@ -143,4 +143,7 @@ def _make_key(path: Path) -> None:
 
 def _tls_files(settings: Settings) -> TlsFiles:
     audit = settings.audit
-    return TlsFiles(*(path and settings.folder / path for path in (audit.ca, audit.certificate, audit.key)))
+    ca, certificate, key = (
+        path and settings.folder / path for path in (audit.ca, audit.certificate, audit.key)
+    )
+    return TlsFiles(ca, certificate, key)

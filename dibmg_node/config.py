@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlencode
 
 from pydantic import (
     PrivateAttr,
@@ -40,6 +40,8 @@ from dibmg_node.sections import (
 
 _LONGEST_SOCKET_PATH: Final = 100
 """Bytes: sun_path holds 108 with its end, some systems 104."""
+
+_LIBPQ_FILES: Final = frozenset({"sslrootcert", "sslcert", "sslkey", "sslcrl"})
 
 
 class Settings(Section):
@@ -109,7 +111,7 @@ class Settings(Section):
         """SQLAlchemy URL; the password of a server comes from DIBMG_LEDGER_PASSWORD."""
         if self.ledger.url == "embedded":
             return f"sqlite:///{self.data_dir / 'ledger.sqlite'}"
-        return _with_password(self.ledger.url, "DIBMG_LEDGER_PASSWORD")
+        return self._with_files(_with_password(self.ledger.url, "DIBMG_LEDGER_PASSWORD"))
 
     @property
     def broker_url(self) -> str:
@@ -117,6 +119,15 @@ class Settings(Section):
         if self.broker.url == "embedded":
             return f"redis+socket://{self.broker_socket}"
         return _with_password(self.broker.url, "DIBMG_BROKER_PASSWORD")
+
+    def _with_files(self, url: str) -> str:
+        """The URL with files of libpq's TLS as they are seen from everywhere."""
+        address, mark, query = url.partition("?")
+        parameters = [
+            (name, str(self.folder / value) if name in _LIBPQ_FILES and value != "system" else value)
+            for name, value in parse_qsl(query, keep_blank_values=True)
+        ]
+        return address + mark + urlencode(parameters)
 
     @property
     def broker_socket(self) -> Path:
@@ -128,9 +139,12 @@ class Settings(Section):
         return Path(gettempdir()) / f"dibmg-{os.getuid()}-{name}" / "broker.sock"
 
     @property
-    def web_token(self) -> str | None:
-        """Bearer token of DICOMweb, from the environment variable `stow.token_env` or the file `..._FILE`."""
-        return read_secret(self.stow.token_env) or None
+    def web_tokens(self) -> tuple[str, ...]:
+        """Bearer tokens of DICOMweb, from the environment variable `stow.token_env` or the file `..._FILE`.
+
+        Several, separated by blanks or lines, hold at once: one is renewed while its clients still use it.
+        """
+        return tuple(read_secret(self.stow.token_env).split())
 
     @property
     def users_file(self) -> Path:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 _CSTORE_KEYS: Final = ("address", "port", "ae_title")
-_STOW_KEYS: Final = ("url", "token_env", "username", "password_env", "oauth", "insecure", "tls")
+_STOW_KEYS: Final = ("url", "token_env", "username", "password_env", "oauth", "insecure")
 _WAYS_IN: Final = ("token_env", "username", "oauth")
 
 

@@ -13,17 +13,17 @@ from dibmg_node.config import Settings
 from dibmg_node.domain.lifecycle import Proof
 from dibmg_node.environment import need_secret
 from dibmg_node.errors import ConfigError
-from dibmg_node.sections import DestinationSection, OAuthSection, TlsSection
+from dibmg_node.sections import DestinationSection, DestinationTlsSection, OAuthSection
 from dibmg_node.services.commitment import CommitmentWitness
 from dibmg_node.services.credentials import Anonymous, Basic, Bearer, ClientCredentials, Credentials
 from dibmg_node.services.cstore import CStoreSender
-from dibmg_node.services.exchange import TlsFiles, trust_of
 from dibmg_node.services.intake import Address
 from dibmg_node.services.presence import CFindSearch, QidoSearch, QueryWitness
 from dibmg_node.services.proving import Witness
 from dibmg_node.services.reports import Reports
 from dibmg_node.services.scu import DimsePeer
 from dibmg_node.services.stow import StowSender
+from dibmg_node.services.tls import TlsFiles, trust_of
 from dibmg_node.services.web_service import WebService
 from dibmg_node.storage.proofs import Proofs
 
@@ -95,8 +95,16 @@ def _sender(settings: Settings, destination: DestinationSection, now: Clock) -> 
         case DestinationSection(kind="stow", url=str(url)):
             service = open_web_service(settings, destination, url, now)
             return StowSender(url, service.credentials, service.tls, now)
+    peer = open_dimse_peer(settings, destination)
+    return CStoreSender(peer.calling_aet, peer.called_aet, peer.address, peer.port, peer.tls)
+
+
+def open_dimse_peer(settings: Settings, destination: DestinationSection) -> DimsePeer:
+    """The AE of a destination of kind `cstore`."""
+    match destination:
         case DestinationSection(kind="cstore", address=str(address), port=int(port), ae_title=str(ae_title)):
-            return CStoreSender(settings.intake.ae_title, ae_title, address, port)
+            tls = _tls_files(settings, destination.tls) if destination.tls else None
+            return DimsePeer(settings.intake.ae_title, ae_title, address, port, tls)
     raise AssertionError("the rules of a destination let no other one pass")
 
 
@@ -104,12 +112,10 @@ def _witness(settings: Settings, destination: DestinationSection, proofs: Proofs
     match destination:
         case DestinationSection(kind="stow", url=str(url)):
             return QueryWitness(QidoSearch(open_web_service(settings, destination, url, now)))
-        case DestinationSection(kind="cstore", address=str(address), port=int(port), ae_title=str(ae_title)):
-            peer = DimsePeer(settings.intake.ae_title, ae_title, address, port)
-            if destination.proof is Proof.QUERY:
-                return QueryWitness(CFindSearch(peer))
-            return CommitmentWitness(peer, destination.name, proofs, Reports(proofs, now), now)
-    raise AssertionError("the rules of a destination let no other one pass")
+    peer = open_dimse_peer(settings, destination)
+    if destination.proof is Proof.QUERY:
+        return QueryWitness(CFindSearch(peer))
+    return CommitmentWitness(peer, destination.name, proofs, Reports(proofs, now), now)
 
 
 def _addresses(host: str | None) -> set[Address]:
@@ -123,7 +129,7 @@ def _addresses(host: str | None) -> set[Address]:
 
 def open_web_service(settings: Settings, destination: DestinationSection, url: str, now: Clock) -> WebService:
     """The DICOMweb service of a destination."""
-    tls = _tls_files(settings, destination.tls or TlsSection())
+    tls = _tls_files(settings, destination.tls) if destination.tls else TlsFiles()
     return WebService(url, _credentials(settings, destination), tls, now)
 
 
@@ -140,8 +146,9 @@ def _credentials(settings: Settings, destination: DestinationSection) -> Credent
     return Anonymous()
 
 
-def _tls_files(settings: Settings, tls: TlsSection) -> TlsFiles:
-    return TlsFiles(*(path and settings.folder / path for path in (tls.ca, tls.certificate, tls.key)))
+def _tls_files(settings: Settings, tls: DestinationTlsSection) -> TlsFiles:
+    ca, certificate, key = (path and settings.folder / path for path in (tls.ca, tls.certificate, tls.key))
+    return TlsFiles(ca, certificate, key, tls.server_name)
 
 
 @contextmanager

@@ -11,10 +11,12 @@ from dibmg.operating_choice import choose_operating_point
 from dibmg.weights import load_weights
 from dibmg_node import wiring
 from dibmg_node.auditing import bookmark_file, trail_folder
+from dibmg_node.certificate_watch import expiries
 from dibmg_node.config import Settings
 from dibmg_node.confinement import NETWORK_OPEN
 from dibmg_node.domain.lifecycle import DELIVERY_ALARM_AFTER
 from dibmg_node.errors import DibmgError, RetryableError
+from dibmg_node.exposure import is_insecure
 from dibmg_node.processes import is_alive, process_name
 from dibmg_node.services.audit_forwarding import backlog
 from dibmg_node.storage.ledger import Ledger
@@ -87,13 +89,11 @@ def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Heal
         "disk": _disk(settings, health),
         "archive": _archive(settings, ledger, health),
         "model": _model(settings, health),
-        "intake": {
-            "ae_title": settings.intake.ae_title,
-            "address": settings.intake.address,
-            "port": settings.intake.port,
-        },
+        "intake": _intake(settings),
+        "rejected": [vars(one) for one in ledger.rejections.newest()],
         "web": _web(settings),
         "audit": _audit(settings, now, health),
+        "certificates": _certificates(settings, now, health),
     }
 
 
@@ -121,13 +121,36 @@ def _processes(ledger: Ledger, roles: Sequence[str], now: datetime, health: Heal
     return rows
 
 
+def _intake(settings: Settings) -> dict[str, Any]:
+    intake = settings.intake
+    return {
+        "ae_title": intake.ae_title,
+        "address": intake.address,
+        "port": intake.port,
+        "tls": intake.tls is not None,
+        "client_certificates": intake.tls is not None and intake.tls.ca is not None,
+        "insecure": is_insecure(intake),
+    }
+
+
+def _certificates(settings: Settings, now: datetime, health: Health) -> list[dict[str, Any]]:
+    found = expiries(settings)
+    health.degraded += [told for one in found if (told := one.warning(now))]
+    return [{"key": one.key, "expires_at": one.at} for one in found]
+
+
 def _web(settings: Settings) -> dict[str, Any] | None:
     web = settings.web
     if web is None:
         return None
     host = f"[{web.address}]" if ":" in web.address else web.address
     url = f"{'https' if web.tls else 'http'}://{host}:{web.port}/dicom-web"
-    return {"url": url, "stow": settings.stow.enabled, "token": settings.web_token is not None}
+    return {
+        "url": url,
+        "stow": settings.stow.enabled,
+        "token": bool(settings.web_tokens),
+        "insecure": is_insecure(web),
+    }
 
 
 def _audit(settings: Settings, now: datetime, health: Health) -> dict[str, Any]:
@@ -157,7 +180,7 @@ def _audit(settings: Settings, now: datetime, health: Health) -> dict[str, Any]:
 
 
 def _broker(settings: Settings, health: Health) -> dict[str, Any]:
-    app = open_queue(settings.broker_url, settings.model.deadline_seconds)
+    app = open_queue(settings.broker_url, settings.model.deadline_seconds, wiring.broker_tls(settings))
     try:
         analyses, deliveries = CeleryPublisher(app).waiting()
         return {"answers": True, "analyses": analyses, "deliveries": deliveries}

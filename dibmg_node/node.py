@@ -10,15 +10,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from dibmg_node import serving, wiring
+from dibmg_node import wiring
 from dibmg_node.auditing import audited
 from dibmg_node.broker import start_server
+from dibmg_node.certificate_watch import CertificateWatch
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, PermanentError
 from dibmg_node.processes import die_with_parent, process_name
@@ -43,6 +44,9 @@ _DRAIN_SECONDS: Final[dict[str, float]] = {
 }
 """How long each may take to end, in the order in which they are asked."""
 _START_ORDER: Final = (Role.ANALYSIS, Role.DELIVERY, Role.SWEEP, Role.WEB, Role.INTAKE)
+
+_RENEWED: Final = frozenset({Role.INTAKE.value, Role.WEB.value})
+"""They take SIGHUP; what delivers reads its files for every connection."""
 
 Start = Callable[[], "subprocess.Popen[bytes]"]
 
@@ -103,18 +107,20 @@ class Node:
         self._announce = announce
         self._stopping = threading.Event()
         self._hurried = threading.Event()
+        self._renewing = threading.Event()
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT, then drain; a second signal ends it at once.
 
+        SIGHUP has those who listen read their certificates and tokens anew.
+
         Raises:
-            ConfigError: Model, destinations, data folder or web address cannot be used, or another node uses
-                the folder.
+            ConfigError: Model, destinations, data folder, addresses or TLS files cannot be used, or another
+                node uses the folder.
             PermanentError: The node did not come up.
         """
         settings = self._settings
         wiring.check_node(settings)
-        serving.check_web(settings)
         with _locked(settings), audited(settings, "node", wiring.now):
             archive = wiring.open_archive(settings)
             archive.prepare()
@@ -125,11 +131,17 @@ class Node:
             for sign in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(sign, self._signalled)
             children = self._children()
+            signal.signal(signal.SIGHUP, lambda *_: self._renewing.set())
+            watch = CertificateWatch(settings)
             try:
                 self._come_up(children)
                 while not self._stopping.wait(_TICK_SECONDS):
                     for child in children:
                         child.ensure()
+                    if self._renewing.is_set():
+                        self._renewing.clear()
+                        _renew(children)
+                    watch.look(wiring.now())
             finally:
                 self._drain(children)
 
@@ -206,6 +218,12 @@ def _inspect(settings: Settings, archive: Archive) -> None:
     ledger.engine.dispose()
 
 
+def _renew(children: Sequence[Child]) -> None:
+    for child in children:
+        if child.name in _RENEWED and child.process is not None and child.process.poll() is None:
+            child.process.send_signal(signal.SIGHUP)
+
+
 def _start_role(role: Role, settings: Settings) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "dibmg_node", "run", role.value]
     if settings.path is not None:
@@ -219,8 +237,14 @@ def _start_role(role: Role, settings: Settings) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C reaches the supervisor alone, which drains in order
-            preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - a call into the kernel and nothing else
+            preexec_fn=partial(_prepare, os.getpid()),  # noqa: PLW1509 - two calls into the kernel and nothing else
         )
+
+
+def _prepare(parent: int) -> None:
+    """Before a role's program starts: who asks for renewal before it listens must not end it."""
+    die_with_parent(parent)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 @contextmanager

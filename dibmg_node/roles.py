@@ -23,6 +23,8 @@ from dibmg_node.services.intake import Intake
 from dibmg_node.services.lanes import Lanes
 from dibmg_node.services.purge import Purge
 from dibmg_node.services.sweep import Sweep
+from dibmg_node.services.turned_away import TurnedAwayCount
+from dibmg_node.services.wire import TurnedAway
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.tasks import BrokerUnavailableError, CeleryPublisher, Queue, open_queue
@@ -60,9 +62,16 @@ def play(role: Role, settings: Settings) -> None:
 def _intake(settings: Settings, audit: Auditor) -> None:
     ledger = wiring.open_node_ledger(settings)
     intake = _repaired_intake(settings, ledger, wiring.open_archive(settings), audit)
-    acceptor = wiring.make_acceptor(settings, intake, ledger, audit)
+    count = TurnedAwayCount(ledger.rejections, wiring.now)
+
+    def turned_away(who: TurnedAway) -> None:
+        count.tell(who)
+        audit.turned_away(who)
+
+    acceptor = wiring.make_acceptor(settings, intake, ledger, turned_away)
     acceptor.start()
-    with _stopped_by_signal() as stopping, _beating(ledger, Role.INTAKE, lambda: f"port {acceptor.port}"):
+    beating = _beating(ledger, Role.INTAKE, lambda: f"port {acceptor.port}", count.enter)
+    with _stopped_by_signal() as stopping, _renewed_by_signal(acceptor.renew), beating:
         stopping.wait()
         acceptor.stop(DRAIN_SECONDS)
 
@@ -73,7 +82,8 @@ def _web(settings: Settings, audit: Auditor) -> None:
     look = partial(health.look, settings, ledger, roles_of(settings))
     server = serving.make_web_server(settings, ledger, intake, audit, look)
     server.start()
-    with _stopped_by_signal() as stopping, _beating(ledger, Role.WEB, lambda: f"port {server.port}"):
+    beating = _beating(ledger, Role.WEB, lambda: f"port {server.port}")
+    with _stopped_by_signal() as stopping, _renewed_by_signal(server.renew), beating:
         while not stopping.wait(_WATCH_SECONDS):
             if not server.alive:
                 raise PermanentError("the web server ended by itself")
@@ -187,7 +197,7 @@ _ROLES: Final[Mapping[Role, Callable[[Settings, Auditor], None]]] = {
 
 def _open_queue(settings: Settings) -> Queue:
     longest = max(settings.model.deadline_seconds, _DELIVERY_SECONDS)
-    return open_queue(settings.broker_url, longest)
+    return open_queue(settings.broker_url, longest, wiring.broker_tls(settings))
 
 
 @contextmanager
@@ -200,8 +210,38 @@ def _stopped_by_signal() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def _beating(ledger: Ledger, role: Role, detail: Callable[[], str] = str) -> Iterator[None]:
-    """Enter signs of life from a thread of their own: work in hand must not look like death."""
+def _renewed_by_signal(renew: Callable[[], None]) -> Iterator[None]:
+    """SIGHUP has certificates read anew, on a thread of its own."""
+    asked, ended = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        while asked.wait() and not ended.is_set():
+            asked.clear()
+            renew()
+
+    thread = threading.Thread(target=wait, name="renewal", daemon=True)
+    thread.start()
+    signal.signal(signal.SIGHUP, lambda *_: asked.set())
+    try:
+        yield
+    finally:
+        ended.set()
+        asked.set()
+        thread.join()
+
+
+@contextmanager
+def _beating(
+    ledger: Ledger, role: Role, detail: Callable[[], str] = str, beside: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Enter signs of life from a thread of their own: work in hand must not look like death.
+
+    Args:
+        ledger: Where to.
+        role: Whose.
+        detail: For people.
+        beside: Entered in the ledger as often.
+    """
     name = process_name(role)
     ended = threading.Event()
 
@@ -209,6 +249,7 @@ def _beating(ledger: Ledger, role: Role, detail: Callable[[], str] = str) -> Ite
         while not ended.wait(BEAT_SECONDS):
             try:
                 ledger.beats.beat(name, wiring.now(), detail())
+                beside()
             except RetryableError as error:
                 _log.warning("sign of life not entered", extra={"reason": str(error)})
 

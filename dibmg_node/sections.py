@@ -23,6 +23,7 @@ from dibmg_node.destination_rules import rules_broken
 from dibmg_node.domain.lifecycle import Proof
 from dibmg_node.domain.policy import ExamMinimum, ImplantPolicy
 from dibmg_node.domain.result import FindingCode, OverlayStyle, ResultKind
+from dibmg_node.domain.subject import is_subject
 from dibmg_node.section_values import Variable, WebUrl, host_and_port, whole
 
 
@@ -57,6 +58,14 @@ class NodeSection(Section):
     log_level: Literal["debug", "info", "warning"] = "info"
 
 
+class ServerTlsSection(Section):
+    """`[intake.tls]`, `[web.tls]`: PEM files, relative to the configuration file."""
+
+    certificate: Path
+    key: Path
+    ca: Path | None = None
+
+
 class IntakeSection(Section):
     """`[intake]`."""
 
@@ -74,6 +83,8 @@ class IntakeSection(Section):
     idle_seconds: Seconds = 30
     min_bytes_per_second: Annotated[int, Field(ge=1)] = 10_000
     max_instance_gb: Annotated[float, Field(gt=0, le=4)] = 1.0
+    insecure: Annotated[bool, Field(strict=True)] = False
+    tls: ServerTlsSection | None = None
 
     @field_validator("address")
     @classmethod
@@ -93,7 +104,15 @@ class SenderSection(Section):
 
     ae_title: AeTitle
     address: ipaddress.IPv4Network | ipaddress.IPv6Network
+    certificate_subject: str | None = None
     quiet_seconds: Seconds | None = None
+
+    @field_validator("certificate_subject")
+    @classmethod
+    def _is_subject(cls, value: str | None) -> str | None:
+        if value is not None and not is_subject(value):
+            raise ValueError("expected the subject of a certificate, such as O=Clinic,CN=mg1")
+        return value
 
     @field_validator("address", mode="before")
     @classmethod
@@ -116,10 +135,31 @@ class ExamSection(Section):
     implants: ImplantPolicy = ImplantPolicy.EXCLUDE
 
 
+class TlsSection(Section):
+    """`[broker.tls]`: whom we trust, and who we are. PEM files, relative to the configuration."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _key_has_a_certificate(self) -> TlsSection:
+        if self.key and not self.certificate:
+            raise ValueError("key is of no use without certificate")
+        return self
+
+
 class BrokerSection(Section):
     """`[broker]`."""
 
     url: str = "embedded"
+    tls: TlsSection | None = None
+
+    @model_validator(mode="after")
+    def _tls_has_an_effect(self) -> BrokerSection:
+        if self.tls is not None and self.url.startswith("redis:"):
+            raise ValueError("tls has no effect with redis://: expected rediss://")
+        return self
 
     @field_validator("url")
     @classmethod
@@ -154,21 +194,14 @@ class ModelSection(Section):
     memory_gb: Annotated[float, Field(ge=0.5, le=256)] = 6.0
 
 
-class WebTlsSection(Section):
-    """`[web.tls]`: files, relative to the configuration file."""
-
-    certificate: Path
-    key: Path
-    ca: Path | None = None
-
-
 class WebSection(Section):
     """`[web]`: where the node answers by HTTP, if it is in the file at all."""
 
     address: str = "127.0.0.1"
     port: Port = 8080
+    insecure: Annotated[bool, Field(strict=True)] = False
     users: Path | None = None
-    tls: WebTlsSection | None = None
+    tls: ServerTlsSection | None = None
 
     @field_validator("address")
     @classmethod
@@ -224,18 +257,10 @@ class OverlaySection(Section):
         return value
 
 
-class TlsSection(Section):
-    """`[destination.tls]`: whom we trust, and who we are. PEM files, relative to the configuration."""
+class DestinationTlsSection(TlsSection):
+    """`[destination.tls]`: the same, and another name in the server's certificate than its address."""
 
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-
-    @model_validator(mode="after")
-    def _key_has_a_certificate(self) -> TlsSection:
-        if self.key and not self.certificate:
-            raise ValueError("key is of no use without certificate")
-        return self
+    server_name: str | None = None
 
 
 class OAuthSection(Section):
@@ -262,7 +287,7 @@ class DestinationSection(Section):
     password_env: Variable | None = None
     insecure: bool = False
     oauth: OAuthSection | None = None
-    tls: TlsSection | None = None
+    tls: DestinationTlsSection | None = None
     results: tuple[ResultKind, ...] = (ResultKind.CAD_SR, ResultKind.OVERLAY)
     answer_unread: bool = True
     proof: Proof = Proof.NONE

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import secrets
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dibmg_node.config import Settings
 from dibmg_node.environment import read_secret
 from dibmg_node.errors import ConfigError
+from dibmg_node.exposure import check_exposure, is_exposed, open_web_tls
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.lookup import Lookup
@@ -51,7 +50,7 @@ def make_web_server(
         look: The node at a glance.
 
     Raises:
-        ConfigError: As `check_web`.
+        ConfigError: As `check_exposure`.
     """
     # the other processes have no use for an HTTP server
     from dibmg_node.web.access import Bearer
@@ -64,7 +63,7 @@ def make_web_server(
     from dibmg_node.web.server import WebAddress, WebServer
     from dibmg_node.web.stow import StowLimits, StowService
 
-    context = check_web(settings)
+    check_exposure(settings)
     web, limits, stow = settings.web, settings.intake, settings.stow
     assert web is not None
     archive = open_archive(settings)
@@ -76,7 +75,7 @@ def make_web_server(
         minimum_rate=limits.min_bytes_per_second,
     )
     stow_limits = StowLimits(body, int(limits.max_instance_gb * 2**30), stow.max_instances, _MOST_UPLOADS)
-    bearer = Bearer(settings.web_token)
+    bearer = Bearer(lambda: settings.web_tokens)
     prepare = partial(prepare_child, "pictures", log_folder(settings), settings.node.log_level, os.getpid())
     site = make_site(
         ledger=ledger,
@@ -100,7 +99,7 @@ def make_web_server(
         loopback_names_only=not bearer.asked and not (web.tls and web.tls.ca),
         audit=audit,
     )
-    return WebServer(app, WebAddress(web.address, web.port, context))
+    return WebServer(app, WebAddress(web.address, web.port, open_web_tls(settings)))
 
 
 def reached_by_others(settings: Settings) -> bool:
@@ -110,8 +109,7 @@ def reached_by_others(settings: Settings) -> bool:
     """
     web = settings.web
     assert web is not None
-    loopback = ipaddress.ip_address(web.address).is_loopback
-    return not loopback or settings.web_token is not None or bool(web.tls and web.tls.ca)
+    return is_exposed(web) or bool(settings.web_tokens) or bool(web.tls and web.tls.ca)
 
 
 def session_key(settings: Settings) -> str:
@@ -133,34 +131,3 @@ def session_key(settings: Settings) -> str:
     if not key:
         raise ConfigError([f"{path} is empty: remove it, and start the node again"])
     return key
-
-
-def check_web(settings: Settings) -> ssl.SSLContext | None:
-    """Whether the node may answer by HTTP as it is asked to.
-
-    Returns:
-        The TLS context, where it is to be HTTPS.
-
-    Raises:
-        ConfigError: Everybody in the network could read results, or a file of TLS cannot be used.
-    """
-    web = settings.web
-    if web is None:
-        return None
-    mutual = web.tls is not None and web.tls.ca is not None
-    if not (ipaddress.ip_address(web.address).is_loopback or mutual or settings.web_token):
-        raise ConfigError(
-            [
-                f"web.address: {web.address} is reached from other machines: put a token into the "
-                f"environment variable {settings.stow.token_env} (stow.token_env), or name the clients' CA "
-                "in web.tls.ca"
-            ]
-        )
-    if web.tls is None:
-        return None
-    from dibmg_node.web.server import server_context
-
-    folder, tls = settings.folder, web.tls
-    return server_context(
-        str(folder / tls.certificate), str(folder / tls.key), str(folder / tls.ca) if tls.ca else None
-    )

@@ -7,15 +7,15 @@ from typing import Final
 from dibmg_node import wiring
 from dibmg_node.auditing import open_audit
 from dibmg_node.config import Settings
-from dibmg_node.destinations import open_web_service
+from dibmg_node.destinations import open_dimse_peer, open_web_service
 from dibmg_node.processes import alone
 from dibmg_node.sections import DestinationSection
 from dibmg_node.services.cget import CGetSource
 from dibmg_node.services.fetching import Haul, Landing, StudySource, is_acceptable, is_mammography
-from dibmg_node.services.scu import DimsePeer
 from dibmg_node.services.wado import WadoSource
 from dibmg_node.storage.ledger import Ledger
 
+_LONGEST_AE_TITLE: Final = 16
 FETCH_SPOOL: Final = "spool-fetch"
 """Where fetches receive: not where intake does, which clears its own spool when it starts."""
 
@@ -45,7 +45,8 @@ def fetch_study(
         intake = wiring.make_intake(settings, ledger, archive, audit)
         intake.repair()
         longest = int(settings.intake.max_instance_gb * 2**30)
-        landing = Landing(study_uid, source.ae_title or source.name, intake.open_instance, longest)
+        sender = (source.ae_title or source.name)[:_LONGEST_AE_TITLE]
+        landing = Landing(study_uid, sender, intake.open_instance, longest)
         wants = is_acceptable if everything else is_mammography
         try:
             return open_source(settings, source).fetch(study_uid, wants, landing)
@@ -56,8 +57,6 @@ def fetch_study(
 def open_source(settings: Settings, source: DestinationSection) -> StudySource:
     """The way into a destination."""
     match source:
-        case DestinationSection(kind="cstore", address=str(address), port=int(port), ae_title=str(ae_title)):
-            return CGetSource(DimsePeer(settings.intake.ae_title, ae_title, address, port))
         case DestinationSection(kind="stow", url=str(url)):
             return WadoSource(open_web_service(settings, source, url, wiring.now))
-    raise AssertionError("the rules of a destination let no other one pass")
+    return CGetSource(open_dimse_peer(settings, source))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from celery import Celery
 from kombu.exceptions import ChannelError, OperationalError
 
 from dibmg_node.errors import RetryableError
+from dibmg_node.services.tls import TlsFiles, told_of
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class BrokerUnavailableError(RetryableError):
     """The broker does not answer; nothing is lost, the ledger knows what is due."""
 
 
-def open_queue(broker_url: str, longest_task_seconds: float) -> Queue:
+def open_queue(broker_url: str, longest_task_seconds: float, tls: TlsFiles = TlsFiles()) -> Queue:
     """A Celery application with the settings that this node needs.
 
     A message is a hint (the ledger's claim admits one worker), so its loss or its double costs nothing:
@@ -45,6 +47,7 @@ def open_queue(broker_url: str, longest_task_seconds: float) -> Queue:
         broker_url: redis://, rediss:// or redis+socket://.
         longest_task_seconds: Deadline of the longest task; after three times that a message is handed
             out again.
+        tls: Of rediss://. kombu by itself would take any certificate.
     """
     app = Celery("dibmg", broker=broker_url)
     app.conf.update(
@@ -69,6 +72,7 @@ def open_queue(broker_url: str, longest_task_seconds: float) -> Queue:
             "socket_timeout": 30,
             "socket_keepalive": True,
         },
+        broker_use_ssl=_verified(tls) if broker_url.startswith("rediss:") else None,
         task_default_queue=ANALYSES,
         enable_utc=True,
     )
@@ -170,6 +174,21 @@ class _Attention:
                 os._exit(1)
 
 
+def _verified(tls: TlsFiles) -> dict[str, Any]:
+    """Arguments of redis-py for a connection whose certificate and host name are verified."""
+    files = {
+        "ssl_ca_certs": tls.ca,
+        "ssl_certfile": tls.certificate,
+        "ssl_keyfile": tls.key or tls.certificate,
+    }
+    return {
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+        "ssl_check_hostname": True,
+        "ssl_min_version": ssl.TLSVersion.TLSv1_2,
+        **{name: str(path) for name, path in files.items() if path is not None},
+    }
+
+
 def _dropping_nothing(work: Callable[..., None]) -> Callable[..., None]:
     """Work whose passing errors end the message: the ledger still knows what is due."""
 
@@ -203,4 +222,17 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, OSError) as error:
-        raise BrokerUnavailableError(f"the broker does not answer ({type(error).__name__})") from error
+        raise BrokerUnavailableError(f"the broker does not answer ({_why(error)})") from error
+
+
+def _why(error: BaseException) -> str:
+    """What stands behind an error of kombu, in words that hold no password."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS: {told_of(cause)}"
+        # a class of redis-py, which is Celery's affair
+        if type(cause).__name__ == "AuthenticationError":
+            return "it refuses user or password, DIBMG_BROKER_PASSWORD"
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from dibmg_node.destinations import (
 from dibmg_node.dicom import facts
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import ConfigError, WeightsError
+from dibmg_node.exposure import check_exposure, open_intake_tls
 from dibmg_node.logs import start_logging
 from dibmg_node.processes import die_with_parent
 from dibmg_node.services.acceptor import Acceptor
@@ -40,7 +42,8 @@ from dibmg_node.services.purge import Purge, PurgePolicy
 from dibmg_node.services.reading import Predictor
 from dibmg_node.services.reports import Reports
 from dibmg_node.services.sandbox import Sandbox
-from dibmg_node.services.wire import AcceptorSettings
+from dibmg_node.services.tls import TlsFiles
+from dibmg_node.services.wire import AcceptorSettings, TellTurnedAway
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger, open_ledger
@@ -62,6 +65,15 @@ def open_node_ledger(settings: Settings) -> Ledger:
     return open_ledger(settings.ledger_url, settings.exam_policy)
 
 
+def broker_tls(settings: Settings) -> TlsFiles:
+    """Whom a connection to a broker by rediss:// trusts, and what it shows."""
+    tls = settings.broker.tls
+    if tls is None:
+        return TlsFiles()
+    ca, certificate, key = (path and settings.folder / path for path in (tls.ca, tls.certificate, tls.key))
+    return TlsFiles(ca, certificate, key)
+
+
 def log_folder(settings: Settings) -> Path:
     """Where every process has its log."""
     return settings.data_dir / "logs"
@@ -71,7 +83,10 @@ def make_intake(settings: Settings, ledger: Ledger, archive: Archive, audit: Aud
     """The policy of the receiving side, with the archive of the process that receives."""
     policy = IntakePolicy(
         ae_title=settings.intake.ae_title,
-        senders=tuple(AllowedSender(sender.ae_title, sender.address) for sender in settings.sender),
+        senders=tuple(
+            AllowedSender(sender.ae_title, sender.address, sender.certificate_subject)
+            for sender in settings.sender
+        ),
         reserve_bytes=int(settings.intake.reserve_gb * 1e9),
         keep_first=settings.intake.same_uid == "keep_first",
         quiet_time=settings.quiet_time,
@@ -88,15 +103,21 @@ def make_inspection(settings: Settings, ledger: Ledger, archive: Archive) -> Ins
     return Inspection(archive, ledger.receipts, ledger.holdings, patience, now)
 
 
-def make_acceptor(settings: Settings, intake: Intake, ledger: Ledger, audit: Auditor) -> Acceptor:
-    """The wire of the receiving side."""
+def make_acceptor(
+    settings: Settings, intake: Intake, ledger: Ledger, turned_away: TellTurnedAway
+) -> Acceptor:
+    """The wire of the receiving side.
+
+    Raises:
+        ConfigError: A file of its TLS cannot be used.
+    """
     return Acceptor(
-        acceptor_settings(settings),
+        replace(acceptor_settings(settings), tls=open_intake_tls(settings)),
         admit=intake.admit,
         open_instance=intake.open_sent,
         ended=intake.ended,
         take_report=Reports(ledger.proofs, now).take if commits(settings) else None,
-        turned_away=audit.turned_away,
+        turned_away=turned_away,
     )
 
 
@@ -108,7 +129,7 @@ def accepted_contexts(settings: Settings) -> Mapping[str, tuple[str, ...]]:
 
 
 def acceptor_settings(settings: Settings) -> AcceptorSettings:
-    """What the receiving side agrees to, and its limits."""
+    """What the receiving side agrees to, and its limits; without its TLS, which reads files."""
     limits = settings.intake
     return AcceptorSettings(
         contexts=accepted_contexts(settings),
@@ -235,13 +256,13 @@ def check_model(settings: Settings) -> None:
 
 
 def check_node(settings: Settings) -> None:
-    """Whether a node of these settings can come up: its model, and what its destinations and its audit need.
+    """Whether a node of these settings can come up: its protection, model, destinations and audit.
 
     Raises:
         ConfigError: With every complaint at once, each with the path of its key.
     """
     complaints: list[str] = []
-    for check in (check_destinations, check_audit, check_model):
+    for check in (check_exposure, check_destinations, check_audit, check_model):
         try:
             check(settings)
         except ConfigError as error:

@@ -1,4 +1,4 @@
-"""May the node answer by HTTP as it is asked to?"""
+"""Does the node answer by HTTP, and to whom?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from dibmg_node.config import Settings, load_settings
 from dibmg_node.errors import ConfigError
 from dibmg_node.roles import Role, roles_of
-from dibmg_node.serving import check_web, reached_by_others, session_key
+from dibmg_node.serving import reached_by_others, session_key
 
 
 def load(folder: Path, text: str) -> Settings:
@@ -34,29 +34,17 @@ def test_a_node_serves_the_web_only_where_its_file_says_so(tmp_path: Path, text:
     assert (settings.web is not None, Role.WEB in roles_of(settings)) == (serves, serves)
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0", "10.0.0.5", "::"])
-def test_an_address_that_others_reach_wants_a_token_or_a_ca(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
-) -> None:
-    settings = load(tmp_path, f"[web]\naddress = '{address}'\n[stow]\ntoken_env = 'MY_TOKEN'")
+def test_two_tokens_hold_while_one_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIBMG_STOW_TOKEN", "old new")
 
-    with pytest.raises(ConfigError, match=r"web\.address: .* MY_TOKEN .* web\.tls\.ca"):
-        check_web(settings)
-    monkeypatch.setenv("MY_TOKEN", "secret")
-
-    assert check_web(settings) is None
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_loopback_wants_no_token(tmp_path: Path, address: str) -> None:
-    assert check_web(load(tmp_path, f"[web]\naddress = '{address}'")) is None
+    assert load(tmp_path, "").web_tokens == ("old", "new")
 
 
 def test_a_token_may_lie_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "token").write_text("secret\n")
     monkeypatch.setenv("DIBMG_STOW_TOKEN_FILE", str(tmp_path / "token"))
 
-    assert load(tmp_path, "").web_token == "secret"
+    assert load(tmp_path, "").web_tokens == ("secret",)
 
 
 @pytest.mark.parametrize(
@@ -101,13 +89,6 @@ def test_users_lie_below_the_data_folder_or_where_the_file_says(tmp_path: Path) 
     found = [load(tmp_path, text).users_file.relative_to(tmp_path) for text in texts]
 
     assert [str(path) for path in found] == ["var/web/users.json"] * 2 + ["people.json"]
-
-
-def test_files_of_tls_lie_relative_to_the_configuration(tmp_path: Path) -> None:
-    settings = load(tmp_path, "[web]\n[web.tls]\ncertificate = 'a.crt'\nkey = 'a.key'")
-
-    with pytest.raises(ConfigError, match=r"web\.tls\.certificate, web\.tls\.key: cannot be used"):
-        check_web(settings)
 
 
 @pytest.mark.parametrize(

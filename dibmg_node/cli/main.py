@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import click
 
-from dibmg_node import serving, wiring
+from dibmg_node import wiring
 from dibmg_node.cli.analyze import analyze
 from dibmg_node.cli.audit import audit
 from dibmg_node.cli.conformance import conformance
@@ -86,7 +86,6 @@ def config_check(settings: Settings, as_json: bool) -> None:
     Exit code 2 with every complaint.
     """
     wiring.check_node(settings)
-    serving.check_web(settings)
     file = str(settings.path) if settings.path else None
     if as_json:
         print_json({"valid": True, "file": file})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.markup import escape
@@ -14,6 +14,8 @@ from dibmg_node.config import Settings
 from dibmg_node.errors import DibmgError
 from dibmg_node.health import EXIT_CODES, look
 from dibmg_node.roles import roles_of
+
+_PLAIN: Final = "[yellow]insecure: plain text on the network[/]"
 
 
 @click.command(
@@ -32,6 +34,12 @@ def status(settings: Settings, as_json: bool) -> None:
     else:
         _print(found)
     sys.exit(EXIT_CODES[found["health"]])
+
+
+def _protection(intake: dict[str, Any]) -> str:
+    if not intake["tls"]:
+        return _PLAIN if intake["insecure"] else "this machine alone, plain"
+    return "TLS, clients with a certificate" if intake["client_certificates"] else "TLS, any client"
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -60,12 +68,19 @@ def _print(found: dict[str, Any]) -> None:
     if found["archive"]["quarantined"] or found["archive"]["missing"]:
         archive = found["archive"]
         console.print(f"archive   {archive['quarantined']} in quarantine, {archive['missing']} missing")
-    console.print(f"intake    {intake['ae_title']} at {intake['address']}:{intake['port']}")
+    console.print(
+        f"intake    {intake['ae_title']} at {intake['address']}:{intake['port']}, {_protection(intake)}"
+    )
+    for row in found["rejected"]:
+        who = f"{row['calling_aet'] or 'unknown'} at {row['peer_address']}"
+        told = f"{row['at'].astimezone():%Y-%m-%d %H:%M:%S}, {row['times']} times: {row['reason']}"
+        console.print(escape(f"rejected  {who}, {told}"))
     if found["web"]:
         web = found["web"]
         taken = "STOW-RS, QIDO-RS, WADO-RS" if web["stow"] else "QIDO-RS, WADO-RS"
         asked = "with a bearer token" if web["token"] else "without a token"
-        console.print(f"web       {web['url']}: {taken}, {asked}")
+        plain = f", {_PLAIN}" if web["insecure"] else ""
+        console.print(f"web       {web['url']}: {taken}, {asked}{plain}")
     trail = found["audit"]
     if trail["lines"] is not None:
         passed = trail["syslog"]

@@ -28,7 +28,7 @@ _ABORTS: Final[Mapping[AbortReason, str]] = {
 }
 _REJECTIONS: Final[Mapping[Rejection, str]] = {
     wire.CONTEXT_NAME_NOT_SUPPORTED: "another application context than DICOM's",
-    wire.CALLING_AE_NOT_RECOGNIZED: "the calling AE title and address are those of no allowed sender",
+    wire.CALLING_AE_NOT_RECOGNIZED: "AE title, address and certificate are those of no sender",
     wire.CALLED_AE_NOT_RECOGNIZED: "another AE title than the node's own is called",
     wire.PROTOCOL_NOT_SUPPORTED: "another protocol version than 1",
     wire.LOCAL_LIMIT_EXCEEDED: "too many associations, in all or from one address",

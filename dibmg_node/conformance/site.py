@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from dibmg_node.config import Settings
 from dibmg_node.conformance.markdown import code, table
-from dibmg_node.sections import DestinationSection
+from dibmg_node.exposure import is_insecure
+from dibmg_node.sections import DestinationSection, IntakeSection, WebSection
+from dibmg_node.services.tls import SUITES
+
+_TLS: Final = "TLS 1.2 or newer"
 
 
 def entity_table(settings: Settings) -> str:
@@ -43,8 +47,14 @@ def entity_table(settings: Settings) -> str:
 
 def sender_table(settings: Settings) -> str:
     """Who may send by C-STORE."""
-    rows = [(code(one.ae_title), code(str(one.address))) for one in settings.sender]
-    return table(("Calling AE title", "Address"), rows or [("any", "this machine alone (loopback)")])
+    rows = [
+        (code(one.ae_title), code(str(one.address)), code(one.certificate_subject or ""))
+        for one in settings.sender
+    ]
+    return table(
+        ("Calling AE title", "Address", "Subject of its certificate"),
+        rows or [("any", "this machine alone (loopback)", "")],
+    )
 
 
 def destination_table(settings: Settings) -> str:
@@ -71,36 +81,41 @@ def destination_table(settings: Settings) -> str:
 
 def security_table(settings: Settings) -> str:
     """How connections of this configuration are protected."""
-    web = settings.web
-    tls = web.tls if web else None
+    intake, web = settings.intake, settings.web
+    who = "AE title and address of the sender"
+    if intake.tls and intake.tls.ca:
+        who += ", with a certificate of `intake.tls.ca`"
+    if any(one.certificate_subject for one in settings.sender):
+        who += " and the subject that the sender names"
+    web_who = "client certificate" if web and web.tls and web.tls.ca else "bearer token, or loopback alone"
     rows = [
-        ("DICOM association that is accepted", "none", "AE title and address of the sender"),
-        ("DICOM association that is asked for", "none", "none"),
-        (
-            "DICOMweb server",
-            "off" if web is None else "TLS 1.2 or newer" if tls else "none",
-            ""
-            if web is None
-            else "client certificate"
-            if tls and tls.ca
-            else "bearer token, or loopback alone",
-        ),
-        *(
-            (f"destination {code(one.name)}", *_protection(one))
-            for one in settings.destination
-            if one.kind == "stow"
-        ),
+        ("DICOM association that is accepted", _encryption(intake), who),
+        ("DICOMweb server", "off" if web is None else _encryption(web), web_who if web else ""),
+        *((f"destination {code(one.name)}", *_protection(one)) for one in settings.destination),
     ]
     return table(("Connection", "Encryption", "Who may"), rows)
 
 
+def suite_table() -> str:
+    """What is agreed to in a TLS handshake, on both sides."""
+    rows = [("TLS 1.3", "all that OpenSSL has for it"), ("TLS 1.2", ", ".join(code(one) for one in SUITES))]
+    return table(("Version", "Cipher suites"), rows)
+
+
 def port_table(settings: Settings) -> str:
     """TCP ports."""
-    rows = [("in", str(settings.intake.port), "DICOM upper layer", "INTAKE")]
+    over = " over TLS"
+    upper = "DICOM upper layer"
+    rows = [("in", str(settings.intake.port), upper + (over if settings.intake.tls else ""), "INTAKE")]
     if settings.web is not None:
         rows.append(("in", str(settings.web.port), "HTTPS" if settings.web.tls else "HTTP", "WEB"))
     rows += [
-        ("out", str(one.port), "DICOM upper layer", f"DELIVERY and FETCH, destination {code(one.name)}")
+        (
+            "out",
+            str(one.port),
+            upper + (over if one.tls else ""),
+            f"DELIVERY and FETCH, destination {code(one.name)}",
+        )
         for one in settings.destination
         if one.port is not None
     ]
@@ -189,8 +204,12 @@ def _web(settings: Settings) -> str:
     return f"{web.address}, TCP port {web.port}{stow}"
 
 
+def _encryption(section: IntakeSection | WebSection) -> str:
+    return _TLS if section.tls else "none: accepted by `insecure`" if is_insecure(section) else "none"
+
+
 def _protection(one: DestinationSection) -> tuple[str, str]:
-    encrypted = (one.url or "").startswith("https:")
+    encrypted = one.tls is not None or (one.url or "").startswith("https:")
     ways = {
         "bearer token": one.token_env,
         "user name and password": one.username,
@@ -198,4 +217,5 @@ def _protection(one: DestinationSection) -> tuple[str, str]:
         "client certificate": one.tls and one.tls.certificate,
     }
     used = [way for way, there in ways.items() if there]
-    return ("TLS 1.2 or newer, certificate verified" if encrypted else "none", ", ".join(used) or "anonymous")
+    anonymous = "AE title" if one.kind == "cstore" else "anonymous"
+    return (f"{_TLS}, certificate verified" if encrypted else "none", ", ".join(used) or anonymous)

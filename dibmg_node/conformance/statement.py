@@ -112,6 +112,7 @@ def _parts(settings: Settings) -> Mapping[str, Callable[[], str]]:
         "audit_table": audit_events.audit_table,
         "audit_scheme": lambda: PRIVATE_SCHEME,
         "security_table": partial(site.security_table, settings),
+        "suite_table": site.suite_table,
         "iod_tables": iods.iod_tables,
         "received_number": lambda: str(len(iods.created_classes()) + 2),
         "received_table": iods.received_table,

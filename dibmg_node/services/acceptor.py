@@ -102,6 +102,11 @@ class Acceptor:
         self._accepting.start()
         _log.info("acceptor listening", extra={"address": self._settings.address, "port": self.port})
 
+    def renew(self) -> None:
+        """Read the files of TLS anew; associations that exist go on."""
+        if self._settings.tls is not None:
+            self._settings.tls.renew_or_keep()
+
     def stop(self, drain_seconds: float) -> None:
         """Stop listening, let messages on their way be finished, abort what is left.
 

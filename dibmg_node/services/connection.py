@@ -7,11 +7,12 @@ import ssl
 import time
 from contextlib import suppress
 
+from dibmg_node.domain.subject import subject_text
+from dibmg_node.services.tls import ServerTls, told_of
+
 FAREWELL_SECONDS = 1.0
 """How long a peer may take to read our last PDU and to close. Closing first, with bytes of the peer
 still unread, resets the connection and takes that PDU away from it."""
-
-_SUBJECT_NAMES = {"commonName": "CN", "organizationName": "O", "organizationalUnitName": "OU"}
 
 
 class DeadlineError(Exception):
@@ -44,11 +45,11 @@ class Connection:
         self._socket = accepted
         self.address, self.port = peer[:2]
 
-    def secure(self, tls: ssl.SSLContext | None, deadline: float) -> None:
+    def secure(self, tls: ServerTls | None, deadline: float) -> None:
         """Set the socket's options, and shake hands where there is TLS.
 
         Args:
-            tls: Server side context; None: plain.
+            tls: Server side; None: plain.
             deadline: Latest time (`time.monotonic`) of the end of the handshake.
 
         Raises:
@@ -61,7 +62,9 @@ class Connection:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls is not None:
                 self._socket.settimeout(max(0.001, deadline - time.monotonic()))
-                secured = tls.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
+                secured = tls.context.wrap_socket(
+                    self._socket, server_side=True, do_handshake_on_connect=False
+                )
                 self._socket = secured
                 secured.do_handshake()
         except TimeoutError as error:
@@ -69,20 +72,19 @@ class Connection:
         except ssl.SSLEOFError as error:
             raise ConnectionLostError("closed within the TLS handshake") from error
         except ssl.SSLError as error:
-            raise TlsRefusedError(f"TLS handshake failed: {_tls_reason(error)}") from error
+            raise TlsRefusedError(f"TLS handshake failed: {told_of(error)}") from error
         except OSError as error:
             raise ConnectionLostError(f"no connection or no TLS: {type(error).__name__}") from error
 
     @property
     def certificate_subject(self) -> str | None:
-        """`CN=mg1,O=Clinic` of the verified client certificate, escaped ASCII; None without one."""
+        """`O=Clinic,CN=mg1` of the verified client certificate, printable ASCII; None without one."""
         if not isinstance(self._socket, ssl.SSLSocket):
             return None
         # Typed by typeshed as strings or tuples of any depth; the subject is a tuple of RDNs.
         names: object = (self._socket.getpeercert() or {}).get("subject", ())
         attributes = [a for rdn in names for a in rdn] if isinstance(names, tuple) else []
-        parts = [f"{_SUBJECT_NAMES.get(name, name)}={ascii(value)[1:-1]}" for name, value in attributes]
-        return ",".join(parts) or None
+        return subject_text(attributes) or None
 
     def receive_into(self, view: memoryview, deadline: float) -> int:
         """Receive what is there, at least one byte.
@@ -155,9 +157,3 @@ class Connection:
     def close(self) -> None:
         """Give the descriptor back."""
         self._socket.close()
-
-
-def _tls_reason(error: ssl.SSLError) -> str:
-    """OpenSSL's own word; it quotes nothing of the peer."""
-    reason = str(getattr(error, "reason", None) or type(error).__name__)
-    return reason.lower().replace("_", " ")

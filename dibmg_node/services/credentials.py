@@ -15,8 +15,9 @@ from urllib.parse import quote_plus, urlencode
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import ConfigError, PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.deadline import Deadline
-from dibmg_node.services.exchange import Answer, Request, TlsFiles, exchange
+from dibmg_node.services.exchange import Answer, Request, exchange
 from dibmg_node.services.outcomes import outcome_of_http
+from dibmg_node.services.tls import TlsFiles
 
 Secret = Callable[[], str]
 """Reads a secret when it is needed, so that none is kept, shown, or old."""

@@ -18,6 +18,7 @@ from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.delivery import Parcel
 from dibmg_node.services.outcomes import meaning_of, outcome_of
 from dibmg_node.services.scu import DimsePeer, plain_context
+from dibmg_node.services.tls import TlsFiles
 from dibmg_node.storage.outbox import Settlement
 
 
@@ -29,6 +30,7 @@ class CStoreSender:
     called_aet: str
     address: str
     port: int
+    tls: TlsFiles | None = None
 
     def send(self, parcels: Sequence[Parcel]) -> Sequence[Settlement]:
         """Send results over one association.
@@ -86,7 +88,7 @@ class CStoreSender:
     @property
     def peer(self) -> DimsePeer:
         """The other side of every association."""
-        return DimsePeer(self.calling_aet, self.called_aet, self.address, self.port)
+        return DimsePeer(self.calling_aet, self.called_aet, self.address, self.port, self.tls)
 
     def _associate(self, parcels: Sequence[Parcel]) -> Association:
         # one context for each syntax: with several in one context the peer picks, not we

@@ -207,6 +207,7 @@ class Dimse:
                 calling_aet=association.calling_aet,
                 called_aet=association.called_aet,
                 peer_address=association.peer_address,
+                certificate_subject=association.certificate_subject,
             )
         )
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -16,27 +15,13 @@ import httpx
 from dibmg_node.dicom import facts
 from dibmg_node.errors import PeerUnavailableError
 from dibmg_node.services.deadline import Deadline
+from dibmg_node.services.tls import TlsFiles, told_of, trust_of
 
 CONNECT_SECONDS: Final = 10
 IDLE_SECONDS: Final = 60
 """Between two pieces of a request or an answer; a PACS stores a study before it answers."""
 _LONGEST_RETRY_AFTER: Final = timedelta(days=1)
 _BODIES_READ: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.CONFLICT})
-
-
-@dataclass(frozen=True)
-class TlsFiles:
-    """Whom a TLS connection trusts, and who this side is. There is no way to trust everybody.
-
-    Attributes:
-        ca: Certificates to trust instead of the system's, PEM.
-        certificate: Of this side, with its chain, PEM.
-        key: Of that certificate, not encrypted; None where it is in the same file.
-    """
-
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -73,20 +58,6 @@ class Answer:
     body: bytes | None = field(repr=False)
     location: str
     retry_after: timedelta | None
-
-
-def trust_of(files: TlsFiles) -> ssl.SSLContext:
-    """How TLS connections are verified: always, host name included.
-
-    Raises:
-        OSError: A file cannot be read, or is not what it should be (ssl.SSLError).
-    """
-    context = ssl.create_default_context(cafile=str(files.ca) if files.ca else None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if files.certificate:
-        # without a password OpenSSL would ask for one on the terminal
-        context.load_cert_chain(files.certificate, files.key, password=lambda: b"")
-    return context
 
 
 def exchange(request: Request, tls: TlsFiles, deadline: Deadline, now: datetime) -> Answer:
@@ -126,7 +97,7 @@ def exchange(request: Request, tls: TlsFiles, deadline: Deadline, now: datetime)
                 request.url,
                 headers=headers,
                 content=request.content if request.length else None,
-                extensions={"trace": trace},
+                extensions={"trace": trace} | ({"sni_hostname": name} if (name := tls.server_name) else {}),
             ) as response,
         ):
             return Answer(
@@ -202,10 +173,8 @@ def _why(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return f"nothing came for {IDLE_SECONDS} s"
     for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"TLS: its certificate is not trusted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
-            return f"TLS: {(cause.reason or 'failed').replace('_', ' ').lower()}"
+            return f"TLS: {told_of(cause)}"
         if isinstance(cause, OSError) and cause.strerror:
             step = "no connection" if isinstance(error, httpx.ConnectError) else "the connection broke"
             return f"{step}: {cause.strerror}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -14,6 +14,7 @@ from dibmg_node.dicom.header import read_instance, read_received_header
 from dibmg_node.dicom.part10 import part10_prefix
 from dibmg_node.dicom.search_keys import search_keys
 from dibmg_node.domain.study import Instance
+from dibmg_node.domain.subject import same_subject
 from dibmg_node.errors import InstanceRejectedError, RetryableError, StorageFullError
 from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.wire import (
@@ -37,10 +38,15 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True)
 class AllowedSender:
-    """One AE title from one network."""
+    """One AE title from one network.
+
+    Attributes:
+        certificate_subject: Of the certificate that it has to show; None: of whoever's it is.
+    """
 
     ae_title: str
     network: ipaddress.IPv4Network | ipaddress.IPv6Network
+    certificate_subject: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,17 +91,19 @@ class Intake:
         self._studies: dict[str, set[str]] = {}
 
     def admit(self, request: AssociationRequest) -> Rejection | None:
-        """Decide on an association by its AE titles and its address, and by the room on the disk.
+        """Decide on an association by AE titles, address and certificate, and by the room on the disk.
 
-        Who may report on storage commitment is let in with a full disk, too: what it proves may be purged.
+        The peer hears no more than result, source and reason; the sentence is for the log and for status. Who
+        may report on storage commitment is let in with a full disk, too: what it proves may be purged.
         """
         if request.called_aet != self._policy.ae_title:
             return CALLED_AE_NOT_RECOGNIZED
-        address = _address_of(request.peer_address)
-        if self._policy.may_report(request.calling_aet, address):
+        if self._policy.may_report(request.calling_aet, _address_of(request.peer_address)):
             return None
-        if not self._may_send(request.calling_aet, address):
-            return CALLING_AE_NOT_RECOGNIZED
+        lacking = self._lacking(request)
+        if lacking is not None:
+            told = f"{CALLING_AE_NOT_RECOGNIZED.sentence}: {lacking}"
+            return replace(CALLING_AE_NOT_RECOGNIZED, sentence=told)
         return None if self._archive.free_bytes() >= self._policy.reserve_bytes else NO_ROOM
 
     def open_sent(self, request: StoreRequest) -> Reception:
@@ -105,18 +113,30 @@ class Intake:
             InstanceRejectedError: 0x0124, the peer is no sender: it was let in for its reports alone.
             StorageFullError: Less is free than the reserve.
         """
-        if not self._may_send(request.calling_aet, _address_of(request.peer_address)):
+        if self._lacking(request) is not None:
             raise InstanceRejectedError(
-                StoreStatus.NOT_AUTHORIZED, "calling AE title and address are those of no sender"
+                StoreStatus.NOT_AUTHORIZED, "calling AE title, address and certificate are those of no sender"
             )
         return self.open_instance(request)
 
-    def _may_send(self, calling_aet: str, address: Address) -> bool:
+    def _lacking(self, request: AssociationRequest | StoreRequest) -> str | None:
+        """Why a peer is none of the senders; None: it is one."""
+        address = _address_of(request.peer_address)
         if not self._policy.senders:
-            return address.is_loopback
-        return any(
-            sender.ae_title == calling_aet and address in sender.network for sender in self._policy.senders
-        )
+            return None if address.is_loopback else "no [[sender]] is listed, so only this machine may send"
+        named = [one for one in self._policy.senders if one.ae_title == request.calling_aet]
+        if not named:
+            return "no [[sender]] has this AE title"
+        there = [one for one in named if address in one.network]
+        if not there:
+            return "no [[sender]] of this AE title has this address"
+        found = request.certificate_subject
+        if any(
+            one.certificate_subject is None or (found and same_subject(one.certificate_subject, found))
+            for one in there
+        ):
+            return None
+        return f"its [[sender]] has another certificate_subject than {found or 'none'}"
 
     def open_instance(self, request: StoreRequest) -> Reception:
         """Start to receive one instance.

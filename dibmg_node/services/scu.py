@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -14,6 +15,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from dibmg_node.dicom import facts
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
+from dibmg_node.services.tls import TlsFiles, told_of, trust_of
 
 TIMEOUT_SECONDS: Final = 30
 """For the answer to a request for an association, and for silence on the network."""
@@ -40,12 +42,14 @@ class DimsePeer:
 
     Attributes:
         calling_aet: This side's AE title.
+        tls: Files for DICOM over TLS, read anew for every association; None: plain DICOM.
     """
 
     calling_aet: str
     called_aet: str
     address: str
     port: int
+    tls: TlsFiles | None = None
 
     @property
     def who(self) -> str:
@@ -70,9 +74,10 @@ class DimsePeer:
             answer_seconds: How long the peer may take for an answer.
 
         Raises:
-            PeerUnavailableError: No connection, no association for now, or it broke.
+            PeerUnavailableError: No connection, no TLS, no association for now, or it broke.
             PeerRefusedError: The association was rejected for good, or no context was accepted.
         """
+        tls = None if self.tls is None else self._handshake(self.tls)
         ae = AE(ae_title=self.calling_aet)
         ae.acse_timeout, ae.dimse_timeout = TIMEOUT_SECONDS, answer_seconds
         ae.network_timeout = max(TIMEOUT_SECONDS, answer_seconds)
@@ -89,12 +94,22 @@ class DimsePeer:
                 max_pdu=MAXIMUM_PDU,
                 ext_neg=roles,
                 evt_handlers=list(handlers),
+                tls_args=(tls.context, tls.server_name) if tls else None,
             )
         except OSError as error:  # the name does not resolve
             raise PeerUnavailableError(f"{self.who}: {error.strerror}") from error
         if association.is_established:
             return association
+        if tls and tls.failure is not None:
+            raise PeerUnavailableError(f"{self.who}: TLS: {told_of(tls.failure)}")
         raise self._why(association)
+
+    def _handshake(self, files: TlsFiles) -> _Handshake:
+        try:
+            return _Handshake(files, self.address)
+        except OSError as error:
+            told = f"a file of tls cannot be used: {error.strerror or error}"
+            raise PeerUnavailableError(f"{self.who}: {told}") from error
 
     def _why(self, association: Association) -> PeerRefusedError | PeerUnavailableError:
         answer = association.acceptor.primitive
@@ -105,4 +120,33 @@ class DimsePeer:
         # pynetdicom aborts by itself when no context is accepted; that looks like any other abort
         if answer is not None and not association.accepted_contexts:
             return PeerRefusedError(f"{self.who}: accepts none of the presentation contexts offered")
-        return PeerUnavailableError(f"{self.who}: no association (no connection, time-out or abort)")
+        cause = "no connection, time-out or abort" + (
+            ", or it does not take our certificate" if self.tls else ""
+        )
+        return PeerUnavailableError(f"{self.who}: no association ({cause})")
+
+
+class _Handshake:
+    """TLS of one association, and how its handshake failed: pynetdicom keeps that to itself.
+
+    Attributes:
+        server_name: What the peer's certificate has to be for.
+        failure: None while there was none.
+    """
+
+    def __init__(self, files: TlsFiles, address: str) -> None:
+        self.context = trust_of(files)
+        self.server_name = files.server_name or address
+        self.failure: ssl.SSLError | None = None
+        handshake = self
+
+        class Noting(ssl.SSLSocket):
+            def do_handshake(self, block: bool = False) -> None:
+                try:
+                    super().do_handshake(block)
+                except ssl.SSLError as error:
+                    handshake.failure = error
+                    self.close()  # pynetdicom leaves it to the garbage collector
+                    raise
+
+        self.context.sslsocket_class = Noting

@@ -16,7 +16,7 @@ from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.credentials import Credentials
 from dibmg_node.services.deadline import Deadline
 from dibmg_node.services.delivery import Parcel, passing
-from dibmg_node.services.exchange import Answer, Request, TlsFiles
+from dibmg_node.services.exchange import Answer, Request
 from dibmg_node.services.multipart import Multipart
 from dibmg_node.services.outcomes import (
     PROCESSING_FAILURE,
@@ -32,6 +32,7 @@ from dibmg_node.services.stow_answer import (
     StoreAnswer,
     read_answer,
 )
+from dibmg_node.services.tls import TlsFiles
 from dibmg_node.services.web_service import WebService, told_of
 from dibmg_node.storage.outbox import Settlement
 

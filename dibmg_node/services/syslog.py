@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dibmg_node.errors import PeerUnavailableError
-from dibmg_node.services.exchange import TlsFiles, trust_of
+from dibmg_node.services.tls import TlsFiles, trust_of
 
 SECONDS: Final = 15.0
 """For the connection, for each write, and for the end."""

@@ -12,8 +12,9 @@ from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.credentials import Credentials
 from dibmg_node.services.deadline import Deadline
-from dibmg_node.services.exchange import Answer, Request, TlsFiles, exchange
+from dibmg_node.services.exchange import Answer, Request, exchange
 from dibmg_node.services.outcomes import meaning_of_http, outcome_of_http
+from dibmg_node.services.tls import TlsFiles
 
 _NOT_AUTHORIZED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol, TypeAlias
+
+from dibmg_node.services.tls import ServerTls
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class AcceptorSettings:
         maximum_request: Longest first PDU, bytes.
         maximum_command: Longest command set, bytes.
         maximum_data_set: Longest data set, bytes.
-        tls: Server side context; None: plain DICOM.
+        tls: Server side; None: plain DICOM.
     """
 
     contexts: Mapping[str, tuple[str, ...]]
@@ -52,7 +53,7 @@ class AcceptorSettings:
     maximum_request: int = 64 * 1024
     maximum_command: int = 8 * 1024
     maximum_data_set: int = 1024 * 1024 * 1024
-    tls: ssl.SSLContext | None = None
+    tls: ServerTls | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class StoreRequest:
     Attributes:
         association_id: Of the association, or of the STOW-RS request.
         study_uid: The study that all instances must belong to; None: any.
+        certificate_subject: As in AssociationRequest.
     """
 
     association_id: str
@@ -121,6 +123,7 @@ class StoreRequest:
     called_aet: str
     peer_address: str
     study_uid: str | None = None
+    certificate_subject: str | None = None
 
 
 @dataclass(frozen=True)

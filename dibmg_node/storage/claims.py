@@ -72,16 +72,15 @@ class Claims:
                 lease_until=now + lease,
             )
             stored = connection.execute(
-                select(instances)
-                .where(instances.c.study_uid == study_uid, instances.c.purged_at.is_(None))
-                .order_by(instances.c.sop_uid)
+                select(instances).where(instances.c.study_uid == study_uid, instances.c.purged_at.is_(None))
             ).mappings()
             purged = connection.execute(
                 select(results.c.sop_uid, results.c.sha256).where(
                     results.c.study_uid == study_uid, results.c.purged_at.is_not(None)
                 )
             ).all()
-            rows = stored.all()
+            # the same order on every database: PostgreSQL sorts by the collation of its server
+            rows = sorted(stored, key=lambda one: str(one["sop_uid"]))
             return Claim(
                 study=Study(study_uid, revision, tuple(load_facts(one["facts"]) for one in rows)),
                 owner=owner,

@@ -16,6 +16,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    tuple_,
     update,
 )
 
@@ -40,6 +41,18 @@ def is_in_doubt() -> ColumnElement[bool]:
     A lease that is over stays in its row for that.
     """
     return and_(deliveries.c.state == DeliveryState.OWED.value, deliveries.c.lease_until.is_not(None))
+
+
+def unlocked(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Deliveries of any study that meet conditions and that no other transaction is changing just now.
+
+    Who held rows of one study and waited for those of another would, sooner or later, wait for somebody who
+    waits for him (PostgreSQL; SQLite has one writer).
+    """
+    keys = select(deliveries.c.result_uid, deliveries.c.destination).where(*conditions)
+    return tuple_(deliveries.c.result_uid, deliveries.c.destination).in_(
+        keys.with_for_update(skip_locked=True)
+    )
 
 
 def is_unproven() -> ColumnElement[bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
@@ -15,6 +15,20 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from dibmg_node.errors import LedgerUnavailableError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_POOL: Final = {"pool_size": 8, "max_overflow": 128}
+"""A thread of the intake that had to wait for a connection could not answer its sender."""
+_READ_ONLY: Final = "25006"
+"""SQLSTATE: the server has become a standby, another one is the primary now."""
+_POSTGRESQL: Final = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "application_name": "dibmg",
+}
+"""libpq by itself waits for ever for a server that is gone. The query of the URL outranks these."""
+_SESSION: Final = "SET lock_timeout = '30s'; SET statement_timeout = '60s'; SET timezone = 'UTC'"
 
 
 def open_engine(url: str) -> Engine:
@@ -22,13 +36,15 @@ def open_engine(url: str) -> Engine:
 
     SQLite runs in WAL with synchronous=FULL, every transaction as BEGIN IMMEDIATE: a deferred
     transaction that starts to write while another writes fails at once with "database is locked".
+    A PostgreSQL server must not acknowledge what it has not flushed, whatever its configuration says.
     """
-    if not url.startswith("sqlite"):
-        engine = create_engine(url, pool_pre_ping=True)
-        event.listen(engine, "handle_error", _translate)
-        return engine
-    engine = create_engine(url, pool_size=8, max_overflow=128, connect_args={"timeout": 30})
+    engine = _open_sqlite(url) if url.startswith("sqlite") else _open_postgresql(url)
     event.listen(engine, "handle_error", _translate)
+    return engine
+
+
+def _open_sqlite(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": 30}, **_POOL)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _: object) -> None:
@@ -49,18 +65,52 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def _open_postgresql(url: str) -> Engine:
+    engine = create_engine(url, pool_pre_ping=True, **_POOL)
+
+    @event.listens_for(engine, "do_connect")
+    def complete(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
+        for name, value in _POSTGRESQL.items():
+            parameters.setdefault(name, value)
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _: object) -> None:
+        connection.execute(_SESSION)
+        # stronger settings than "on" (remote_apply) stay
+        found = connection.execute("SHOW synchronous_commit").fetchone()[0]
+        if found in ("off", "local"):
+            connection.execute("SET synchronous_commit = on")
+        connection.commit()
+
+    return engine
+
+
 def _translate(context: ExceptionContext) -> Exception | None:
     """A database that does not answer, is locked, full or damaged is a reason to come back later."""
-    error = context.sqlalchemy_exception
+    error, cause = context.sqlalchemy_exception, context.original_exception
     # SQLite tells a damaged file by the bare class
-    if isinstance(error, OperationalError) or type(error) is DatabaseError:
-        cause = type(context.original_exception).__name__
-        return LedgerUnavailableError(f"the ledger cannot be written or read ({cause})")
+    passing = isinstance(error, OperationalError) or type(error) is DatabaseError
+    if passing or context.is_disconnect or getattr(cause, "sqlstate", None) == _READ_ONLY:
+        told = f": {why}" if (why := _why_no_connection(context)) else ""
+        return LedgerUnavailableError(f"the ledger cannot be written or read ({type(cause).__name__}{told})")
     return None
 
 
+def _why_no_connection(context: ExceptionContext) -> str:
+    """What libpq says of a connection that it did not get; empty for an error of a statement.
+
+    It names server, user and database, and never the password; that of a statement could quote its values.
+    """
+    if context.statement is not None or context.engine is None or context.engine.dialect.name != "postgresql":
+        return ""
+    lines = str(context.original_exception).strip().splitlines()
+    return lines[-1].strip() if lines else ""
+
+
 def reading(engine: Engine) -> Engine:
-    """The same database for queries only: they wait for no writer."""
+    """The same database for queries only: they wait for no writer, and see one moment."""
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return engine.execution_options(sqlite_begin="DEFERRED")
 
 

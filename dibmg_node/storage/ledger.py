@@ -20,6 +20,7 @@ from dibmg_node.storage.pace import Pace
 from dibmg_node.storage.proofs import Proofs
 from dibmg_node.storage.purges import Purges
 from dibmg_node.storage.receipts import Receipts
+from dibmg_node.storage.rejections import Rejections
 from dibmg_node.storage.retries import Retries
 from dibmg_node.storage.views import Views
 
@@ -37,6 +38,7 @@ class Ledger:
     purges: Purges
     alarms: Alarms
     beats: Beats
+    rejections: Rejections
     views: Views
     catalog: Catalog
     holdings: Holdings
@@ -57,6 +59,7 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         Purges(engine),
         Alarms(engine),
         Beats(engine),
+        Rejections(engine),
         Views(reading(engine)),
         Catalog(reading(engine)),
         Holdings(engine),

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, and_, func, or_, select, update
 from dibmg_node.domain.lifecycle import DeliveryState, Proof, StudyState, retry_delay
 from dibmg_node.domain.result import REPORTS
 from dibmg_node.errors import LedgerConflictError
-from dibmg_node.storage.delivery_rows import close_if_delivered, is_free
+from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, unlocked
 from dibmg_node.storage.schema import deliveries, results, studies
 from dibmg_node.storage.study_row import lock_study, note
 
@@ -79,9 +79,11 @@ class Outbox:
                 connection.execute(
                     update(deliveries)
                     .where(
-                        condition,
-                        deliveries.c.study_uid == row.study_uid,
-                        deliveries.c.destination == row.destination,
+                        unlocked(
+                            condition,
+                            deliveries.c.study_uid == row.study_uid,
+                            deliveries.c.destination == row.destination,
+                        )
                     )
                     .values(published_at=now)
                 )
@@ -240,10 +242,12 @@ def _postpone(connection: Connection, destination: str, now: datetime, until: da
     connection.execute(
         update(deliveries)
         .where(
-            deliveries.c.destination == destination,
-            deliveries.c.state == DeliveryState.OWED.value,
-            is_free(now),
-            deliveries.c.next_at < until,
+            unlocked(
+                deliveries.c.destination == destination,
+                deliveries.c.state == DeliveryState.OWED.value,
+                is_free(now),
+                deliveries.c.next_at < until,
+            )
         )
         .values(next_at=until, published_at=None)
     )
@@ -254,11 +258,13 @@ def _hasten(connection: Connection, destination: str, now: datetime) -> None:
     connection.execute(
         update(deliveries)
         .where(
-            deliveries.c.destination == destination,
-            deliveries.c.state == DeliveryState.OWED.value,
-            is_free(now),
-            deliveries.c.status == "",
-            deliveries.c.next_at > now,
+            unlocked(
+                deliveries.c.destination == destination,
+                deliveries.c.state == DeliveryState.OWED.value,
+                is_free(now),
+                deliveries.c.status == "",
+                deliveries.c.next_at > now,
+            )
         )
         .values(next_at=now, published_at=None)
     )

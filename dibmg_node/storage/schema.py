@@ -199,3 +199,15 @@ beats = Table(
     Column("pid", Integer, nullable=False),
     Column("detail", Text, nullable=False, default=""),
 )
+
+rejections = Table(
+    "rejections",
+    metadata,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("peer_address", String(64), nullable=False),
+    Column("calling_aet", String(16), nullable=False),
+    Column("called_aet", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("times", BigInteger, nullable=False),
+    Column("at", Instant, nullable=False),
+)

@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import logging
 import time
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -13,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dibmg_node.errors import ConfigError
 from dibmg_node.services.audit import Auditor
 from dibmg_node.web.threads import in_thread
 
@@ -23,31 +25,37 @@ _GUARDED: Final = "/dicom-web"
 
 
 class Bearer:
-    """The token that opens DICOMweb and the metrics."""
+    """The tokens that open DICOMweb and the metrics.
 
-    def __init__(self, token: str | None) -> None:
-        """Keep a token's digest; None: none is asked for, and none opens anything."""
-        self._digest = None if token is None else sha256(token.encode()).digest()
+    Attributes:
+        asked: Whether there was any at the start; if so, one is asked of everybody from then on.
+    """
 
-    @property
-    def asked(self) -> bool:
-        """Whether there is one."""
-        return self._digest is not None
+    def __init__(self, tokens: Callable[[], Sequence[str]]) -> None:
+        """Make a guard.
+
+        Args:
+            tokens: Reads them anew for every request, so that one is renewed while the node runs. While
+                the new one comes into use, both hold.
+        """
+        self._tokens = tokens
+        self.asked = bool(tokens())
 
     def opens(self, headers: Headers) -> bool:
-        """Whether a request has it."""
+        """Whether a request has one of them."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
         given = sha256(token.strip().encode()).digest()
-        # digests have one length: how long the comparison takes tells nothing of the token
-        return (
-            self._digest is not None
-            and scheme.lower() == "bearer"
-            and hmac.compare_digest(given, self._digest)
-        )
+        try:
+            wanted = [sha256(one.encode()).digest() for one in self._tokens()]
+        except ConfigError as error:
+            _log.error("no bearer token can be read, nobody is let in", extra={"reason": str(error)})
+            return False
+        # digests have one length, and all are compared: how long it takes tells nothing of any token
+        return scheme.lower() == "bearer" and sum(hmac.compare_digest(given, one) for one in wanted) > 0
 
     @staticmethod
     def challenge() -> Response:
-        """The answer to a request that lacks it."""
+        """The answer to a request that has none."""
         challenge = {"WWW-Authenticate": 'Bearer realm="dibmg"'}
         return PlainTextResponse("a bearer token is asked for", 401, challenge)
 
@@ -60,7 +68,7 @@ class Access:
 
         Args:
             app: What is guarded.
-            bearer: The token of DICOMweb.
+            bearer: The tokens of DICOMweb.
             loopback_names_only: Refuse requests to DICOMweb that call this machine by another name: a page
                 that has its own name resolve to 127.0.0.1 would read results through its visitor's browser.
             audit: Told who was let in by a token, and who was not.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Final
 from starlette.types import ASGIApp
 from uvicorn import Config, Server
 
-from dibmg_node.errors import ConfigError
+from dibmg_node.services.tls import ServerTls
 from dibmg_node.web.protocol import DeadlineProtocol
 
 _log = logging.getLogger(__name__)
@@ -29,14 +28,14 @@ class WebAddress:
 
     Attributes:
         port: 0: any free port; `WebServer.port` tells which.
-        tls: Server side context; None: plain HTTP.
+        tls: Server side; None: plain HTTP.
         most_connections: More at once are answered 503.
         drain_seconds: For requests on their way at the end.
     """
 
     address: str
     port: int
-    tls: ssl.SSLContext | None = None
+    tls: ServerTls | None = None
     most_connections: int = 64
     drain_seconds: int = 20
 
@@ -50,7 +49,7 @@ class WebServer:
         """Make a server that does not listen yet."""
         self._where = where
         self._port = where.port
-        context = where.tls
+        tls = where.tls
         self._server = Server(
             Config(
                 app,
@@ -67,7 +66,7 @@ class WebServer:
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=where.drain_seconds,
                 h11_max_incomplete_event_size=_LONGEST_HEAD,
-                ssl_context_factory=None if context is None else lambda config, default: context,
+                ssl_context_factory=None if tls is None else lambda config, default: tls.context,
             )
         )
         self._thread: threading.Thread | None = None
@@ -97,6 +96,11 @@ class WebServer:
         self._thread.start()
         _log.info("web server listening", extra={"address": self._where.address, "port": self._port})
 
+    def renew(self) -> None:
+        """Read the files of TLS anew; requests on their way go on."""
+        if self._where.tls is not None:
+            self._where.tls.renew_or_keep()
+
     def stop(self) -> None:
         """Stop listening, let requests on their way be finished, cut what is left."""
         self._server.should_exit = True
@@ -106,28 +110,3 @@ class WebServer:
 
     def _serve(self, listeners: Sequence[socket.socket]) -> None:
         self._server.run(list(listeners))
-
-
-def server_context(certificate: str, key: str, ca: str | None) -> ssl.SSLContext:
-    """TLS 1.2 or newer; with a CA every client must show a certificate of it.
-
-    Raises:
-        ConfigError: A file cannot be used.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(certificate, key)
-    except OSError as error:
-        raise ConfigError([f"web.tls.certificate, web.tls.key: cannot be used ({_reason(error)})"]) from error
-    if ca is not None:
-        try:
-            context.load_verify_locations(ca)
-        except OSError as error:
-            raise ConfigError([f"web.tls.ca: cannot be used ({_reason(error)})"]) from error
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or type(error).__name__

@@ -53,7 +53,7 @@ def test_up_refuses_weights_that_are_not_there_before_it_listens(tmp_path: Path)
 
 
 def test_up_tells_which_address_it_cannot_listen_on(tmp_path: Path) -> None:
-    (tmp_path / "config.toml").write_text("[intake]\naddress = '203.0.113.7'\n")
+    (tmp_path / "config.toml").write_text("[intake]\naddress = '203.0.113.7'\ninsecure = true\n")
 
     ended = dibmg(tmp_path, "up")
 

@@ -17,6 +17,7 @@ from pacs import free_port
 from dibmg_node import wiring
 from dibmg_node.config import load_settings
 from dibmg_node.processes import process_name
+from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.views import Views
 from tests.programs import find_program
 
@@ -67,6 +68,7 @@ class RunningNode:
         text += more
         self.config.write_text(text)
         self.process: subprocess.Popen[str] | None = None
+        self._opened: list[Ledger] = []
 
     def start(self) -> RunningNode:
         """Start, and wait for `ready`."""
@@ -94,7 +96,9 @@ class RunningNode:
     @property
     def views(self) -> Views:
         """The ledger, to look into."""
-        return wiring.open_node_ledger(load_settings(self.config)).views
+        ledger = wiring.open_node_ledger(load_settings(self.config))
+        self._opened.append(ledger)
+        return ledger.views
 
     def pid_of(self, role: str) -> int:
         """Process of a role, by its sign of life; waits for the first."""
@@ -196,4 +200,6 @@ class RunningNode:
         code = self.process.wait(PATIENCE_SECONDS)
         assert self.process.stderr is not None
         self.process.stderr.close()
+        while self._opened:
+            self._opened.pop().engine.dispose()
         return code

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,9 @@ import pytest
 from pynetdicom import AE
 
 from dibmg_node.dicom import facts
+from dibmg_node.services.tls import ServerTls, TlsFiles
 from dibmg_node.services.wire import AcceptorSettings, EndReason
+from tests.certificates import Authority
 from tests.services.wire_peers import (
     IMPATIENT,
     SETTINGS,
@@ -28,24 +29,19 @@ from tests.services.wire_peers import (
 )
 
 
-def openssl(folder: Path, *command: str) -> None:
-    subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A test CA with a node's and a modality's certificate."""
     folder = tmp_path_factory.mktemp("certificates")
-    new_key = ("-newkey", "rsa:2048", "-nodes", "-keyout")
-    openssl(
-        folder, "req", "-x509", *new_key, "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=test CA"
-    )
+    authority = Authority(folder)
     for name in ("node", "mg1"):
-        subject = f"/O=Clinic/CN={name}"
-        openssl(folder, "req", *new_key, f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
-        issuer = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2")
-        openssl(folder, "x509", "-req", "-in", f"{name}.csr", *issuer, "-out", f"{name}.crt")
+        authority.issue(name)
     return folder
+
+
+def server_tls(folder: Path, ca: str | None = "ca.crt") -> ServerTls:
+    files = TlsFiles(folder / ca if ca else None, folder / "node.crt", folder / "node.key")
+    return ServerTls(files, "intake.tls")
 
 
 def client_context(certificates: Path, name: str | None = "mg1") -> ssl.SSLContext:
@@ -59,10 +55,7 @@ def client_context(certificates: Path, name: str | None = "mg1") -> ssl.SSLConte
 
 @pytest.fixture
 def tls_settings(certificates: Path) -> AcceptorSettings:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificates / "ca.crt"))
-    context.load_cert_chain(certificates / "node.crt", certificates / "node.key")
-    context.verify_mode = ssl.CERT_REQUIRED
-    return replace(SETTINGS, tls=context)
+    return replace(SETTINGS, tls=server_tls(certificates))
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from dibmg_node.environment import need_secret
 from dibmg_node.errors import ConfigError, PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.credentials import Basic, Bearer, ClientCredentials, Credentials
 from dibmg_node.services.delivery import Parcel
-from dibmg_node.services.exchange import TlsFiles
 from dibmg_node.services.stow import StowSender
+from dibmg_node.services.tls import TlsFiles
 from tests.factories import Clock
 from tests.services.web_peers import Asked, Told, WebPeer, make_certificates, server_tls, store_all
 

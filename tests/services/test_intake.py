@@ -92,6 +92,11 @@ def ended(association_id: str = "a1") -> AssociationEnd:
     return AssociationEnd(association_id, "MG1", "127.0.0.1", EndReason.RELEASED, "", 1, 0)
 
 
+def heard(rejection: Rejection | None) -> tuple[int, int, int] | None:
+    """What the peer hears; the sentence says more, to the log and to `dibmg status`."""
+    return rejection and (rejection.result, rejection.source, rejection.diagnostic)
+
+
 def files_under(archive: Archive, folder: str) -> list[Path]:
     return [path for path in (archive.root / folder).rglob("*") if path.is_file()]
 
@@ -429,7 +434,45 @@ def test_only_who_may_send_is_admitted(
     intake = Intake(archive, ledger.receipts, replace(POLICY, senders=tuple(senders)), clock)
     request = AssociationRequest("a1", calling, called, address, 1, None, "1.2", "")
 
-    assert intake.admit(request) == rejection
+    assert heard(intake.admit(request)) == heard(rejection)
+
+
+OWN = replace(MG1, certificate_subject="O=Clinic,CN=mg1")
+
+
+@pytest.mark.parametrize(
+    ("senders", "calling", "subject", "lacking"),
+    [
+        ((OWN,), "MG1", "O=Clinic,CN=mg1", None),
+        ((OWN,), "MG1", "CN=mg1,O=Clinic", None),
+        ((OWN, MG1), "MG1", "O=Clinic,CN=other", None),
+        ((MG1,), "MG1", "O=Clinic,CN=other", None),
+        ((), "MG1", None, "no [[sender]] is listed, so only this machine may send"),
+        ((OWN,), "MG2", "O=Clinic,CN=mg1", "no [[sender]] has this AE title"),
+        ((V6,), "MG6", None, "no [[sender]] of this AE title has this address"),
+        (
+            (OWN,),
+            "MG1",
+            "O=Clinic,CN=other",
+            "its [[sender]] has another certificate_subject than O=Clinic,CN=other",
+        ),
+        ((OWN,), "MG1", None, "its [[sender]] has another certificate_subject than none"),
+    ],
+)
+def test_who_is_rejected_is_told_what_for(
+    archive: Archive,
+    ledger: Ledger,
+    clock: Clock,
+    senders: Sequence[AllowedSender],
+    calling: str,
+    subject: str | None,
+    lacking: str | None,
+) -> None:
+    intake = Intake(archive, ledger.receipts, replace(POLICY, senders=tuple(senders)), clock)
+
+    found = intake.admit(AssociationRequest("a1", calling, "DIBMG", "10.0.0.5", 1, subject, "1.2", ""))
+
+    assert (found and found.sentence) == (lacking and f"calling AE title not recognized: {lacking}")
 
 
 @pytest.mark.parametrize(
@@ -460,7 +503,9 @@ def test_below_the_reserve_only_who_reports_on_storage_commitment_is_admitted(
     )
     intake = Intake(archive, ledger.receipts, policy, clock)
 
-    assert intake.admit(AssociationRequest("a1", calling, "DIBMG", address, 1, None, "1.2", "")) == rejection
+    found = intake.admit(AssociationRequest("a1", calling, "DIBMG", address, 1, None, "1.2", ""))
+
+    assert heard(found) == heard(rejection)
 
 
 def test_who_was_admitted_for_its_reports_stores_nothing(
@@ -475,6 +520,21 @@ def test_who_was_admitted_for_its_reports_stores_nothing(
     assert refused.value.status == StoreStatus.NOT_AUTHORIZED
     sent = intake.open_sent(replace(request, calling_aet="MG1", peer_address="10.0.0.5"))
     sent.abort()
+
+
+@pytest.mark.parametrize("subject", [None, "O=Clinic,CN=other"])
+def test_who_was_admitted_for_its_reports_stores_nothing_without_the_certificate_of_the_sender(
+    archive: Archive, ledger: Ledger, clock: Clock, subject: str | None
+) -> None:
+    policy = replace(POLICY, senders=(OWN,), may_report=lambda aet, at: True)
+    intake = Intake(archive, ledger.receipts, policy, clock)
+    request = request_for(mammogram(), peer_address="10.0.0.5")
+
+    with pytest.raises(InstanceRejectedError) as refused:
+        intake.open_sent(replace(request, certificate_subject=subject))
+
+    assert refused.value.status == StoreStatus.NOT_AUTHORIZED
+    intake.open_sent(replace(request, certificate_subject=OWN.certificate_subject)).abort()
 
 
 SAFE = ["write spool", "sync spool", "sync instances", "rename", "sync folder of the instance"]

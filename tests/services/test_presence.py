@@ -16,10 +16,10 @@ from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.cfind import STUDY_ROOT_FIND
 from dibmg_node.services.credentials import Anonymous
-from dibmg_node.services.exchange import TlsFiles
 from dibmg_node.services.presence import QUERIES, CFindSearch, QidoSearch, QueryWitness, Search
 from dibmg_node.services.proving import Prover
 from dibmg_node.services.scu import DimsePeer
+from dibmg_node.services.tls import TlsFiles
 from dibmg_node.services.web_service import WebService
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Settlement

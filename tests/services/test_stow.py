@@ -18,9 +18,9 @@ from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.credentials import Anonymous, Basic, Bearer, Credentials
 from dibmg_node.services.deadline import Deadline
 from dibmg_node.services.delivery import Parcel
-from dibmg_node.services.exchange import TlsFiles
 from dibmg_node.services.outcomes import outcome_of_http
 from dibmg_node.services.stow import MOST_RESULTS, StowSender
+from dibmg_node.services.tls import TlsFiles
 from dibmg_node.storage.outbox import Settlement
 from tests.factories import CANARY, Clock
 from tests.services.parcels import OVERLAY, PIXELS, REPORT, make_parcels_of

@@ -12,10 +12,10 @@ from dibmg_node.dicom import facts
 from dibmg_node.dicom.part10 import part10_prefix
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.credentials import Anonymous
-from dibmg_node.services.exchange import TlsFiles
 from dibmg_node.services.fetching import Fate, Haul, Landing, NoSuchStudyError, is_mammography
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.multipart import MalformedBodyError, Multipart, first_part
+from dibmg_node.services.tls import TlsFiles
 from dibmg_node.services.wado import WadoSource
 from dibmg_node.services.web_service import WebService
 from dibmg_node.storage.archive import Archive

@@ -19,26 +19,21 @@ from dibmg_node.storage.schema import metadata
 from tests.factories import PATIENCE, Clock, instance, new_ledger, received
 
 
-def test_the_migrations_lead_to_the_schema(tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
-    migrate(engine)
-
-    with engine.connect() as connection:
+def test_the_migrations_lead_to_the_schema(ledger: Ledger) -> None:
+    with ledger.engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), metadata)
 
     assert differences == []
-    engine.dispose()
+    assert is_current(ledger.engine)
 
 
-def test_migrating_twice_changes_nothing_and_keeps_what_is_there(tmp_path: Path, clock: Clock) -> None:
-    ledger = new_ledger(tmp_path)
+def test_migrating_twice_changes_nothing_and_keeps_what_is_there(ledger: Ledger, clock: Clock) -> None:
     ledger.receipts.store(received(instance()), PATIENCE, clock())
 
     migrate(ledger.engine)
 
     assert is_current(ledger.engine)
     assert ledger.receipts.known(instance().sop_uid, 100, 1) is Receipt.DUPLICATE
-    ledger.engine.dispose()
 
 
 def test_an_empty_database_is_not_current(tmp_path: Path) -> None:
@@ -48,7 +43,8 @@ def test_an_empty_database_is_not_current(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_every_connection_is_durable_and_checks_foreign_keys(ledger: Ledger) -> None:
+def test_every_connection_is_durable_and_checks_foreign_keys(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path)
     with ledger.engine.connect() as connection:
         found = [
             connection.execute(text(f"PRAGMA {name}")).scalar_one()
@@ -56,9 +52,11 @@ def test_every_connection_is_durable_and_checks_foreign_keys(ledger: Ledger) -> 
         ]
 
     assert found == ["wal", 2, 1]
+    ledger.engine.dispose()
 
 
-def test_a_transaction_holds_the_right_to_write_from_its_start(ledger: Ledger) -> None:
+def test_a_transaction_holds_the_right_to_write_from_its_start(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path)
     path = ledger.engine.url.database
     assert path is not None
     with ledger.engine.begin():
@@ -66,6 +64,7 @@ def test_a_transaction_holds_the_right_to_write_from_its_start(ledger: Ledger) -
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("BEGIN IMMEDIATE")
         other.close()
+    ledger.engine.dispose()
 
 
 def test_a_reader_waits_for_no_writer(ledger: Ledger) -> None:

@@ -66,7 +66,7 @@ class WebSide:
         **policy: Any,
     ) -> Starlette:
         """An application; `policy` changes intake's."""
-        bearer = Bearer(token)
+        bearer = Bearer(lambda: [] if token is None else token.split())
         intake = Intake(self.archive, self.ledger.receipts, replace(POLICY, **policy), self.clock)
         lookup = Lookup(self.ledger.catalog, self.archive, most_studies)
         return make_app(

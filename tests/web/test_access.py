@@ -3,7 +3,10 @@ from __future__ import annotations
 import logging
 
 import pytest
+from starlette.datastructures import Headers
 
+from dibmg_node.errors import ConfigError
+from dibmg_node.web.access import Bearer
 from tests.factories import CANARY
 from tests.web.conftest import WebSide
 
@@ -29,6 +32,45 @@ def test_without_the_token_nothing_of_dicom_web_is_answered(web: WebSide, given:
 
     assert {answer.status_code for answer in answers} == {401}
     assert {answer.headers["WWW-Authenticate"] for answer in answers} == {'Bearer realm="dibmg"'}
+
+
+@pytest.mark.parametrize(("given", "status"), [("old", 204), ("new", 204), ("old new", 401), ("", 401)])
+def test_each_of_several_tokens_is_answered(web: WebSide, given: str, status: int) -> None:
+    answer = web.client(token="old new").get(
+        "/dicom-web/studies", headers={"Authorization": f"Bearer {given}"}
+    )
+
+    assert answer.status_code == status
+
+
+def test_a_token_is_renewed_while_the_node_runs_and_one_that_cannot_be_read_opens_nothing() -> None:
+    tokens = ["old"]
+    bearer = Bearer(lambda: tokens)
+
+    def status_of(token: str) -> bool:
+        return bearer.opens(Headers({"Authorization": f"Bearer {token}"}))
+
+    before = (status_of("old"), status_of("new"))
+    tokens[:] = ["new"]
+    after = (status_of("old"), status_of("new"))
+    tokens.clear()
+
+    assert (before, after) == ((True, False), (False, True))
+    assert (bearer.asked, status_of("new")) == (True, False)
+
+
+def test_a_token_file_that_is_gone_lets_nobody_in_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    answers = iter([("secret",)])
+
+    def tokens() -> tuple[str, ...]:
+        for answer in answers:
+            return answer
+        raise ConfigError(["DIBMG_STOW_TOKEN_FILE: gone cannot be read"])
+
+    bearer = Bearer(tokens)
+
+    assert not bearer.opens(Headers({"Authorization": "Bearer secret"}))
+    assert "no bearer token can be read, nobody is let in" in caplog.messages
 
 
 def test_with_the_token_queries_are_answered(web: WebSide) -> None:

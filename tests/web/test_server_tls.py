@@ -10,15 +10,12 @@ import httpx2
 import pytest
 
 from dibmg_node.errors import ConfigError
-from dibmg_node.web.server import WebServer, server_context
-from tests.services.test_acceptor_tls import certificates, client_context  # noqa: F401 - a fixture
+from dibmg_node.services.tls import ServerTls, TlsFiles
+from dibmg_node.web.server import WebServer
+from tests.services.test_acceptor_tls import certificates, client_context, server_tls  # noqa: F401 - a fixture
 from tests.web.conftest import WebSide
 
 Serve = Callable[..., WebServer]
-
-
-def context_of(folder: Path, ca: str | None) -> ssl.SSLContext:
-    return server_context(str(folder / "node.crt"), str(folder / "node.key"), ca and str(folder / ca))
 
 
 def get(server: WebServer, context: ssl.SSLContext) -> int:
@@ -30,7 +27,7 @@ def test_who_shows_a_certificate_of_the_ca_is_answered(
     serve: Serve,
     certificates: Path,  # noqa: F811
 ) -> None:
-    server = serve(web.app(), tls=context_of(certificates, "ca.crt"))
+    server = serve(web.app(), tls=server_tls(certificates, "ca.crt"))
 
     assert get(server, client_context(certificates)) == 200
 
@@ -40,20 +37,20 @@ def test_who_shows_no_certificate_is_not_answered_where_a_ca_is_named(
     serve: Serve,
     certificates: Path,  # noqa: F811
 ) -> None:
-    server = serve(web.app(), tls=context_of(certificates, "ca.crt"))
+    server = serve(web.app(), tls=server_tls(certificates, "ca.crt"))
 
     with pytest.raises(httpx2.TransportError):
         get(server, client_context(certificates, None))
 
 
 def test_without_a_ca_no_certificate_is_asked_for(web: WebSide, serve: Serve, certificates: Path) -> None:  # noqa: F811
-    server = serve(web.app(), tls=context_of(certificates, None))
+    server = serve(web.app(), tls=server_tls(certificates, None))
 
     assert get(server, client_context(certificates, None)) == 200
 
 
 def test_plain_http_to_the_tls_port_is_not_answered(web: WebSide, serve: Serve, certificates: Path) -> None:  # noqa: F811
-    server = serve(web.app(), tls=context_of(certificates, None))
+    server = serve(web.app(), tls=server_tls(certificates, None))
 
     with pytest.raises(httpx2.TransportError):
         httpx2.get(f"http://127.0.0.1:{server.port}/health/live")
@@ -74,7 +71,7 @@ def test_files_that_cannot_be_used_are_a_complaint(
     ca: str | None,
     named: str,
 ) -> None:
+    files = TlsFiles(ca and certificates / ca, certificates / certificate, certificates / key)
+
     with pytest.raises(ConfigError, match=named):
-        server_context(
-            str(certificates / certificate), str(certificates / key), ca and str(certificates / ca)
-        )
+        ServerTls(files, "web.tls")

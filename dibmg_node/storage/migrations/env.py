@@ -1,13 +1,14 @@
 """Alembic's entry: runs the migrations on the connection that `engine.migrate` hands in."""
 
 from alembic import context
+from sqlalchemy import text
 
 from dibmg_node.storage.schema import metadata
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=metadata,
-    render_as_batch=True,
-)
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
 with context.begin_transaction():
+    if connection.dialect.name == "postgresql":
+        # nodes of several machines may come up at once; SQLite has one writer anyway
+        connection.execute(text("SELECT pg_advisory_xact_lock(1145655623)"))
     context.run_migrations()

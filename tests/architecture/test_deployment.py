@@ -1,0 +1,121 @@
+"""What `deploy/` ships: least privilege, and no path that is not there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dibmg_node.config import load_settings
+from dibmg_node.exposure import check_exposure
+from tests.programs import find_program
+
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "deploy" / "systemd" / "dibmg.service"
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
+
+
+def analyze(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """systemd-analyze on the unit, its program put where there is one here."""
+    copied = folder / UNIT.name
+    copied.write_text(UNIT.read_text().replace("/opt/dibmg/bin/dibmg", sys.executable))
+    command = [find_program("systemd-analyze"), *arguments, str(copied)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Instruction and arguments of the Dockerfile, continued lines joined."""
+    lines = re.sub(r"\\\n\s*", "", DOCKERFILE).splitlines()
+    pairs = (line.partition(" ") for line in lines if line and not line.startswith("#"))
+    return [(name, rest.strip()) for name, _, rest in pairs]
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+    found = analyze(tmp_path, "verify", "--man=no")
+
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_the_unit_is_exposed_less_than_most_services(tmp_path: Path) -> None:
+    # in tenths of systemd's scale, where 10 is unsafe; what is left: network, users of the machine, JIT code
+    found = analyze(tmp_path, "security", "--offline=true", "--threshold=15")
+
+    assert found.returncode == 0, found.stdout
+
+
+def test_the_unit_lets_the_processes_that_touch_pixels_shut_themselves_in(tmp_path: Path) -> None:
+    allowed = re.search(r"^SystemCallFilter=(@system-service.*)$", UNIT.read_text(), re.MULTILINE)
+
+    assert allowed is not None
+    assert "seccomp" in allowed.group(1).split()
+
+
+def test_the_image_runs_as_nobody_in_particular() -> None:
+    users = [rest for name, rest in instructions() if name == "USER"]
+
+    assert users == ["10001:10001"]
+    assert instructions()[-1] == ("CMD", '["up", "--config", "/etc/dibmg/config.toml"]')
+
+
+def test_what_the_image_copies_is_there_and_reaches_the_builder() -> None:
+    copied = [
+        source
+        for name, rest in instructions()
+        if name == "COPY" and not rest.startswith("--from")
+        for source in rest.split()[:-1]
+    ]
+    let_through = (ROOT / "deploy" / "Dockerfile.dockerignore").read_text().splitlines()
+
+    assert [one for one in copied if not (ROOT / one).exists()] == []
+    assert [one for one in copied if f"!{one}" not in let_through] == []
+
+
+def test_the_image_installs_by_hash_alone() -> None:
+    installs = [
+        rest
+        for name, line in instructions()
+        if name == "RUN"
+        for rest in re.findall("pip install ([^&]*)", line)
+    ]
+
+    assert installs
+    assert all("--require-hashes" in one or "--no-deps" in one for one in installs)
+
+
+def test_the_container_may_write_nowhere_but_where_it_must_and_has_no_privilege() -> None:
+    node = COMPOSE["services"]["node"]
+
+    assert node["read_only"] is True
+    assert node["cap_drop"] == ["ALL"]
+    assert node["security_opt"] == ["no-new-privileges:true"]
+    assert node["user"] == "10001:10001"
+    assert [one.partition(":")[0] for one in node["tmpfs"]] == ["/tmp"]
+    assert [one for one in node["volumes"] if not one.endswith(":ro")] == ["data:/var/lib/dibmg"]
+
+
+def test_the_containers_ports_are_open_on_this_machine_alone() -> None:
+    ports = COMPOSE["services"]["node"]["ports"]
+
+    assert [one for one in ports if not one.startswith("127.0.0.1:")] == []
+
+
+def test_the_containers_configuration_is_valid_and_fits_its_volumes() -> None:
+    settings = load_settings(ROOT / "deploy" / "container" / "config.toml")
+
+    assert settings.data_dir == Path("/var/lib/dibmg")
+    assert settings.web is not None
+    assert {f"127.0.0.1:{port}:{port}" for port in (settings.intake.port, settings.web.port)} == set(
+        COMPOSE["services"]["node"]["ports"]
+    )
+
+
+def test_the_container_comes_up_with_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIBMG_STOW_TOKEN", "secret")
+
+    check_exposure(load_settings(ROOT / "deploy" / "container" / "config.toml"))

@@ -1,0 +1,39 @@
+"""A ledger on each of the databases that it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dibmg_node.domain.policy import ExamPolicy
+from dibmg_node.storage.engine import migrate, open_engine
+from dibmg_node.storage.ledger import Ledger, open_ledger
+from dibmg_node.storage.schema import metadata
+from tests.factories import new_ledger
+from tests.postgresql import Cluster, running_cluster
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server without TLS; its database `ledger` has the schema."""
+    with running_cluster() as cluster:
+        cluster.run("CREATE DATABASE ledger")
+        engine = open_engine(cluster.url("ledger"))
+        migrate(engine)
+        engine.dispose()
+        yield cluster
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger: every test of the storage holds on both databases."""
+    if request.param == "sqlite":
+        ledger = new_ledger(tmp_path)
+    else:
+        cluster: Cluster = request.getfixturevalue("cluster")
+        cluster.run(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY", "ledger")
+        ledger = open_ledger(cluster.url("ledger"), ExamPolicy())
+    yield ledger
+    ledger.engine.dispose()
