@@ -75,6 +75,7 @@ def _named(settings: Settings) -> Iterator[tuple[str, Path, Callable[[Path], dat
         ("intake.tls", settings.intake.tls),
         ("web.tls", settings.web and settings.web.tls),
         ("broker.tls", settings.broker.tls),
+        ("audit", settings.audit),
     ]
     for place, destination in enumerate(settings.destination):
         sections.append((f"destination.{place}.tls", destination.tls))

@@ -20,8 +20,8 @@ from dibmg_node.domain.study import Instance
 from dibmg_node.errors import PeerUnavailableError
 from dibmg_node.services.audit_forwarding import Forwarder, backlog
 from dibmg_node.services.audit_message import audit_message
-from dibmg_node.services.exchange import TlsFiles
 from dibmg_node.services.syslog import SyslogPeer
+from dibmg_node.services.tls import TlsFiles
 from dibmg_node.services.wire import StoreRequest, TurnedAway
 from dibmg_node.storage.trail import Trail, trail_file
 from dibmg_node.storage.trail_reading import load_bookmark
