@@ -84,7 +84,7 @@ class WebSide:
         """The pages, of a node that is well."""
         return make_site(
             ledger=self.ledger,
-            patients=self.patients,
+            patients=Patients(self.archive, audit.patient),
             pictures=self.pictures,
             look=self.look,
             now=self.clock,

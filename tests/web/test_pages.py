@@ -6,6 +6,7 @@ import logging
 import re
 from datetime import timedelta
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from dibmg_node.dicom import facts
 from dibmg_node.dicom.encode import encode
 from dibmg_node.domain.result import Result, ResultKind
 from dibmg_node.storage.analysis_rows import Analysis, Outcome
+from dibmg_node.storage.users import UserRole
 from tests.factories import (
     L_CC,
     LEASE,
@@ -29,6 +31,7 @@ from tests.factories import (
     part10,
     used,
 )
+from tests.services.audit_trail import PSEUDONYMS, new_audit
 from tests.storage.life import make_ready
 from tests.web.conftest import WebSide
 from tests.web.held_results import capture
@@ -367,3 +370,33 @@ def test_a_ledger_that_does_not_answer_is_said_in_words(web: WebSide) -> None:
 
     assert answer.status_code == 503
     assert "The ledger does not answer" in answer.text
+
+
+def test_who_opens_the_page_of_a_study_is_told_in_the_audit_trail_and_its_patient_by_pseudonym(
+    web: WebSide, tmp_path: Path
+) -> None:
+    receive(web, mammogram(R_CC))
+    trail = new_audit(tmp_path, web.clock)
+    asking = TestClient(web.app(audit=trail.auditor), base_url="http://localhost")
+
+    asking.get(f"/studies/{STUDY_UID}")
+
+    accessed = trail.of("DICOM Instances Accessed")
+    assert accessed["patient"] == PSEUDONYMS.of("P123")
+    assert accessed["studies"][0]["study_uid"] == STUDY_UID
+    assert "Kanarienvogel" not in str(trail.lines)
+
+
+def test_a_login_that_failed_and_one_that_did_not_are_told_in_the_audit_trail(
+    web: WebSide, tmp_path: Path
+) -> None:
+    web.users.put("vera", UserRole.VIEWER, "correct horse battery")
+    trail = new_audit(tmp_path, web.clock)
+    asking = TestClient(web.app(audit=trail.auditor), base_url="http://localhost")
+    found = re.search(r'name="csrf" value="([^"]+)"', asking.get("/login").text)
+    assert found is not None
+
+    for password in ("wrong", "correct horse battery"):
+        asking.post("/login", data={"csrf": found[1], "name": "vera", "password": password})
+
+    assert trail.names == ["User Authentication", "User Authentication"]
