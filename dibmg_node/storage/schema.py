@@ -188,6 +188,7 @@ history = Table(
     Column("event", String(64), nullable=False),
     Column("detail", Text, nullable=False, default=""),
     Index("history_study", "study_uid", "id"),
+    Index("history_event", "event"),
 )
 
 beats = Table(

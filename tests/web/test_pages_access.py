@@ -244,7 +244,7 @@ def test_over_tls_the_cookie_never_goes_back_in_the_clear(wide: WebSide) -> None
         look=wide.look,
         now=wide.clock,
         access=SiteAccess(wide.users, True, "a key", tls=True),
-        bearer=Bearer(None),
+        bearer=Bearer(list),
     )
 
     cookie = TestClient(site, base_url="https://node").get("/login").headers["set-cookie"].lower()
