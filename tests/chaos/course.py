@@ -92,6 +92,7 @@ def run(course: Course, folder: Path, tell: Callable[[str], None]) -> Outcome:
             pacs.start()
         held = pacs.held()
         pacs.stop()
+        journal.close()
     found = account(folder / "node" / "var", journal.instances(), sent.expected(pacs.refuses), held)
     found.outlived += killer.orphans
     if late:

@@ -64,6 +64,10 @@ class Journal:
         with self._lock:
             self.broken += 1
 
+    def close(self) -> None:
+        """Nobody sends any more."""
+        self._file.close()
+
     def instances(self) -> list[Acknowledgment]:
         """Each instance once."""
         with self._lock:

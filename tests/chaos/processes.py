@@ -197,6 +197,8 @@ class KeptNode:
                 self.failed_starts += 1
             assert self.node.process is not None
             self.node.process.wait()
+            assert self.node.process.stderr is not None
+            self.node.process.stderr.close()
             self.ready.clear()
             self._ending.wait(_RESTART_SECONDS)
 
