@@ -276,7 +276,9 @@ def _complaint(connection: Connection, destination: str) -> str:
         comment: str | None = connection.execute(query.order_by(newest).limit(1)).scalar_one_or_none()
         if comment:
             return comment
-    return ""
+    doubts = select(deliveries.c.comment).where(deliveries.c.destination == destination, is_unproven())
+    found = connection.execute(doubts.order_by(deliveries.c.proof_attempts.desc()).limit(1))
+    return found.scalar_one_or_none() or ""
 
 
 def _waiting_for(row: RowMapping, stored: Sequence[Mapping[str, Any]]) -> str:

@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 
 _GUARDED: Final = "/dicom-web"
 """Health is for everybody, the pages have a guard of their own."""
+_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
 class Bearer:
@@ -125,7 +126,14 @@ class Access:
             return None if self._bearer.opens(headers) else self._bearer.challenge()
         if self._loopback_names_only and not is_loopback(headers.get("host", "")):
             return PlainTextResponse("without a token this node answers to localhost only", 403)
+        if self._loopback_names_only and is_forwarded(headers):
+            return PlainTextResponse("behind a proxy DICOMweb needs a token", 403)
         return None
+
+
+def is_forwarded(headers: Headers) -> bool:
+    """Whether a proxy asks for somebody else, who may be on another machine."""
+    return any(name in headers for name in _FORWARDED)
 
 
 def is_loopback(host: str) -> bool:

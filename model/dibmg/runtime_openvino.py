@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
+from dibmg.quiet_openvino import openvino
 from dibmg.runtime_choice import Precision
 from dibmg.weights import OPENVINO, Weights
 from dibmg_node.errors import WeightsError

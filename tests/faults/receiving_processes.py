@@ -33,7 +33,7 @@ enabled = true
 {stow}
 """
 _KNOWN_FILES = re.compile(
-    r"config\.toml|var/(logs/\w+\.log|audit\.key|audit/(lock|[-\w]+\.jsonl)|ledger\.sqlite(-wal|-shm)?|archive/quarantine/[0-9a-f]{32}[-0-9a-z]*\.dcm"
+    r"config\.toml|var/(logs/\w+\.log|audit\.key|web/session\.key|audit/(lock|[-\w]+\.jsonl)|ledger\.sqlite(-wal|-shm)?|archive/quarantine/[0-9a-f]{32}[-0-9a-z]*\.dcm"
     r"|archive/instances/[0-9a-f]{2}/[0-9a-f]{32}\.dcm)"
 )
 

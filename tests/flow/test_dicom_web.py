@@ -159,7 +159,12 @@ def test_status_shows_the_web_server_and_a_drained_node_ends_with_0(make_node: M
     with urlopen(f"http://127.0.0.1:{port}/health/ready") as answer:
         ready = json.load(answer)
 
-    assert told["web"] == {"url": f"http://127.0.0.1:{port}/dicom-web", "stow": True, "token": False}
+    assert told["web"] == {
+        "url": f"http://127.0.0.1:{port}/dicom-web",
+        "stow": True,
+        "token": False,
+        "insecure": False,
+    }
     assert [row["alive"] for row in told["processes"] if row["process"].startswith("web@")] == [True]
     assert ready == {"ready": True, "reasons": []}
     assert node.stop() == 0

@@ -54,7 +54,7 @@ def test_a_start_repairs_what_it_finds_and_status_tells_what_it_cannot(
     archive.put_result("1.2.5.4", b"left by a killed worker")
     # a claim of a worker that is gone
     now = wiring.now()
-    ledger.claims.retry(HELD, now)
+    ledger.retries.ask(HELD, now)
     ledger.claims.claim(HELD, 4, "gone@elsewhere", now, timedelta(seconds=-1))
     ledger.engine.dispose()
 

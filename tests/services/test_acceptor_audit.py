@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from dibmg_node.services.tls import ServerTls, TlsFiles
 from dibmg_node.services.wire import TurnedAway
-from tests.services.web_peers import make_certificates, server_tls
+from tests.services.web_peers import make_certificates
 from tests.services.wire_peers import SETTINGS, RawPeer, Wire, associate_rq, listening
 
 
@@ -22,8 +23,13 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tls_wire(certificates: Path) -> Iterator[Wire]:
-    with listening(settings=replace(SETTINGS, tls=server_tls(certificates, asks=True))) as wire:
+    with listening(settings=replace(SETTINGS, tls=server_side(certificates))) as wire:
         yield wire
+
+
+def server_side(certificates: Path) -> ServerTls:
+    ca, certificate, key = (certificates / name for name in ("ca.pem", "server.pem", "server.key"))
+    return ServerTls(TlsFiles(ca, certificate, key), "intake.tls")
 
 
 def client(certificates: Path, name: str | None) -> ssl.SSLContext:

@@ -50,6 +50,7 @@ def connect(store: MemoryStore) -> tuple[Association, socket.socket]:
         admit=store.admit,
         open_instance=store.open_instance,
         ended=store.ended,
+        turned_away=store.turn_away,
         leave=lambda _: None,
     )
     return association, theirs

@@ -88,4 +88,4 @@ def test_only_the_negotiation_of_the_acceptor_and_what_this_side_asks_for_know_p
             if any(name.split(".")[0] == "pynetdicom" for name in names):
                 importing.add(path.stem)
 
-    assert importing <= {"negotiation", "scu", "cstore", "cget"}
+    assert importing <= {"negotiation", "scu", "cstore", "cget", "cfind", "errand", "commitment"}

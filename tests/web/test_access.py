@@ -100,6 +100,17 @@ def test_without_a_token_only_names_of_this_machine_are_answered_to(
     assert client.get("/dicom-web/studies", headers={"Host": host}).status_code == status
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+def test_whom_a_proxy_asks_for_needs_a_token(web: WebSide, header: str) -> None:
+    forwarded = {"Host": "127.0.0.1:8080", header: "10.1.2.3"}
+    without, with_token = web.client(loopback_names_only=True), web.client(token=TOKEN)
+
+    assert without.get("/dicom-web/studies", headers=forwarded).status_code == 403
+    assert without.post("/dicom-web/studies", headers=forwarded).status_code == 403
+    told = {**forwarded, "Authorization": f"Bearer {TOKEN}"}
+    assert with_token.get("/dicom-web/studies", headers=told).status_code == 204
+
+
 def test_probes_are_answered_without_a_token(web: WebSide) -> None:
     client = web.client(token=TOKEN)
 

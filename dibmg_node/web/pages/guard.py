@@ -18,13 +18,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dibmg_node.errors import PermanentError
 from dibmg_node.storage.users import User, UserRole, Users
-from dibmg_node.web.access import Bearer, is_loopback
+from dibmg_node.web.access import Bearer, is_forwarded, is_loopback
 
 LOGIN: Final = "/login"
 _OPEN: Final = (LOGIN, "/static/")
 _METRICS: Final = "/metrics"
 _SAFE: Final = frozenset({"GET", "HEAD"})
-_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 LONGEST_SESSION: Final = 12 * 3600
 IDLE_SECONDS: Final = 3600
 _SEEN_EVERY: Final = 60
@@ -169,7 +168,7 @@ def _not_from_here(headers: Headers) -> Response | None:
     """A refusal where without a login somebody else may be asking through this machine."""
     if not is_loopback(headers.get("host", "")):
         return PlainTextResponse("without users this node answers to localhost only", 403)
-    if any(name in headers for name in _FORWARDED):
+    if is_forwarded(headers):
         return PlainTextResponse("behind a proxy the pages need users: dibmg user add NAME", 403)
     return None
 

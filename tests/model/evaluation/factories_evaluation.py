@@ -11,7 +11,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import openvino
 import openvino.opset13 as ops
 from numpy.typing import NDArray
 
@@ -19,6 +18,7 @@ from dibmg.data.manifest import ImageRow, Label, write_manifest
 from dibmg.evaluation.places import find_places
 from dibmg.evaluation.reading import ImageReading
 from dibmg.evaluation.units import Unit, UnitKind, UnitSet, unit_set
+from dibmg.quiet_openvino import openvino
 from dibmg.weights import FILES, MANIFEST, OPENVINO
 from dibmg_node.domain.study import Laterality, View
 from tests.model.factories_model import SIZE, breast, write_weights
