@@ -90,5 +90,6 @@ def _named(settings: Settings) -> Iterator[tuple[str, Path, Callable[[Path], dat
 def _read(read: Callable[[Path], datetime], path: Path) -> datetime | None:
     try:
         return read(path)
-    except (OSError, ValueError):
+    # whatever a library says of a file that somebody is just changing: it is read again
+    except Exception:  # noqa: BLE001
         return None

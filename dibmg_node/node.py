@@ -67,7 +67,12 @@ class Child:
         now = time.monotonic()
         if self.process is None:
             if now >= self.restart_at:
-                self.process, self.started_at = self.start(), now
+                try:
+                    self.process, self.started_at = self.start(), now
+                except OSError as error:  # no process, memory or descriptor left: the others go on
+                    extra = {"name_": self.name, "reason": error.strerror}
+                    _log.error("process not started", extra=extra)
+                    self._wait_before_next(now)
             return
         code = self.process.poll()
         if code is None:
@@ -75,7 +80,11 @@ class Child:
                 self.pause = 0.5
             return
         _log.error("process ended; it is started again", extra={"name_": self.name, "code": code})
-        self.process, self.restart_at = None, now + self.pause
+        self.process = None
+        self._wait_before_next(now)
+
+    def _wait_before_next(self, now: float) -> None:
+        self.restart_at = now + self.pause
         self.pause = min(2 * self.pause, _LONGEST_PAUSE)
 
     def stop(self, seconds: float, hurried: threading.Event) -> None:

@@ -178,7 +178,11 @@ def _delivery(settings: Settings, audit: Auditor) -> None:
     with _beating(ledger, Role.DELIVERY):
         try:
             tasks.run_worker(
-                _open_queue(settings), process_name(Role.DELIVERY), tasks.DELIVERIES, deliver=deliver
+                _open_queue(settings),
+                process_name(Role.DELIVERY),
+                tasks.DELIVERIES,
+                deliver=deliver,
+                before_end=lambda: lanes.stop(DRAIN_SECONDS),
             )
         finally:
             left = lanes.stop(DRAIN_SECONDS)

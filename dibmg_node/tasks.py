@@ -107,6 +107,7 @@ def run_worker(
     *,
     analyze: Callable[[str, int], None] | None = None,
     deliver: Callable[[str, int, str], None] | None = None,
+    before_end: Callable[[], object] = lambda: None,
 ) -> None:
     """Work on one queue in this process until SIGTERM, which lets the task in hand be finished.
 
@@ -116,6 +117,7 @@ def run_worker(
         queue: ANALYSES or DELIVERIES.
         analyze: Carries out analyses.
         deliver: Carries out deliveries.
+        before_end: Brings to its end what the tasks have set going, should the worker have gone deaf.
     """
     attention = _Attention()
     if analyze is not None:
@@ -132,8 +134,12 @@ def run_worker(
         quiet=True,
         loglevel="INFO",
     )
-    threading.Thread(target=attention.watch, args=(app, queue), name="attention", daemon=True).start()
-    worker.start()
+    watched = (app, queue, before_end)
+    threading.Thread(target=attention.watch, args=watched, name="attention", daemon=True).start()
+    try:
+        worker.start()
+    finally:
+        attention.ended.set()
 
 
 class _Attention:
@@ -144,6 +150,8 @@ class _Attention:
     """
 
     def __init__(self) -> None:
+        self.ended = threading.Event()
+        """The worker takes no more messages, because it was told to end."""
         self._is_busy = False
         self._idle_since = time.monotonic()
 
@@ -160,18 +168,23 @@ class _Attention:
 
         return carry_out
 
-    def watch(self, app: Queue, queue: str) -> None:
+    def watch(self, app: Queue, queue: str, before_end: Callable[[], object]) -> None:
         """End this process once it is deaf: the supervisor starts it again, and the ledger lacks nothing."""
-        while True:
-            time.sleep(_LOOK_SECONDS)
+        while not self.ended.wait(_LOOK_SECONDS):
             try:
                 waiting = _waiting_in(app, queue)
             except BrokerUnavailableError:
                 continue
+            # redis-py's own, where the broker dies between two of its answers: this thread has to outlive it
+            except Exception as error:  # noqa: BLE001
+                _log.warning("queue not looked at", extra={"queue": queue, "error": type(error).__name__})
+                continue
             if waiting and not self._is_busy and time.monotonic() - self._idle_since > _DEAF_SECONDS:
                 extra = {"queue": queue, "waiting": waiting}
                 _log.error("worker takes no message although some wait; it ends", extra=extra)
-                os._exit(1)
+                before_end()
+                if not self.ended.is_set():
+                    os._exit(1)
 
 
 def _verified(tls: TlsFiles) -> dict[str, Any]:

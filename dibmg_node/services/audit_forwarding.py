@@ -58,6 +58,10 @@ class Forwarder:
                 if pause == LOOK_SECONDS:
                     _log.warning("audit not passed on", extra={"reason": reason})
                 pause = min(2 * pause, _LONGEST_PAUSE)
+            # a trail or bookmark that was tampered with: the thread has to be there when it is mended
+            except Exception as error:  # noqa: BLE001
+                _log.error("audit not passed on", extra={"error": type(error).__name__})
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
     def forward(self) -> bool:
         """Send the next lines; whether there were any.

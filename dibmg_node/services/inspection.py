@@ -12,6 +12,7 @@ from typing import Final
 
 from dibmg_node.dicom.header import instance_of, read_received_header
 from dibmg_node.dicom.part10 import LONGEST_META, data_set_offset
+from dibmg_node.dicom.search_keys import search_keys
 from dibmg_node.domain.study import Instance
 from dibmg_node.errors import InstanceRejectedError
 from dibmg_node.storage.archive import Archive
@@ -79,23 +80,25 @@ class Inspection:
         """Enter a file that nobody knows; one that is not what its name says goes into quarantine."""
         try:
             with path.open("rb") as file:
-                instance = instance_of(read_received_header(file))
+                header = read_received_header(file)
+            instance = instance_of(header)
         # without a transfer syntax it is no file of this node's
         except (InstanceRejectedError, AttributeError) as error:
             return self._set_aside(path, type(error).__name__)
         if self.archive.instance_path(instance.sop_uid) != path:
             return self._set_aside(path, "the name of another instance")
         with self.archive.held(instance.sop_uid):
-            receipt = self._enter(path, instance)
+            receipt = self._enter(path, instance, search_keys(header))
         if receipt is Receipt.DIFFERENT:
             return self._set_aside(path, "other bytes than the ledger has")
         extra = {"study_uid": instance.study_uid, "sop_uid": instance.sop_uid}
         _log.warning("file without a ledger entry entered", extra=extra)
         return True
 
-    def _enter(self, path: Path, instance: Instance) -> Receipt:
+    def _enter(self, path: Path, instance: Instance, keys: tuple[str, ...]) -> Receipt:
         size, crc32 = _measure(path)
-        return self.receipts.store(Received(instance, size, crc32, SENDER), self.patience, self.now())
+        received = Received(instance, size, crc32, SENDER, keys)
+        return self.receipts.store(received, self.patience, self.now())
 
     def _set_aside(self, path: Path, reason: str) -> bool:
         self.archive.set_aside(path)

@@ -83,6 +83,11 @@ class Purge:
                 )
             except LedgerConflictError:
                 continue
+            # one file that cannot be removed must not keep all that are younger
+            except OSError as error:
+                failed = {"study_uid": one.study.study_uid, "reason": error.strerror}
+                _log.error("study not purged", extra=failed)
+                continue
             if freed is not None:
                 extra = {"study_uid": one.study.study_uid, "bytes": freed, "reason": one.reason}
                 _log.info("study purged", extra=extra)

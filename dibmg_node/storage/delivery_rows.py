@@ -77,7 +77,12 @@ def is_unproven() -> ColumnElement[bool]:
 
 def delivered(connection: Connection, study_uid: str) -> tuple[Delivered, ...]:
     """Every result of a study that a destination has or may have, oldest first."""
-    sent = or_(deliveries.c.state.in_(_HELD), is_in_doubt())
+    # stored once, whatever the destination said when it was to prove that: it may show it still
+    was_stored = and_(
+        deliveries.c.state.in_((DeliveryState.REFUSED.value, DeliveryState.SUPERSEDED.value)),
+        deliveries.c.proof != Proof.NONE.value,
+    )
+    sent = or_(deliveries.c.state.in_(_HELD), is_in_doubt(), was_stored)
     rows = connection.execute(
         select(results, deliveries.c.destination)
         .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)

@@ -172,7 +172,8 @@ class Outbox:
             if asked or all(one.state is DeliveryState.OWED and not one.status for one in settlements):
                 _postpone(connection, destination, now, now + delay)
             elif any(one.state is DeliveryState.STORED for one in settlements):
-                _hasten(connection, destination, now)
+                kept_back = [one.sop_uid for one in settlements if one.state is DeliveryState.OWED]
+                _hasten(connection, destination, kept_back, now)
             told = ", ".join(sorted({f"{s.state} {s.status} {s.comment}".strip() for s in settlements}))
             sent = any(one.state is not DeliveryState.OWED for one in settlements)
             event = "sent" if sent else "not sent, tried again later"
@@ -229,7 +230,7 @@ def _settle_one(
             published_at=None,
             next_at=next_at,
             settled_at=None if again else now,
-            proof=proof.value,
+            proof=(proof if to_be_proven else Proof.NONE).value,
         )
     )
 
@@ -253,8 +254,11 @@ def _postpone(connection: Connection, destination: str, now: datetime, until: da
     )
 
 
-def _hasten(connection: Connection, destination: str, now: datetime) -> None:
-    """A destination takes results: what waited for it to come back goes out now."""
+def _hasten(connection: Connection, destination: str, kept_back: Sequence[str], now: datetime) -> None:
+    """A destination takes results: what waited for it to come back goes out now.
+
+    Not what this send kept back: a report waits for its images, which have a delay.
+    """
     connection.execute(
         update(deliveries)
         .where(
@@ -262,6 +266,7 @@ def _hasten(connection: Connection, destination: str, now: datetime) -> None:
                 deliveries.c.destination == destination,
                 deliveries.c.state == DeliveryState.OWED.value,
                 is_free(now),
+                deliveries.c.result_uid.not_in(kept_back),
                 deliveries.c.status == "",
                 deliveries.c.next_at > now,
             )

@@ -237,13 +237,11 @@ def _enter(
 ) -> datetime:
     """Enter what was found about results of a study; when those not proven yet are asked for again.
 
-    A report may have been faster than whoever asked: only what is still to be proven is entered.
+    A report or an analysis may have been faster than whoever asked: what is still to be proven is entered.
     """
     stored = connection.scalars(
         select(deliveries.c.result_uid).where(
-            deliveries.c.study_uid == study_uid,
-            deliveries.c.destination == destination,
-            deliveries.c.state == DeliveryState.STORED.value,
+            deliveries.c.study_uid == study_uid, deliveries.c.destination == destination, is_unproven()
         )
     ).all()
     found = [one for one in found if one.sop_uid in stored]
@@ -262,6 +260,7 @@ def _enter(
             "state": DeliveryState.OWED.value,
             "settled_at": None,
             "proof_attempts": 0,
+            "proof": Proof.NONE.value,
             "next_at": sent_at,
         },
         Finding.WAIVED: {"proof": Proof.NONE.value, "next_at": None},

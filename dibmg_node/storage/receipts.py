@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from dibmg_node.domain.exam import has_standard_views, select_exam
@@ -16,7 +16,7 @@ from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.study import ImageKind, Instance
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.facts_json import dump_facts, load_facts
-from dibmg_node.storage.schema import instances, studies, study_keys, verdicts
+from dibmg_node.storage.schema import history, instances, studies, study_keys, verdicts
 from dibmg_node.storage.study_row import apply_event, note, replace_verdicts
 
 _SETTLED_AFTER = timedelta(seconds=2)
@@ -164,6 +164,14 @@ class Receipts:
         if receipt is Receipt.PURGED:
             again = update(instances).where(instances.c.sop_uid == instance.sop_uid)
             connection.execute(again.values(purged_at=None))
+            # a purge that was killed may have been found as files that are missing
+            told = and_(
+                history.c.study_uid == instance.study_uid,
+                history.c.detail == instance.sop_uid,
+                history.c.event == FILE_MISSING,
+            )
+            if connection.execute(select(history.c.id).where(told).limit(1)).first():
+                note(connection, instance.study_uid, FILE_BACK, now, instance.sop_uid)
         else:
             connection.execute(
                 insert(instances).values(

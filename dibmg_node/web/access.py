@@ -22,7 +22,14 @@ _log = logging.getLogger(__name__)
 
 _GUARDED: Final = "/dicom-web"
 """Health is for everybody, the pages have a guard of their own."""
-_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDED: Final = (
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+)
 
 
 class Bearer:

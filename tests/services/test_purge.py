@@ -204,6 +204,20 @@ def test_a_purge_that_was_broken_off_is_done_again(station: Station) -> None:
     assert len(purge.run()) == 1
 
 
+def test_a_file_that_cannot_be_removed_keeps_its_study_and_no_purge_from_ending(station: Station) -> None:
+    settle(station.ledger, station.clock, DeliveryState.STORED)
+    path = station.archive.instance_path(study_of(station.ledger)["instances"][0]["sop_uid"])
+    path.unlink()
+    path.mkdir()  # which nobody can remove as a file
+    purge = purge_of(station)
+
+    assert purge.run() == []
+    assert study_of(station.ledger)["purged_at"] is None
+
+    path.rmdir()
+    assert len(purge.run()) == 1
+
+
 def test_a_study_that_was_opened_again_since_it_was_planned_stays(station: Station) -> None:
     settle(station.ledger, station.clock, DeliveryState.STORED)
     purge = purge_of(station)

@@ -90,6 +90,25 @@ def test_a_destination_that_cannot_be_reached_is_not_tried_for_each_of_its_studi
     assert [one.sop_uid for one in ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)] == [first.sop_uid]
 
 
+def test_a_report_that_waits_for_its_image_is_not_hastened_by_another_that_arrived(
+    ledger: Ledger, clock: Clock
+) -> None:
+    results = [*TWO, a_result("2.25.3", ResultKind.OVERLAY)]
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(results))
+    *images, report = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+    said = [
+        Settlement(images[0].sop_uid, DeliveryState.STORED, "0x0000", ""),
+        Settlement(images[1].sop_uid, DeliveryState.OWED, "0xA700", "full"),
+        Settlement(report.sop_uid, DeliveryState.OWED, "", "waits for its images"),
+    ]
+
+    ledger.outbox.settle(STUDY_UID, "pacs", said, clock())
+
+    with pytest.raises(LedgerConflictError):
+        ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+
+
 def test_two_workers_cannot_hold_one_delivery(ledger: Ledger, clock: Clock) -> None:
     make_ready(ledger, clock)
     analyze(ledger, clock)

@@ -12,7 +12,16 @@ from dibmg_node.storage.outbox import Settlement
 from dibmg_node.storage.proofs import Evidence, Finding, Proofs
 from dibmg_node.storage.retries import Retry
 from tests.factories import L_MLO, START, STUDY_UID, Clock, a_result, instance
-from tests.storage.life import analysis, analyze, deliveries_of, make_ready, reason_of, settle, state_of
+from tests.storage.life import (
+    analysis,
+    analyze,
+    claim,
+    deliveries_of,
+    make_ready,
+    reason_of,
+    settle,
+    state_of,
+)
 
 LEASE = timedelta(minutes=5)
 TWO = [a_result(), a_result("2.25.2", ResultKind.OVERLAY)]
@@ -116,6 +125,31 @@ def test_a_report_proves_what_it_names_and_sends_what_failed_again(
     assert ledger.views.destination("pacs").comment == "no such object instance"
     clock.advance(1)
     assert [one.sop_uid for one in ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)] == [OVERLAY]
+
+
+def test_a_late_report_does_not_send_again_what_an_analysis_has_replaced(
+    proofs: Proofs, ledger: Ledger, clock: Clock
+) -> None:
+    ask(proofs, clock)
+    make_ready(ledger, clock, [instance(L_MLO, sop_uid="1.2.99")])
+    analyze(ledger, clock, analysis([a_result("2.25.9")]), revision=5)
+
+    proofs.report("2.25.77", set(), lost(REPORT) | lost(OVERLAY), clock.advance(3))
+
+    assert deliveries_of(ledger)[:2] == [(REPORT, "STORED"), (OVERLAY, "STORED")]
+
+
+def test_what_was_stored_and_could_not_be_proven_may_be_shown_and_has_to_be_replaced(
+    proofs: Proofs, ledger: Ledger, clock: Clock
+) -> None:
+    proofs.claim(STUDY_UID, "pacs", clock(), LEASE)
+    never = [Evidence(one, Finding.UNPROVABLE, "0x0122", "class not supported") for one in (REPORT, OVERLAY)]
+    proofs.settle(STUDY_UID, "pacs", never, clock())
+    ledger.retries.ask(STUDY_UID, clock(), Retry.ANALYSIS)
+
+    claimed = claim(ledger, clock)
+
+    assert {one.sop_uid for one in claimed.delivered} == {REPORT, OVERLAY}
 
 
 def test_what_is_committed_to_and_denied_at_once_is_denied(
