@@ -146,7 +146,14 @@ class _Handshake:
                     super().do_handshake(block)
                 except ssl.SSLError as error:
                     handshake.failure = error
-                    self.close()  # pynetdicom leaves it to the garbage collector
+                    raise
+
+            def connect(self, addr: Any) -> None:
+                try:
+                    super().connect(addr)
+                # pynetdicom leaves it to the garbage collector, whatever went wrong
+                except OSError:
+                    self.close()
                     raise
 
         self.context.sslsocket_class = Noting
