@@ -57,5 +57,6 @@ def test_after_the_empty_report_of_an_exam_without_findings_the_mammograms_open(
 
     ohif.wait_for_apology()
     ohif.keep("empty-report")
-    assert min(open_mammograms(ohif, exam, "after-empty-report").values()) > 0.98
+    # OHIF's message may still cover a corner; a view of the other breast is at 0.2
+    assert min(open_mammograms(ohif, exam, "after-empty-report").values()) > 0.94
     assert ohif.complaints == []
