@@ -160,6 +160,10 @@ class Ohif:
         """Wait until it says so."""
         self._apology.first.wait_for()
 
+    def wait_for_its_end(self) -> None:
+        """Wait until it says so no more: the message covers a corner of the image."""
+        self._apology.first.wait_for(state="hidden")
+
     @property
     def _apology(self) -> Locator:
         return self.page.get_by_text("Something went wrong")
