@@ -131,11 +131,7 @@ def analyzed_exam(folder: Path, seed: int, index: int) -> tuple[ShownExam, Mappi
     Returns:
         The exam, and the place of the lesion in each view that shows it.
     """
-    manifest = folder / "synthetic" / "manifest.csv"
-    _dibmg(
-        *("dataset", "synthesize", "--exams", "1", "--first", str(index), "--seed", str(seed)),
-        *("--cancer-share", "1", "--rows", str(GRID[0]), "--dicom", "--out", str(manifest.parent)),
-    )
+    manifest = synthesize_cancer(folder / "synthetic", seed, index)
     config = folder / "config.toml"
     config.write_text("")
     kinds = ",".join(ResultKind)
@@ -163,6 +159,15 @@ def analyzed_exam(folder: Path, seed: int, index: int) -> tuple[ShownExam, Mappi
             if row["lesion_x"]
         }
     return _shown(sorted(folder.rglob("*.dcm")), findings), lesions
+
+
+def synthesize_cancer(folder: Path, seed: int, index: int) -> Path:
+    """One synthetic exam with a cancer as DICOM, below `images`; returns its manifest."""
+    _dibmg(
+        *("dataset", "synthesize", "--exams", "1", "--first", str(index), "--seed", str(seed)),
+        *("--cancer-share", "1", "--rows", str(GRID[0]), "--dicom", "--out", str(folder)),
+    )
+    return folder / "manifest.csv"
 
 
 def _dibmg(*arguments: str) -> None:
