@@ -33,6 +33,7 @@ from dibmg_node.sections import (
     NodeSection,
     OverlaySection,
     Section,
+    SelfTestSection,
     SenderSection,
     StowSection,
     WebSection,
@@ -58,6 +59,7 @@ class Settings(Section):
     model: ModelSection = ModelSection()
     overlay: OverlaySection = OverlaySection()
     audit: AuditSection = AuditSection()
+    selftest: SelfTestSection = SelfTestSection()
     web: WebSection | None = None
     stow: StowSection = StowSection()
     destination: tuple[DestinationSection, ...] = ()

@@ -23,6 +23,7 @@ from dibmg_node.destination_rules import rules_broken
 from dibmg_node.domain.lifecycle import Proof
 from dibmg_node.domain.policy import ExamMinimum, ImplantPolicy
 from dibmg_node.domain.result import FindingCode, OverlayStyle, ResultKind
+from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.subject import is_subject
 from dibmg_node.section_values import Variable, WebUrl, host_and_port, whole
 
@@ -30,12 +31,18 @@ from dibmg_node.section_values import Variable, WebUrl, host_and_port, whole
 def _check_ae_title(value: str) -> str:
     if not re.fullmatch(r"[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]{0,15}", value) or value != value.strip():
         raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash")
-    return value
+    return _not_reserved(value)
 
 
 def _check_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", value):
         raise ValueError("a name has 1 to 64 letters, digits, '.', '_' and '-'")
+    return _not_reserved(value)
+
+
+def _not_reserved(value: str) -> str:
+    if value == SELFTEST_AET:
+        raise ValueError(f"{SELFTEST_AET} is reserved for the node's own self-tests")
     return value
 
 
@@ -238,6 +245,20 @@ class AuditSection(Section):
     def _files_have_a_use(self) -> AuditSection:
         if self.syslog is None and (self.ca or self.certificate or self.key):
             raise ValueError("ca, certificate and key are of no use without syslog")
+        if self.key and not self.certificate:
+            raise ValueError("key is of no use without certificate")
+        return self
+
+
+class SelfTestSection(Section):
+    """`[selftest]`: how often, and who a self-test is where intake asks for a certificate. PEM files."""
+
+    every_hours: Annotated[float, Field(ge=0, le=8760)] = 0
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _key_has_a_certificate(self) -> SelfTestSection:
         if self.key and not self.certificate:
             raise ValueError("key is of no use without certificate")
         return self

@@ -13,6 +13,7 @@ from dibmg_node.domain.exam import Selection, select_exam
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import FindingCode, OverlayStyle, Result, ResultKind, Scores
+from dibmg_node.domain.selftest import SELFTEST_DESTINATION
 from dibmg_node.domain.study import Verdict
 from dibmg_node.errors import LedgerConflictError, PermanentError, RejectedError, RetryableError
 from dibmg_node.services.reading import (
@@ -76,7 +77,12 @@ def carry_out(order: Order, predictor: Predictor) -> Report:
 
 @dataclass(frozen=True)
 class Analyst:
-    """One worker's analyses."""
+    """One worker's analyses.
+
+    Attributes:
+        subscribers: The destinations.
+        selftest: The PACS of self-tests, which alone gets their results.
+    """
 
     name: str
     archive: Archive
@@ -87,6 +93,9 @@ class Analyst:
     max_side: int
     now: Callable[[], datetime]
     style: OverlayStyle = OverlayStyle.COLOR
+    selftest: Subscriber = Subscriber(
+        SELFTEST_DESTINATION, (Wish(ResultKind.CAD_SR), Wish(ResultKind.OVERLAY)), answer_unread=True
+    )
 
     def analyze(self, study_uid: str, revision: int) -> Sequence[str]:
         """Analyze one revision of one study, if nobody else does.
@@ -195,7 +204,7 @@ class Analyst:
         return {
             result.sop_uid: [
                 subscriber.name
-                for subscriber in self.subscribers
+                for subscriber in self._subscribers(claim)
                 if (outcome is Outcome.ANALYZED or subscriber.answer_unread or subscriber.name in told)
                 and any(w.kind is result.kind and w.variant == result.variant for w in subscriber.wishes)
             ]
@@ -207,16 +216,20 @@ class Analyst:
     ) -> Iterator[tuple[Written, list[str]]]:
         results = [one.result for one in report.results]
         standing = Standing(claim.study.instances, report.selection.exam, results, owed, reason)
-        names = {subscriber.name for subscriber in self.subscribers}
+        names = {subscriber.name for subscriber in self._subscribers(claim)}
         path_of = self.archive.result_path
         return withdrawals(claim.delivered, standing, names, path_of, claim.first_claimed_at)
+
+    def _subscribers(self, claim: Claim) -> Sequence[Subscriber]:
+        """Who gets results of a study; those of a self-test go to nobody else."""
+        return (self.selftest,) if claim.is_selftest else self.subscribers
 
     def _files(self, claim: Claim) -> StudyFiles:
         paths = {i.sop_uid: self.archive.instance_path(i.sop_uid) for i in claim.study.instances}
         return StudyFiles(claim.study, paths, claim.checksums)
 
     def _writing(self, claim: Claim) -> Writing:
-        wishes = {wish for subscriber in self.subscribers for wish in subscriber.wishes}
+        wishes = {wish for subscriber in self._subscribers(claim) for wish in subscriber.wishes}
         if not wishes:
             wishes = {Wish(ResultKind.CAD_SR, FindingCode.DENSITY), Wish(ResultKind.OVERLAY)}
         return Writing(frozenset(wishes), claim.first_claimed_at, self.max_side, self.style, claim.delivered)

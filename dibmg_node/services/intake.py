@@ -7,16 +7,17 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeAlias
 
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.dicom.header import read_instance, read_received_header
 from dibmg_node.dicom.part10 import part10_prefix
 from dibmg_node.dicom.search_keys import search_keys
+from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.study import Instance
 from dibmg_node.domain.subject import same_subject
 from dibmg_node.errors import InstanceRejectedError, RetryableError, StorageFullError
 from dibmg_node.services.audit import SILENT, Auditor
+from dibmg_node.services.selftest_gate import Address, ClosedGate, Gate
 from dibmg_node.services.wire import (
     CALLED_AE_NOT_RECOGNIZED,
     CALLING_AE_NOT_RECOGNIZED,
@@ -31,9 +32,6 @@ from dibmg_node.storage.archive import Archive, SpoolFile
 from dibmg_node.storage.receipts import Patience, Receipt, Receipts, Received
 
 _log = logging.getLogger(__name__)
-
-
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True)
@@ -82,9 +80,11 @@ class Intake:
         policy: IntakePolicy,
         now: Callable[[], datetime],
         audit: Auditor = SILENT,
+        gate: Gate = ClosedGate(),
     ) -> None:
         self._archive = archive
         self._audit = audit
+        self._gate = gate
         self._receipts = receipts
         self._policy = policy
         self._now = now
@@ -122,6 +122,8 @@ class Intake:
     def _lacking(self, request: AssociationRequest | StoreRequest) -> str | None:
         """Why a peer is none of the senders; None: it is one."""
         address = _address_of(request.peer_address)
+        if request.calling_aet == SELFTEST_AET:
+            return self._gate.lacking(address)
         if not self._policy.senders:
             return None if address.is_loopback else "no [[sender]] is listed, so only this machine may send"
         named = [one for one in self._policy.senders if one.ae_title == request.calling_aet]
@@ -210,6 +212,7 @@ class Intake:
             instance = read_instance(header, request.transfer_syntax_uid)
             patient = self._audit.patient(header)
         _check_identity(instance, request)
+        self._gate.check(request.calling_aet, _address_of(request.peer_address), instance, spooled.path)
         with self._archive.held(instance.sop_uid):
             receipt = self._receipts.known(instance.sop_uid, spooled.size, spooled.crc32)
             archived = self._archive.instance_path(instance.sop_uid)

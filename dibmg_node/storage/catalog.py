@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, select
 
 from dibmg_node.storage.schema import results, studies
+from dibmg_node.storage.selftests import is_patients
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Catalog:
         wanted.append(results.c.purged_at.is_(None))
         newest = (
             select(studies.c.study_uid)
-            .where(studies.c.study_uid.in_(select(results.c.study_uid).where(*wanted)))
+            .where(studies.c.study_uid.in_(select(results.c.study_uid).where(*wanted)), is_patients())
             .order_by(studies.c.received_at.desc(), studies.c.study_uid)
             .limit(most_studies)
         )

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, or_, selec
 
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS, StudyEvent, StudyState
 from dibmg_node.domain.result import Delivered
+from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.study import Study
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.analysis_rows import Analysis, enter_analysis
@@ -30,6 +31,7 @@ class Claim:
         delivered: Every result of the study that a destination has or is being sent, oldest first.
         reason: Why the last attempt failed, where there was one.
         purged: SHA-256 of results that destinations have and the archive no longer, by SOP Instance UID.
+        is_selftest: Its results go to the self-test's own PACS, and nowhere else.
     """
 
     study: Study
@@ -40,6 +42,7 @@ class Claim:
     delivered: Sequence[Delivered]
     reason: str
     purged: Mapping[str, str] = field(default_factory=dict)
+    is_selftest: bool = False
 
 
 class Claims:
@@ -90,6 +93,7 @@ class Claims:
                 delivered=delivered(connection, study_uid),
                 reason=row["reason"],
                 purged={one.sop_uid: one.sha256 for one in purged},
+                is_selftest=row["sender"] == SELFTEST_AET,
             )
 
     def renew(self, claim: Claim, now: datetime, lease: timedelta) -> None:

@@ -22,6 +22,7 @@ from dibmg_node.storage.purges import Purges
 from dibmg_node.storage.receipts import Receipts
 from dibmg_node.storage.rejections import Rejections
 from dibmg_node.storage.retries import Retries
+from dibmg_node.storage.selftests import SelfTests
 from dibmg_node.storage.views import Views
 
 
@@ -44,6 +45,7 @@ class Ledger:
     holdings: Holdings
     listing: Listing
     pace: Pace
+    selftests: SelfTests
 
 
 def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
@@ -65,4 +67,5 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         Holdings(engine),
         Listing(reading(engine)),
         Pace(reading(engine)),
+        SelfTests(engine),
     )

@@ -10,8 +10,10 @@ from typing import Final
 from sqlalchemy import ColumnElement, Engine, RowMapping, func, or_, select
 
 from dibmg_node.domain.lifecycle import StudyState
+from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.storage.distinct import distinct
 from dibmg_node.storage.schema import instances, studies, study_keys
+from dibmg_node.storage.selftests import is_patients
 
 MOST_LOOKED_AT: Final = 20_000
 """Rows of one page's search: a filter that hardly anything passes must not read a million."""
@@ -93,7 +95,8 @@ class Listing:
         at = studies.c.last_instance_at
         by_index = [*_by_index(wanted), *_behind(behind)]
         others = list(_others(wanted))
-        query = select(studies).where(*by_index, *others).order_by(at.desc(), studies.c.study_uid.desc())
+        query = select(studies).where(*by_index, *others, is_patients())
+        query = query.order_by(at.desc(), studies.c.study_uid.desc())
         with self._engine.connect() as connection:
             horizon = None
             if others:
@@ -140,7 +143,7 @@ class Listing:
     def senders(self) -> list[str]:
         """AE titles that studies came from."""
         with self._engine.connect() as connection:
-            return distinct(connection, studies.c.sender)
+            return [one for one in distinct(connection, studies.c.sender) if one != SELFTEST_AET]
 
     def manufacturers(self) -> list[str]:
         """Makers of the images."""

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, select
 
 from dibmg_node.domain.lifecycle import HELD
 from dibmg_node.storage.schema import analyses, deliveries, studies
+from dibmg_node.storage.selftests import is_patients
 
 _STUDIES: Final = 100
 _DELIVERIES: Final = 200
@@ -38,7 +39,7 @@ class Pace:
                 studies.c.claimed_at,
             )
             .join(studies, studies.c.study_uid == analyses.c.study_uid)
-            .where(studies.c.analyzed_revision == analyses.c.revision)
+            .where(studies.c.analyzed_revision == analyses.c.revision, is_patients())
             .order_by(analyses.c.at.desc())
             .limit(_STUDIES)
         )

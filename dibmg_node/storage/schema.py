@@ -212,3 +212,19 @@ rejections = Table(
     Column("times", BigInteger, nullable=False),
     Column("at", Instant, nullable=False),
 )
+
+selftests = Table(
+    "selftests",
+    metadata,
+    Column("study_uid", String(64), primary_key=True),
+    Column("started_at", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("digests", Text, nullable=False),
+    Column("ended_at", Instant),
+    Column("broken_step", String(32), nullable=False, server_default="", default=""),
+    Column("reason", Text, nullable=False, server_default="", default=""),
+    Column("steps", Text, nullable=False, server_default="[]", default="[]"),
+    Index("selftests_started", "started_at"),
+)
+"""Registered before the first image is sent; the rows of its study go at its end, this one stays."""

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, select
 
 from dibmg_node.domain.lifecycle import HELD, DeliveryState, StudyState
+from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.storage.delivery_rows import is_unproven
 from dibmg_node.storage.distinct import distinct
@@ -25,6 +26,7 @@ from dibmg_node.storage.schema import (
     studies,
     verdicts,
 )
+from dibmg_node.storage.selftests import is_patients
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Views:
         self._engine = engine
 
     def count_by_state(self) -> dict[str, int]:
-        """Number of studies in every state, zero included.
+        """Number of studies in every state, zero included; self-tests are not counted.
 
         The delivered ones are what is left of all: they alone are many, and a database counts a whole table
         far faster than most of it.
@@ -80,20 +82,21 @@ class Views:
         counted = [state.value for state in StudyState if state is not StudyState.DELIVERED]
         with self._engine.connect() as connection:
             total = connection.execute(select(func.count()).select_from(studies)).scalar_one()
-            rows = connection.execute(
-                select(studies.c.state, func.count())
-                .where(studies.c.state.in_(counted))
-                .group_by(studies.c.state)
-            )
+            by_state = select(studies.c.state, func.count()).group_by(studies.c.state)
+            rows = connection.execute(by_state.where(studies.c.state.in_(counted)))
             found = {state.value: 0 for state in StudyState} | dict(rows.tuples().all())
-        return found | {StudyState.DELIVERED.value: total - sum(found.values())}
+            tests = connection.execute(by_state.where(studies.c.sender == SELFTEST_AET)).tuples().all()
+        found |= {StudyState.DELIVERED.value: total - sum(found.values())}
+        return found | {state: found[state] - count for state, count in tests}
 
     def oldest_waiting(self) -> datetime | None:
         """When the last instance came of the study that waits longest for its analysis."""
         waiting = [StudyState.READY.value, StudyState.ANALYZING.value]
         with self._engine.connect() as connection:
             oldest: datetime | None = connection.execute(
-                select(func.min(studies.c.last_instance_at)).where(studies.c.state.in_(waiting))
+                select(func.min(studies.c.last_instance_at)).where(
+                    studies.c.state.in_(waiting), is_patients()
+                )
             ).scalar_one()
             return oldest
 
@@ -103,7 +106,11 @@ class Views:
             return connection.execute(
                 select(func.count())
                 .select_from(studies)
-                .where(studies.c.state == StudyState.FAILED.value, studies.c.last_instance_at >= moment)
+                .where(
+                    studies.c.state == StudyState.FAILED.value,
+                    studies.c.last_instance_at >= moment,
+                    is_patients(),
+                )
             ).scalar_one()
 
     def last_received(self) -> dict[str, datetime]:
@@ -113,6 +120,7 @@ class Views:
             return {
                 sender: connection.execute(select(last).where(studies.c.sender == sender)).scalar_one()
                 for sender in distinct(connection, studies.c.sender)
+                if sender != SELFTEST_AET
             }
 
     def beats(self) -> list[Beat]:
@@ -180,7 +188,7 @@ class Views:
 
     def studies(self, state: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """The newest studies, one line each."""
-        query = select(studies).order_by(studies.c.received_at.desc()).limit(limit)
+        query = select(studies).where(is_patients()).order_by(studies.c.received_at.desc()).limit(limit)
         if state is not None:
             query = query.where(studies.c.state == state)
         with self._engine.connect() as connection:

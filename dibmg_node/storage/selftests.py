@@ -1,0 +1,217 @@
+"""Self-tests in the ledger: registered before they begin, wiped out at their end, remembered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, delete, insert, select, update
+
+from dibmg_node.domain.selftest import SELFTEST_AET, StepOutcome, broken, is_selftest_uid
+from dibmg_node.errors import LedgerConflictError, PermanentError
+from dibmg_node.storage.engine import reading
+from dibmg_node.storage.schema import instances, metadata, results, selftests, studies
+
+_KEPT: Final = 100
+"""Self-tests that are remembered."""
+
+
+def is_patients() -> ColumnElement[bool]:
+    """Studies that are no self-tests: what is counted, listed and given out.
+
+    Intake lets nobody else store under the AE title that self-tests call themselves.
+    """
+    return studies.c.sender != SELFTEST_AET
+
+
+@dataclass(frozen=True)
+class OpenSelfTest:
+    """A self-test that is running.
+
+    Attributes:
+        until: It is over by then, whatever it found.
+        port: Of its PACS, on the loopback address.
+        digests: SHA-256 of the data set of each of its images, by SOP Instance UID: nothing else is taken.
+    """
+
+    study_uid: str
+    started_at: datetime
+    until: datetime
+    port: int
+    digests: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class EndedSelfTest:
+    """What came of a self-test.
+
+    Attributes:
+        broken_step: Empty where none broke.
+        reason: What was found there, and what is to be done.
+        steps: As `StepOutcome.as_json` tells them.
+    """
+
+    study_uid: str
+    started_at: datetime
+    ended_at: datetime
+    broken_step: str
+    reason: str
+    steps: Sequence[Mapping[str, Any]]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no step broke."""
+        return not self.broken_step
+
+    @property
+    def seconds(self) -> float:
+        """From its first step to its last."""
+        return (self.ended_at - self.started_at).total_seconds()
+
+
+class SelfTests:
+    """Registers self-tests and ends them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reading = reading(engine)
+
+    def register(self, test: OpenSelfTest) -> None:
+        """Announce a self-test: from now on intake takes its images, and delivery knows its PACS.
+
+        Raises:
+            PermanentError: Another one is running.
+            ValueError: Its UID is none of those that only self-tests use.
+        """
+        if not is_selftest_uid(test.study_uid):
+            raise ValueError(f"{test.study_uid} is no UID of a self-test")
+        with self._engine.begin() as connection:
+            running = connection.execute(_open().with_for_update()).mappings().all()
+            if any(row["until"] > test.started_at for row in running):
+                raise PermanentError(f"another self-test is running until {running[0]['until']:%H:%M:%S} UTC")
+            connection.execute(
+                insert(selftests).values(
+                    study_uid=test.study_uid,
+                    started_at=test.started_at,
+                    until=test.until,
+                    port=test.port,
+                    digests=json.dumps(dict(test.digests)),
+                )
+            )
+
+    def running(self, now: datetime) -> OpenSelfTest | None:
+        """The self-test that is running, if there is one."""
+        with self._reading.connect() as connection:
+            row = connection.execute(_open().where(selftests.c.until > now)).mappings().first()
+            return None if row is None else _opened(row)
+
+    def left(self, now: datetime) -> list[str]:
+        """UIDs of self-tests that nobody ended in time."""
+        with self._reading.connect() as connection:
+            rows = connection.execute(_open().where(selftests.c.until <= now)).mappings()
+            return [str(row["study_uid"]) for row in rows]
+
+    def end(self, study_uid: str, steps: Sequence[StepOutcome], now: datetime) -> None:
+        """Enter what came of a self-test; only the newest ones are remembered.
+
+        Raises:
+            LedgerConflictError: It has ended already.
+        """
+        fault = broken(steps)
+        with self._engine.begin() as connection:
+            ended = connection.execute(
+                update(selftests)
+                .where(selftests.c.study_uid == study_uid, selftests.c.ended_at.is_(None))
+                .values(
+                    ended_at=now,
+                    broken_step=fault.step.value if fault else "",
+                    reason=f"{fault.found}: {fault.remedy}" if fault else "",
+                    steps=json.dumps([one.as_json() for one in steps]),
+                )
+            ).rowcount
+            if not ended:
+                raise LedgerConflictError(f"self-test {study_uid} has ended already")
+            _forget_old(connection)
+
+    def last(self) -> EndedSelfTest | None:
+        """The newest one that has ended."""
+        query = (
+            select(selftests)
+            .where(selftests.c.ended_at.is_not(None))
+            .order_by(selftests.c.started_at.desc())
+            .limit(1)
+        )
+        with self._reading.connect() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            return None
+        return EndedSelfTest(
+            row["study_uid"],
+            row["started_at"],
+            row["ended_at"],
+            row["broken_step"],
+            row["reason"],
+            json.loads(row["steps"]),
+        )
+
+    def last_passed_at(self) -> datetime | None:
+        """When the newest one ended whose steps all passed."""
+        query = (
+            select(selftests.c.ended_at)
+            .where(selftests.c.ended_at.is_not(None), selftests.c.broken_step == "")
+            .order_by(selftests.c.started_at.desc())
+            .limit(1)
+        )
+        with self._reading.connect() as connection:
+            at: datetime | None = connection.execute(query).scalar_one_or_none()
+            return at
+
+    def wipe(self, study_uid: str, remove: Callable[[Sequence[str], Sequence[str]], int]) -> int:
+        """Remove a self-test's study: every row, and before that every file.
+
+        Args:
+            study_uid: Of the self-test.
+            remove: Removes the files of these instances and of these results; returns their bytes.
+
+        Returns:
+            Bytes of the files.
+
+        Raises:
+            ValueError: It is no self-test: nothing of a patient is removed here.
+        """
+        if not is_selftest_uid(study_uid):
+            raise ValueError(f"{study_uid} is no UID of a self-test")
+        with self._engine.begin() as connection:
+            mine = studies.c.study_uid == study_uid
+            connection.execute(select(studies.c.study_uid).where(mine).with_for_update())
+            uids = [
+                connection.scalars(select(held.c.sop_uid).where(held.c.study_uid == study_uid)).all()
+                for held in (instances, results)
+            ]
+            freed = remove(*uids)
+            for table in reversed(metadata.sorted_tables):
+                if "study_uid" in table.c and table is not selftests:
+                    connection.execute(delete(table).where(table.c.study_uid == study_uid))
+            return freed
+
+
+def _open() -> Any:
+    return select(selftests).where(selftests.c.ended_at.is_(None)).order_by(selftests.c.started_at.desc())
+
+
+def _opened(row: RowMapping) -> OpenSelfTest:
+    return OpenSelfTest(
+        row["study_uid"], row["started_at"], row["until"], row["port"], json.loads(row["digests"])
+    )
+
+
+def _forget_old(connection: Connection) -> None:
+    newest = select(selftests.c.study_uid).order_by(selftests.c.started_at.desc()).limit(_KEPT)
+    connection.execute(
+        delete(selftests).where(
+            selftests.c.ended_at.is_not(None), selftests.c.study_uid.not_in(newest.scalar_subquery())
+        )
+    )
