@@ -14,10 +14,10 @@ from dibmg_node.domain.lifecycle import Proof
 from dibmg_node.environment import need_secret
 from dibmg_node.errors import ConfigError
 from dibmg_node.sections import DestinationSection, DestinationTlsSection, OAuthSection
+from dibmg_node.services.addresses import Address
 from dibmg_node.services.commitment import CommitmentWitness
 from dibmg_node.services.credentials import Anonymous, Basic, Bearer, ClientCredentials, Credentials
 from dibmg_node.services.cstore import CStoreSender
-from dibmg_node.services.intake import Address
 from dibmg_node.services.presence import CFindSearch, QidoSearch, QueryWitness
 from dibmg_node.services.proving import Witness
 from dibmg_node.services.reports import Reports

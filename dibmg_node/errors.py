@@ -88,5 +88,17 @@ class WeightsError(PermanentError):
     """The weights' manifest and files disagree, or the weights are untrained."""
 
 
+class SelfTestBrokenError(PermanentError):
+    """A step of a self-test broke.
+
+    Attributes:
+        remedy: What is to be done, in one sentence.
+    """
+
+    def __init__(self, message: str, remedy: str) -> None:
+        self.remedy = remedy
+        super().__init__(message)
+
+
 class LedgerConflictError(DibmgError):
     """Someone else was faster, or the study has moved on: drop the work."""

@@ -27,21 +27,25 @@ from dibmg_node.destinations import (
 )
 from dibmg_node.dicom import facts
 from dibmg_node.domain.result import ResultKind
+from dibmg_node.domain.selftest import SELFTEST_DESTINATION
 from dibmg_node.errors import ConfigError, WeightsError
 from dibmg_node.exposure import check_exposure, open_intake_tls
 from dibmg_node.logs import start_logging
 from dibmg_node.processes import die_with_parent
 from dibmg_node.services.acceptor import Acceptor
+from dibmg_node.services.addresses import address_of
 from dibmg_node.services.analysis import Analyst, Order, Report, Subscriber, carry_out
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.delivery import Courier
 from dibmg_node.services.inspection import Inspection
 from dibmg_node.services.intake import AllowedSender, Intake, IntakePolicy
+from dibmg_node.services.loopback_pacs import LoopbackSender
 from dibmg_node.services.proving import Prover
 from dibmg_node.services.purge import Purge, PurgePolicy
 from dibmg_node.services.reading import Predictor
 from dibmg_node.services.reports import Reports
 from dibmg_node.services.sandbox import Sandbox
+from dibmg_node.services.selftest_gate import SelfTestGate
 from dibmg_node.services.tls import TlsFiles
 from dibmg_node.services.wire import AcceptorSettings, TellTurnedAway
 from dibmg_node.services.writing import Wish
@@ -93,7 +97,8 @@ def make_intake(settings: Settings, ledger: Ledger, archive: Archive, audit: Aud
         longest_wait=timedelta(seconds=settings.intake.max_wait_seconds),
         may_report=partial(may_report, settings),
     )
-    return Intake(archive, ledger.receipts, policy, now, audit)
+    gate = SelfTestGate(ledger.selftests, address_of(settings.intake.address), now)
+    return Intake(archive, ledger.receipts, policy, now, audit, gate)
 
 
 def make_inspection(settings: Settings, ledger: Ledger, archive: Archive) -> Inspection:
@@ -201,7 +206,8 @@ def _model_limits(settings: Settings) -> Limits:
 
 def make_courier(settings: Settings, ledger: Ledger, audit: Auditor) -> Courier:
     """The delivering side."""
-    senders = open_senders(settings, now)
+    tests = LoopbackSender(ledger.selftests, settings.intake.ae_title, now)
+    senders = {**open_senders(settings, now), SELFTEST_DESTINATION: tests}
     return Courier(open_archive(settings), ledger.outbox, senders, now, proofs_asked(settings), audit)
 
 

@@ -24,6 +24,7 @@ from dibmg_node.cli.options import (
 )
 from dibmg_node.cli.peers import echo
 from dibmg_node.cli.purge import purge
+from dibmg_node.cli.selftest import selftest
 from dibmg_node.cli.sr import sr
 from dibmg_node.cli.status import status
 from dibmg_node.cli.studies import explain, retry, studies, study
@@ -117,6 +118,7 @@ for _command in (
     retry,
     user,
     echo,
+    selftest,
     fetch,
     purge,
     analyze,

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 SELFTEST_AET: Final = "DIBMG-SELFTEST"
-"""Calling AE title of the node's own self-tests, and called one of their PACS. Nobody else may use it: studies
-of this sender are self-tests, wherever studies are counted."""
+"""Calling AE title of the node's own self-tests, and called one of their PACS. Nobody else may use it: a study
+of this sender is a self-test, wherever studies are counted."""
 SELFTEST_DESTINATION: Final = "DIBMG-SELFTEST"
 """Gets the results of self-tests, and nothing else."""
 
@@ -32,6 +32,7 @@ class SelfTestStep(StrEnum):
     OVERLAYS = "overlays"
     CHECKSUMS = "checksums"
     REMOVAL = "removal"
+    END = "end"
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.study import Instance
 from dibmg_node.domain.subject import same_subject
 from dibmg_node.errors import InstanceRejectedError, RetryableError, StorageFullError
+from dibmg_node.services.addresses import Address, address_of
 from dibmg_node.services.audit import SILENT, Auditor
-from dibmg_node.services.selftest_gate import Address, ClosedGate, Gate
+from dibmg_node.services.selftest_gate import ClosedGate, Gate
 from dibmg_node.services.wire import (
     CALLED_AE_NOT_RECOGNIZED,
     CALLING_AE_NOT_RECOGNIZED,
@@ -98,7 +99,7 @@ class Intake:
         """
         if request.called_aet != self._policy.ae_title:
             return CALLED_AE_NOT_RECOGNIZED
-        if self._policy.may_report(request.calling_aet, _address_of(request.peer_address)):
+        if self._policy.may_report(request.calling_aet, address_of(request.peer_address)):
             return None
         lacking = self._lacking(request)
         if lacking is not None:
@@ -121,7 +122,7 @@ class Intake:
 
     def _lacking(self, request: AssociationRequest | StoreRequest) -> str | None:
         """Why a peer is none of the senders; None: it is one."""
-        address = _address_of(request.peer_address)
+        address = address_of(request.peer_address)
         if request.calling_aet == SELFTEST_AET:
             return self._gate.lacking(address)
         if not self._policy.senders:
@@ -212,7 +213,7 @@ class Intake:
             instance = read_instance(header, request.transfer_syntax_uid)
             patient = self._audit.patient(header)
         _check_identity(instance, request)
-        self._gate.check(request.calling_aet, _address_of(request.peer_address), instance, spooled.path)
+        self._gate.check(request, instance, spooled.path)
         with self._archive.held(instance.sop_uid):
             receipt = self._receipts.known(instance.sop_uid, spooled.size, spooled.crc32)
             archived = self._archive.instance_path(instance.sop_uid)
@@ -285,14 +286,6 @@ class Reception:
     def abort(self) -> None:
         """Forget what came."""
         self._spooled.discard()
-
-
-def _address_of(text: str) -> Address:
-    """An address without its zone, and IPv4 where it is that."""
-    address = ipaddress.ip_address(text.split("%", maxsplit=1)[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        return address.ipv4_mapped
-    return address
 
 
 def _reason(error: Exception) -> str:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.dicom.part10 import data_set_offset
 from dibmg_node.domain.selftest import SELFTEST_AET, is_selftest_uid
 from dibmg_node.domain.study import Instance
 from dibmg_node.errors import InstanceRejectedError
+from dibmg_node.services.addresses import Address, address_of
+from dibmg_node.services.wire import StoreRequest
 from dibmg_node.storage.selftests import SelfTests
-
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Gate(Protocol):
@@ -26,7 +25,7 @@ class Gate(Protocol):
     def lacking(self, address: Address) -> str | None:
         """Why a peer that calls itself a self-test is none; None: one is running on this machine."""
 
-    def check(self, calling_aet: str, address: Address, instance: Instance, path: Path) -> None:
+    def check(self, request: StoreRequest, instance: Instance, path: Path) -> None:
         """Whether an instance may be stored, as far as self-tests go.
 
         Raises:
@@ -53,20 +52,22 @@ class SelfTestGate:
     def lacking(self, address: Address) -> str | None:
         """As `Gate` has it."""
         if not (address.is_loopback or address == self.own_address):
-            return f"{SELFTEST_AET} is the AE title of the node's own self-tests, which come from this machine"
+            return (
+                f"{SELFTEST_AET} is the AE title of the node's own self-tests, which come from this machine"
+            )
         if self.tests.running(self.now()) is None:
             return f"{SELFTEST_AET} is the AE title of the node's own self-tests, and none is running"
         return None
 
-    def check(self, calling_aet: str, address: Address, instance: Instance, path: Path) -> None:
+    def check(self, request: StoreRequest, instance: Instance, path: Path) -> None:
         """As `Gate` has it."""
-        claims_to_be = calling_aet == SELFTEST_AET
+        claims_to_be = request.calling_aet == SELFTEST_AET
         if not claims_to_be and not is_selftest_uid(instance.study_uid):
             return
         running = self.tests.running(self.now()) if claims_to_be else None
         if (
             running is None
-            or self.lacking(address) is not None
+            or self.lacking(address_of(request.peer_address)) is not None
             or instance.study_uid != running.study_uid
             or running.digests.get(instance.sop_uid) != digest_of(path.read_bytes())
         ):
@@ -82,10 +83,12 @@ class ClosedGate:
         """As `Gate` has it."""
         return "this node runs no self-tests"
 
-    def check(self, calling_aet: str, address: Address, instance: Instance, path: Path) -> None:
+    def check(self, request: StoreRequest, instance: Instance, path: Path) -> None:
         """As `Gate` has it."""
-        if calling_aet == SELFTEST_AET or is_selftest_uid(instance.study_uid):
-            raise InstanceRejectedError(StoreStatus.NOT_AUTHORIZED, "this node runs no self-tests", 0x0020000D)
+        if request.calling_aet == SELFTEST_AET or is_selftest_uid(instance.study_uid):
+            raise InstanceRejectedError(
+                StoreStatus.NOT_AUTHORIZED, "this node runs no self-tests", 0x0020000D
+            )
 
 
 def digest_of(part10: bytes) -> str:

@@ -33,16 +33,18 @@ class TlsFiles:
         certificate: Of this side, with its chain, PEM.
         key: Of that certificate, not encrypted; None where it is in the same file.
         server_name: As a client, what the server's certificate has to be for; None: the address called.
+        pinned: `ca` holds the server's own certificate: that one is expected, whatever name it is for.
     """
 
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
     server_name: str | None = None
+    pinned: bool = False
 
 
 def trust_of(files: TlsFiles) -> ssl.SSLContext:
-    """How the connections that this side asks for are verified: always, host name included.
+    """How the connections that this side asks for are verified: always; by name, too, but for a pinned one.
 
     Raises:
         OSError: A file cannot be read, or is not what it should be (ssl.SSLError).
@@ -50,6 +52,9 @@ def trust_of(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(files.ca) if files.ca else None)
     _restrict(context)
     _show(context, files)
+    if files.pinned:
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 

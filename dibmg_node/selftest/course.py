@@ -1,0 +1,225 @@
+"""The course of a self-test: every step with what was found, or what broke and what to do."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from dibmg_node import wiring
+from dibmg_node.config import Settings
+from dibmg_node.domain.lifecycle import StudyState
+from dibmg_node.domain.selftest import SELFTEST_DESTINATION, SelfTestStep, StepOutcome, selftest_uid
+from dibmg_node.errors import DibmgError, SelfTestBrokenError
+from dibmg_node.roles import Role
+from dibmg_node.selftest.agreement import check_agreement, sees_lesion
+from dibmg_node.selftest.arrival import check_cad_report, check_digests, check_overlays
+from dibmg_node.selftest.expectation import expected_reading
+from dibmg_node.selftest.own_intake import open_own_intake
+from dibmg_node.selftest.specimen import Specimen, make_specimen
+from dibmg_node.selftest.watching import Study, Watch
+from dibmg_node.services.delivery import Parcel
+from dibmg_node.services.loopback_pacs import LoopbackPacs
+from dibmg_node.services.selftest_gate import digest_of
+from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.selftests import OpenSelfTest
+
+_GRACE: Final = timedelta(minutes=2)
+"""After its patience: what was being sent when it ended may still be told who asks."""
+_READ: Final = frozenset({StudyState.ANALYZED, StudyState.DELIVERED, StudyState.EXCLUDED, StudyState.FAILED})
+
+Tell = Callable[[StepOutcome], None]
+
+
+def run_selftest(
+    settings: Settings, ledger: Ledger, timeout_seconds: float, tell: Tell = lambda outcome: None
+) -> Sequence[StepOutcome]:
+    """Send an exam through the running node, check what comes out, and leave nothing of it.
+
+    Args:
+        settings: Of the node.
+        ledger: Of the node; what came of the test stays there.
+        timeout_seconds: After the exam was read here, for the rest.
+        tell: Told about every step.
+
+    Returns:
+        Every step up to the one that broke, and the removal.
+
+    Raises:
+        PermanentError: Another self-test is running.
+    """
+    specimen = make_specimen(selftest_uid(secrets.randbits(64)))
+    with LoopbackPacs().listening() as pacs:
+        now = wiring.now()
+        digests = {image.sop_uid: digest_of(image.content) for image in specimen.images.values()}
+        patience = timedelta(seconds=timeout_seconds + settings.model.deadline_seconds) + _GRACE
+        ledger.selftests.register(OpenSelfTest(specimen.study_uid, now, now + patience, pacs.port, digests))
+        course = _Course(settings, ledger, specimen, pacs, timeout_seconds, tell)
+        try:
+            with suppress(SelfTestBrokenError):
+                course.run()
+        finally:
+            with suppress(SelfTestBrokenError):
+                course.remove()
+            ledger.selftests.end(specimen.study_uid, course.outcomes, wiring.now())
+    return course.outcomes
+
+
+def wipe(ledger: Ledger, archive: Archive, study_uid: str) -> int:
+    """Remove what a self-test left in ledger and archive; returns the bytes of its files."""
+    return ledger.selftests.wipe(study_uid, archive.remove)
+
+
+@dataclass
+class _Course:
+    """One run; steps are noted as they end."""
+
+    settings: Settings
+    ledger: Ledger
+    specimen: Specimen
+    pacs: LoopbackPacs
+    timeout_seconds: float
+    tell: Tell
+    outcomes: list[StepOutcome] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Every step until one breaks.
+
+        Raises:
+            SelfTestBrokenError: One did.
+        """
+        expected: Mapping[str, Any] = {}
+        with self.step(SelfTestStep.EXPECTATION) as found:
+            expected, fresh = expected_reading(self.settings, self.specimen)
+            seen = "see" if sees_lesion(expected, self.specimen) else "do not see"
+            how = "read here just now" if fresh else "known from an earlier reading here"
+            found.append(f"score {expected['scores']['exam']:.3f}, {how}; these weights {seen} the lesion")
+        deadline = time.monotonic() + self.timeout_seconds
+        watch = Watch(self.settings, self.ledger, self.specimen.study_uid, deadline)
+        sender = open_own_intake(self.settings)
+        with self.step(SelfTestStep.ASSOCIATION) as found:
+            try:
+                sender.echo()
+            except DibmgError as error:
+                raise SelfTestBrokenError(str(error), self._way_in()) from error
+            found.append(f"{sender.who} answers C-ECHO")
+        with self.step(SelfTestStep.STORAGE) as found:
+            found.append(self._store())
+        with self.step(SelfTestStep.COMPLETION) as found:
+            watch.until(lambda study: study["state"] != StudyState.RECEIVING, Role.SWEEP)
+            found.append("the four standard views are one study")
+        study: Study = {}
+        with self.step(SelfTestStep.ANALYSIS) as found:
+            study = watch.until(lambda one: one["state"] in _READ, Role.ANALYSIS)
+            found.append(self._read_by(study))
+        with self.step(SelfTestStep.LESION) as found:
+            found.append(check_agreement(study["reading"], expected, self.specimen))
+        with self.step(SelfTestStep.DELIVERY) as found:
+            study = watch.until(self._is_delivered, Role.DELIVERY)
+            found.append(self._delivered(study))
+        arrived = self.pacs.arrived
+        with self.step(SelfTestStep.REPORT) as found:
+            found.append(check_cad_report(arrived, self.specimen))
+        with self.step(SelfTestStep.OVERLAYS) as found:
+            found.append(check_overlays(arrived, self.specimen))
+        with self.step(SelfTestStep.CHECKSUMS) as found:
+            found.append(check_digests(arrived, study["results"], wiring.open_archive(self.settings)))
+
+    def remove(self) -> None:
+        """The last step, whatever came of the others.
+
+        Raises:
+            SelfTestBrokenError: It broke.
+        """
+        with self.step(SelfTestStep.REMOVAL) as found:
+            freed = wipe(self.ledger, wiring.open_archive(self.settings), self.specimen.study_uid)
+            found.append(f"{freed / 1e6:.1f} MB and every row of the study are gone again")
+
+    @contextmanager
+    def step(self, step: SelfTestStep) -> Iterator[list[str]]:
+        """Note what comes of a step; the words for it are what its block appends.
+
+        Raises:
+            SelfTestBrokenError: It broke, which is noted.
+        """
+        words: list[str] = []
+        started = time.monotonic()
+        try:
+            yield words
+        except SelfTestBrokenError as error:
+            self._note(StepOutcome(step, False, time.monotonic() - started, str(error), error.remedy))
+            raise
+        except DibmgError as error:
+            remedy = f"see 'dibmg status', and the logs in {wiring.log_folder(self.settings)}"
+            self._note(StepOutcome(step, False, time.monotonic() - started, str(error), remedy))
+            raise SelfTestBrokenError(str(error), remedy) from error
+        # whatever ends it, and be it Ctrl-C: a test that did not come to its end must not pass
+        except BaseException as error:
+            told = f"ended by {type(error).__name__}"
+            self._note(StepOutcome(step, False, time.monotonic() - started, told, "run it again"))
+            raise
+        self._note(StepOutcome(step, True, time.monotonic() - started, " ".join(words)))
+
+    def _note(self, outcome: StepOutcome) -> None:
+        self.outcomes.append(outcome)
+        self.tell(outcome)
+
+    def _way_in(self) -> str:
+        """What is to be done where the node does not let its own self-test in."""
+        intake = self.settings.intake
+        log = wiring.log_folder(self.settings) / f"{Role.INTAKE}.log"
+        if intake.tls is not None and intake.tls.ca is not None:
+            return (
+                "name a certificate that intake.tls.ca trusts in selftest.certificate and selftest.key, and "
+                f"see {log}; after a renewal of intake.tls.certificate send the node SIGHUP"
+            )
+        return f"see whether the intake runs ('dibmg status'), listens on port {intake.port}, and {log}"
+
+    def _store(self) -> str:
+        """Send the four images in one association."""
+        images = self.specimen.images.values()
+        parcels = [Parcel(i.sop_uid, i.sop_class_uid, i.transfer_syntax_uid, i.content) for i in images]
+        settled = open_own_intake(self.settings).send(parcels)
+        refused = sorted({f"{one.status} {one.comment}".strip() for one in settled if one.status != "0x0000"})
+        if refused:
+            log = wiring.log_folder(self.settings) / f"{Role.INTAKE}.log"
+            raise SelfTestBrokenError(
+                f"C-STORE was answered {', '.join(refused)}",
+                f"see {log} for the reason; 0xA700 is a full disk or a ledger that cannot be written",
+            )
+        return f"{len(settled)} images, each answered Success"
+
+    def _read_by(self, study: Study) -> str:
+        if study["state"] in (StudyState.EXCLUDED, StudyState.FAILED) and study["scores"]["exam"] is None:
+            raise SelfTestBrokenError(
+                f"the study is {study['state']}: {study['reason']}",
+                f"see {wiring.log_folder(self.settings)}/model.log and analysis.log, and 'dibmg doctor'",
+            )
+        model = study["reading"]["model"]
+        return f"{model['name']} {model['version']}, {model['runtime']}, {model['precision']}"
+
+    def _is_delivered(self, study: Study) -> bool:
+        """Whether all results are settled; those that are stored are in the PACS by then."""
+        return study["state"] in (StudyState.DELIVERED, StudyState.FAILED)
+
+    def _delivered(self, study: Study) -> str:
+        owed = {one["sop_uid"] for one in study["results"]}
+        missing = len(owed - self.pacs.arrived.keys())
+        elsewhere = {one["destination"] for one in study["deliveries"]} - {SELFTEST_DESTINATION}
+        if elsewhere:
+            raise SelfTestBrokenError(
+                f"results of the self-test went to {', '.join(sorted(elsewhere))}",
+                f"remove study {self.specimen.study_uid} there, and report this",
+            )
+        if missing or not owed or study["state"] != StudyState.DELIVERED:
+            told = sorted({f"{one['status']} {one['comment']}".strip() for one in study["deliveries"]})
+            raise SelfTestBrokenError(
+                f"{missing} of {len(owed)} results did not arrive: {', '.join(told)}",
+                f"see {wiring.log_folder(self.settings) / f'{Role.DELIVERY}.log'}",
+            )
+        return f"{len(owed)} results arrived at the loop-back PACS"
