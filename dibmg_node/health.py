@@ -18,6 +18,7 @@ from dibmg_node.domain.lifecycle import DELIVERY_ALARM_AFTER
 from dibmg_node.errors import DibmgError, RetryableError
 from dibmg_node.exposure import is_insecure
 from dibmg_node.processes import is_alive, process_name
+from dibmg_node.selftest_watch import selftest_facts
 from dibmg_node.services.audit_forwarding import backlog
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.trail import find_head, standing_still
@@ -94,6 +95,7 @@ def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Heal
         "web": _web(settings),
         "audit": _audit(settings, now, health),
         "certificates": _certificates(settings, now, health),
+        "selftest": selftest_facts(settings, ledger, now, health.degraded),
     }
 
 

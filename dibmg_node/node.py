@@ -24,6 +24,7 @@ from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, PermanentError
 from dibmg_node.processes import die_with_parent, process_name
 from dibmg_node.roles import Role, roles_of
+from dibmg_node.selftest_watch import SelfTestWatch
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.engine import migrate, open_engine
 
@@ -141,7 +142,7 @@ class Node:
                 signal.signal(sign, self._signalled)
             children = self._children()
             signal.signal(signal.SIGHUP, lambda *_: self._renewing.set())
-            watch = CertificateWatch(settings)
+            watch, tests = CertificateWatch(settings), SelfTestWatch(settings)
             try:
                 self._come_up(children)
                 while not self._stopping.wait(_TICK_SECONDS):
@@ -151,7 +152,9 @@ class Node:
                         self._renewing.clear()
                         _renew(children)
                     watch.look(wiring.now())
+                    tests.look(wiring.now())
             finally:
+                tests.stop()
                 self._drain(children)
 
     def _drain_seconds(self, name: str) -> float:

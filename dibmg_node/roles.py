@@ -18,6 +18,7 @@ from dibmg_node.config import Settings
 from dibmg_node.errors import PermanentError, RetryableError
 from dibmg_node.health import BEAT_SECONDS
 from dibmg_node.processes import process_name
+from dibmg_node.selftest_watch import end_left
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.lanes import Lanes
@@ -102,7 +103,7 @@ def _repaired_intake(settings: Settings, ledger: Ledger, archive: Archive, audit
 
 def _sweep(settings: Settings, audit: Auditor) -> None:
     ledger = wiring.open_node_ledger(settings)
-    purge = wiring.make_purge(settings, ledger, audit)
+    purge, archive = wiring.make_purge(settings, ledger, audit), wiring.open_archive(settings)
     sweep = Sweep(ledger, CeleryPublisher(_open_queue(settings)), wiring.now)
     purged_at = time.monotonic()
     silent = False
@@ -120,6 +121,7 @@ def _sweep(settings: Settings, audit: Auditor) -> None:
             if time.monotonic() - purged_at >= _PURGE_SECONDS:
                 purged_at = time.monotonic()
                 _run_purge(purge)
+                _end_left_tests(ledger, archive)
 
 
 def _run_purge(purge: Purge) -> None:
@@ -128,6 +130,17 @@ def _run_purge(purge: Purge) -> None:
     except (RetryableError, OSError) as error:
         told = error.strerror if isinstance(error, OSError) else str(error)
         _log.warning("purge broken off", extra={"reason": told})
+
+
+def _end_left_tests(ledger: Ledger, archive: Archive) -> None:
+    try:
+        left = end_left(ledger, archive, wiring.now())
+    except (RetryableError, OSError) as error:
+        told = error.strerror if isinstance(error, OSError) else str(error)
+        _log.warning("what a self-test left not removed", extra={"reason": told})
+    else:
+        if left:
+            _log.warning("self-tests that were broken off ended", extra={"count": left})
 
 
 def _analysis(settings: Settings, audit: Auditor) -> None:

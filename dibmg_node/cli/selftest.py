@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import click
@@ -43,6 +44,8 @@ def selftest(timeout_seconds: float, settings: Settings, as_json: bool) -> None:
     By its real port, queue, model and delivery to a PACS of the test's own on the loopback address; no
     destination gets any of it, no figure counts it, and it is removed again.
     """
+    # the node ends one so that is running when it stops: what was sent is removed first
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_FAILED))
     try:
         ledger = open_existing_ledger(settings)
         steps = run_selftest(settings, ledger, timeout_seconds, (lambda one: None) if as_json else _print)

@@ -91,6 +91,12 @@ def _print(found: dict[str, Any]) -> None:
     console.print(
         escape(f"          operating point {point['name']}, version {point['version'] or 'unknown'}")
     )
+    test = found["selftest"]
+    if test["at"]:
+        told = "passed" if test["passed"] else f"[red]broke at {test['broken_step']}[/]"
+        console.print(
+            f"self-test {told}, {test['at'].astimezone():%Y-%m-%d %H:%M:%S}, {test['seconds']:.1f} s"
+        )
     for sender, at in found["senders"].items():
         console.print(f"sender    {escape(sender)}, last image {at.astimezone():%Y-%m-%d %H:%M:%S}")
     for row in found["destinations"]:

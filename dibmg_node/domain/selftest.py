@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 SELFTEST_AET: Final = "DIBMG-SELFTEST"
-"""Calling AE title of the node's own self-tests, and called one of their PACS. Nobody else may use it: a study
-of this sender is a self-test, wherever studies are counted."""
+"""Calling AE title of the node's own self-tests, and called one of their PACS. Nobody else may use it: a
+study of this sender is a self-test, wherever studies are counted."""
 SELFTEST_DESTINATION: Final = "DIBMG-SELFTEST"
 """Gets the results of self-tests, and nothing else."""
 

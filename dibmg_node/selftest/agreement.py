@@ -32,8 +32,8 @@ def check_agreement(found: Reading, expected: Reading, specimen: Specimen) -> st
     """What the node found, in words.
 
     Weights that see the lesion when they read the exam by themselves must see it in the node. Of weights
-    that do not, as a site's own may not know what is drawn here, no more can be asked than that the node finds
-    what they find.
+    that do not, as a site's own may not know what is drawn here, no more can be asked than that the node
+    finds what they find.
 
     Raises:
         SelfTestBrokenError: It used other weights, gave another score, or found something else.

@@ -232,6 +232,7 @@ class Views:
                 "reason": row["reason"] or _waiting_for(row, stored),
                 "scores": _scores(row) | _probability(reading),
                 "sender": row["sender"],
+                "selftest": row["sender"] == SELFTEST_AET,
                 "attempts": row["attempts"],
                 "purged_at": _iso(row["purged_at"]),
                 "instances": [_instance(one, judged.get(one["sop_uid"]), row) for one in stored],

@@ -46,6 +46,7 @@ class Metrics:
         for row in node["destinations"]:
             row["seconds"] = self._pace.deliveries(row["name"])
         yield from _of_destinations(node["destinations"], now)
+        yield from _of_selftest(node["selftest"], now)
         steps = GaugeMetricFamily(
             "dibmg_step_seconds", "Seconds of a step of the newest analyses.", labels=["step", "quantile"]
         )
@@ -79,6 +80,16 @@ def _of_node(node: dict[str, Any], now: datetime) -> Iterator[Metric]:
     model = InfoMetricFamily("dibmg_model", "The model in use.")
     model.add_metric([], {"name": str(node["model"]["name"]), "version": str(node["model"]["version"])})
     yield model
+
+
+def _of_selftest(test: dict[str, Any], now: datetime) -> Iterator[Metric]:
+    if test["at"] is None:
+        return
+    yield _one("dibmg_selftest_success", "1: the last self-test passed, 0: it broke.", float(test["passed"]))
+    yield _one(
+        "dibmg_selftest_age_seconds", "Since the last self-test ended.", (now - test["at"]).total_seconds()
+    )
+    yield _one("dibmg_selftest_seconds", "How long the last self-test took.", test["seconds"])
 
 
 def _of_destinations(rows: Sequence[dict[str, Any]], now: datetime) -> Iterator[Metric]:
