@@ -12,6 +12,7 @@ from dibmg_node.cli.analyze import analyze
 from dibmg_node.cli.audit import audit
 from dibmg_node.cli.conformance import conformance
 from dibmg_node.cli.dataset import dataset
+from dibmg_node.cli.doctor import doctor
 from dibmg_node.cli.evaluate import evaluate
 from dibmg_node.cli.fetch import fetch
 from dibmg_node.cli.options import (
@@ -119,6 +120,7 @@ for _command in (
     user,
     echo,
     selftest,
+    doctor,
     fetch,
     purge,
     analyze,

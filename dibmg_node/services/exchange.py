@@ -51,6 +51,7 @@ class Answer:
         body: None where it was too long; empty where the status says enough.
         location: Scheme and host that a redirect names; empty where there is none.
         retry_after: How long the peer wants to be left alone; None where it did not say.
+        date: What the peer takes for the time; None where it did not say.
     """
 
     status: int
@@ -58,6 +59,7 @@ class Answer:
     body: bytes | None = field(repr=False)
     location: str
     retry_after: timedelta | None
+    date: datetime | None = None
 
 
 def exchange(request: Request, tls: TlsFiles, deadline: Deadline, now: datetime) -> Answer:
@@ -106,6 +108,7 @@ def exchange(request: Request, tls: TlsFiles, deadline: Deadline, now: datetime)
                 body=_body(response, request.longest_answer),
                 location=_location(response),
                 retry_after=_retry_after(response, now),
+                date=_date(response.headers.get("Date", "")),
             )
     except httpx.HTTPError as error:
         told = f"no whole answer within {deadline.seconds:g} s" if deadline.passed else _why(error)

@@ -102,6 +102,12 @@ class SelfTests:
                 )
             )
 
+    def cancel(self, study_uid: str) -> None:
+        """Take an announcement back: nothing was sent, and nothing is remembered."""
+        with self._engine.begin() as connection:
+            unended = selftests.c.study_uid == study_uid, selftests.c.ended_at.is_(None)
+            connection.execute(delete(selftests).where(*unended))
+
     def running(self, now: datetime) -> OpenSelfTest | None:
         """The self-test that is running, if there is one."""
         with self._reading.connect() as connection:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 
 import pytest
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.facts import StoreStatus
+from dibmg_node.dicom.part10 import part10_prefix
 from dibmg_node.domain.selftest import SELFTEST_AET, selftest_uid
 from dibmg_node.services.intake import AllowedSender, Intake
 from dibmg_node.services.selftest_gate import SelfTestGate, digest_of
@@ -154,9 +154,9 @@ def test_what_is_refused_leaves_no_file(intake: Intake, registered: OpenSelfTest
     assert [path for path in archive.root.rglob("*") if path.is_file()] == []
 
 
-def test_the_digest_is_of_the_data_set_alone(tmp_path: Path) -> None:
-    whole = part10(IMAGE)
-    renamed = part10(mammogram(study_uid=TEST_UID, SOPInstanceUID=f"{TEST_UID}.2"))
+def test_the_digest_is_of_the_data_set_alone() -> None:
+    head = part10_prefix(facts.MG_FOR_PRESENTATION, str(IMAGE.SOPInstanceUID), facts.EXPLICIT_LE)
+    received = head + data_set_bytes(IMAGE)
 
-    assert digest_of(whole) == digest_of(whole)
-    assert digest_of(whole) != digest_of(renamed)
+    assert received != part10(IMAGE)
+    assert digest_of(received) == digest_of(part10(IMAGE))

