@@ -76,6 +76,7 @@ def _named(settings: Settings) -> Iterator[tuple[str, Path, Callable[[Path], dat
         ("web.tls", settings.web and settings.web.tls),
         ("broker.tls", settings.broker.tls),
         ("audit", settings.audit),
+        ("selftest", settings.selftest),
     ]
     for place, destination in enumerate(settings.destination):
         sections.append((f"destination.{place}.tls", destination.tls))

@@ -95,7 +95,7 @@ def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Heal
         "web": _web(settings),
         "audit": _audit(settings, now, health),
         "certificates": _certificates(settings, now, health),
-        "selftest": selftest_facts(settings, ledger, now, health.degraded),
+        "selftest": selftest_facts(settings.selftest.every_hours, ledger.selftests, now, health.degraded),
     }
 
 

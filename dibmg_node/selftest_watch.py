@@ -17,6 +17,7 @@ from dibmg_node.errors import DibmgError, LedgerConflictError
 from dibmg_node.processes import die_with_parent
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.selftests import SelfTests
 
 _log = logging.getLogger(__name__)
 
@@ -82,17 +83,16 @@ class SelfTestWatch:
         return last.started_at + self._every if last else now
 
 
-def selftest_facts(settings: Settings, ledger: Ledger, now: datetime, degraded: list[str]) -> dict[str, Any]:
+def selftest_facts(every: float, tests: SelfTests, now: datetime, degraded: list[str]) -> dict[str, Any]:
     """The last self-test, for status, dashboard and metrics.
 
     Args:
-        settings: Of the node.
-        ledger: Of the node.
+        every: Hours of the schedule; 0: there is none.
+        tests: Of the node.
         now: The time.
         degraded: Gets what is wrong, in words.
     """
-    every = settings.selftest.every_hours
-    last, passed_at = ledger.selftests.last(), ledger.selftests.last_passed_at()
+    last, passed_at = tests.last(), tests.last_passed_at()
     if last is not None and not last.passed:
         degraded.append(f"the last self-test broke at {last.broken_step}: {last.reason}")
     elif every and passed_at is not None and now - passed_at > timedelta(hours=_LATE * every):

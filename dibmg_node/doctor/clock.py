@@ -33,10 +33,11 @@ def examine(settings: Settings) -> Iterator[Verdict]:
     zone = now.astimezone().strftime("%Z, UTC%z")
     yield well("time zone", f"{zone}; ledger and logs are in UTC, results in this zone")
     ledger = node_ledger(settings)
+    newest = None
     if ledger is not None:
         newest = max(ledger.views.last_received().values(), default=None)
         ledger.engine.dispose()
-        yield judge_history(now, newest)
+    yield judge_history(now, newest)
     for destination in settings.destination:
         if destination.url is not None:
             service = open_web_service(settings, destination, destination.url, wiring.now)

@@ -7,25 +7,18 @@ import socket
 from collections.abc import Iterator
 
 from dibmg_node.config import Settings
-from dibmg_node.doctor.stores import node_ledger
+from dibmg_node.doctor.stores import running_process
 from dibmg_node.doctor.verdict import Verdict, bad, well
-from dibmg_node.processes import is_alive, process_name
 from dibmg_node.roles import Role
 
 
 def examine(settings: Settings) -> Iterator[Verdict]:
     """Look at the ports of intake and web."""
-    ledger = node_ledger(settings)
-    beats = {} if ledger is None else {one.process: one for one in ledger.views.beats()}
-    if ledger is not None:
-        ledger.engine.dispose()
     listeners = [(Role.INTAKE, settings.intake.address, settings.intake.port)]
     if settings.web is not None:
         listeners.append((Role.WEB, settings.web.address, settings.web.port))
     for role, address, port in listeners:
-        beat = beats.get(process_name(role))
-        holder = beat.pid if beat is not None and is_alive(beat.process, beat.pid) else None
-        yield judge_port(role, address, port, holder)
+        yield judge_port(role, address, port, running_process(settings, role))
 
 
 def judge_port(role: str, address: str, port: int, holder: int | None) -> Verdict:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from dibmg.runtime_choice import Precision
 from dibmg_node.config import Settings
+from dibmg_node.doctor.stores import running_process
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
+from dibmg_node.roles import Role
 
 _CPU: Final = Path("/proc/cpuinfo")
 _MEMORY: Final = Path("/proc/meminfo")
@@ -23,21 +25,17 @@ _FILES_BESIDE: Final = 256
 
 
 def examine(settings: Settings) -> Iterator[Verdict]:
-    """Look at what this process may use; the node's service may have other limits than this shell."""
+    """Look at what the running node may use, else at what this shell would let it."""
     yield judge_processor(_CPU.read_text(), settings.model.precision)
-    limit = memory_limit(_MEMORY.read_text(), _own_cgroup_limits())
+    process = running_process(settings, Role.INTAKE) or os.getpid()
+    folder = Path(f"/proc/{process}")
+    limit = memory_limit(_MEMORY.read_text(), _cgroup_limits((folder / "cgroup").read_text()))
     yield judge_memory(limit, settings.model.memory_gb)
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    yield judge_files(files, settings.intake.max_associations)
+    yield judge_files(open_files((folder / "limits").read_text()), settings.intake.max_associations)
     yield judge_encoding(sys.getfilesystemencoding(), sys.stdout.encoding or "")
-    mask = os.umask(0o077)
-    os.umask(mask)
-    yield judge_umask(mask)
-    if os.geteuid() == 0:
-        remedy = "run the node as a user of its own (deploy/systemd/dibmg.service)"
-        yield doubtful("user", "root", "a user without privileges", remedy)
-    else:
-        yield well("user", f"uid {os.geteuid()}")
+    status = (folder / "status").read_text()
+    yield judge_umask(int(_field(status, "Umask"), 8))
+    yield judge_user(int(_field(status, "Uid")))
 
 
 def judge_processor(cpuinfo: str, precision: Precision) -> Verdict:
@@ -115,18 +113,37 @@ def judge_umask(mask: int) -> Verdict:
     return well("umask", found)
 
 
-def _own_cgroup_limits() -> list[str]:
-    """What the groups of this process, from its own to the root, allow it. Source: cgroups(7), version 2."""
-    try:
-        own = Path("/proc/self/cgroup").read_text().splitlines()[-1].rpartition(":")[2]
-    except (OSError, IndexError):
-        return []
-    folder = _CGROUP / own.lstrip("/")
+def judge_user(uid: int) -> Verdict:
+    """Whether the node runs without privileges."""
+    if uid == 0:
+        remedy = "run the node as a user of its own (deploy/systemd/dibmg.service)"
+        return doubtful("user", "root", "a user without privileges", remedy)
+    return well("user", f"uid {uid}")
+
+
+def open_files(limits: str) -> int:
+    """Descriptors that a process may have.
+
+    Args:
+        limits: Text of /proc/PID/limits.
+    """
+    line = next(line for line in limits.splitlines() if line.startswith("Max open files"))
+    soft = line.split()[3]
+    return sys.maxsize if soft == "unlimited" else int(soft)
+
+
+def _field(status: str, name: str) -> str:
+    """First word of a line of /proc/PID/status."""
+    return next(line.split()[1] for line in status.splitlines() if line.startswith(f"{name}:"))
+
+
+def _cgroup_limits(cgroup: str) -> list[str]:
+    """What the groups of a process, from its own to the root, allow it. Source: cgroups(7), version 2."""
+    lines = cgroup.splitlines()
+    own = _CGROUP / lines[-1].rpartition(":")[2].lstrip("/") if lines else _CGROUP
     texts = []
-    for one in (folder, *folder.parents):
+    for one in (own, *own.parents):
         if one.is_relative_to(_CGROUP):
-            try:
+            with suppress(OSError):
                 texts.append((one / "memory.max").read_text())
-            except OSError:
-                continue
     return texts

@@ -11,17 +11,17 @@ from typing import Final
 from dibmg_node import wiring
 from dibmg_node.config import Settings
 from dibmg_node.destinations import open_senders
-from dibmg_node.doctor.stores import node_ledger
+from dibmg_node.doctor.stores import node_ledger, running_process
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
 from dibmg_node.domain.selftest import selftest_uid
-from dibmg_node.errors import DibmgError, PermanentError
-from dibmg_node.processes import is_alive, process_name
+from dibmg_node.errors import DibmgError, PeerUnavailableError, PermanentError
 from dibmg_node.roles import Role
 from dibmg_node.selftest.own_intake import open_own_intake
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.selftests import OpenSelfTest
 
 _PATIENCE: Final = timedelta(minutes=1)
+_ANSWER: Final = "an answer to C-ECHO, or to a query for nothing"
 
 
 def examine(settings: Settings) -> Iterator[Verdict]:
@@ -31,21 +31,22 @@ def examine(settings: Settings) -> Iterator[Verdict]:
         check = f"destination {name}"
         try:
             sender.echo()
+        except PeerUnavailableError as error:
+            remedy = "see that it runs and is reached from here; until then its results wait"
+            yield doubtful(check, str(error), _ANSWER, remedy)
         except DibmgError as error:
             remedy = (
-                f"see that it runs, knows AE title {settings.intake.ae_title} and its address, and is reached"
+                f"see that it knows AE title {settings.intake.ae_title} of this address, or its credentials"
             )
-            yield bad(check, str(error), "an answer to C-ECHO, or to a query for nothing", remedy)
+            yield bad(check, str(error), _ANSWER, remedy)
         else:
             yield well(check, f"{sender.who} answers")
 
 
 def _judge_intake(settings: Settings) -> Verdict:
     check, expected = "own intake", "an answer to C-ECHO"
-    ledger = node_ledger(settings)
-    name = process_name(Role.INTAKE)
-    beats = [] if ledger is None else [one for one in ledger.views.beats() if one.process == name]
-    if ledger is None or not any(is_alive(name, beat.pid) for beat in beats):
+    ledger = node_ledger(settings) if running_process(settings, Role.INTAKE) else None
+    if ledger is None:
         return doubtful(check, "the node does not run", expected, "start it with 'dibmg up'")
     sender = open_own_intake(settings)
     try:

@@ -9,6 +9,7 @@ from dibmg_node.broker import find_server
 from dibmg_node.config import Settings
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
 from dibmg_node.errors import DibmgError, PermanentError, RetryableError
+from dibmg_node.processes import is_alive, process_name
 from dibmg_node.storage.engine import is_current
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.tasks import CeleryPublisher, open_queue
@@ -32,6 +33,17 @@ def node_ledger(settings: Settings) -> Ledger | None:
     except DibmgError:
         pass  # what is wrong with it is told by its own check
     return None
+
+
+def running_process(settings: Settings, role: str) -> int | None:
+    """Process ID of a process of this node on this machine; None where it does not run."""
+    ledger = node_ledger(settings)
+    if ledger is None:
+        return None
+    name = process_name(role)
+    beats = [one for one in ledger.views.beats() if one.process == name and is_alive(name, one.pid)]
+    ledger.engine.dispose()
+    return beats[0].pid if beats else None
 
 
 def _is_missing(settings: Settings) -> bool:

@@ -14,6 +14,7 @@ import pytest
 from pacs import Orthanc, free_port
 
 from dibmg_node.storage.selftests import EndedSelfTest, SelfTests
+from dibmg_node.wiring import now
 from tests.certificates import Authority
 from tests.flow.running_node import PATIENCE_SECONDS, RunningNode
 
@@ -156,6 +157,23 @@ def test_a_process_that_hangs_breaks_its_step_which_names_it_and_degrades_the_no
     assert files_of(node) == []
     assert any(f"the last self-test broke at {step}" in reason for reason in status["reasons"])
     assert node.cli("selftest").returncode == 0
+
+
+def test_the_doctor_finds_the_ports_held_by_the_node_its_intake_answering_and_the_destination_that_is_down(
+    node: RunningNode,
+) -> None:
+    wait_for_last(node)
+
+    found = {one["check"]: one for one in node.cli_json("doctor")["checks"]}
+
+    levels = {name: found[name]["level"] for name in ("port of intake", "port of web", "own intake")}
+    assert set(levels.values()) == {"ok"}, levels
+    assert "held by this node" in found["port of intake"]["found"]
+    assert found["destination pacs"]["level"] == "ok"
+    assert found["destination down"]["level"] == "warning"
+    assert found["ledger"]["level"] == found["broker"]["level"] == found["clock"]["level"] == "ok"
+    assert not any(row["calling_aet"] == "DIBMG-SELFTEST" for row in node.cli_json("status")["rejected"])
+    assert selftests_of(node).running(now()) is None
 
 
 def test_without_a_certificate_that_the_intake_trusts_the_first_step_on_the_wire_says_which_key_to_set(

@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from dibmg_node.selftest_watch import selftest_facts
 from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.lookup import Lookup
@@ -110,6 +111,7 @@ class WebSide:
             "broker": {"answers": True, "analyses": 2, "deliveries": 3},
             "studies": views.count_by_state(),
             "oldest_waiting": views.oldest_waiting(),
+            "selftest": selftest_facts(24, self.ledger.selftests, self.clock(), []),
             "failed_last_day": views.failed_since(self.clock() - timedelta(days=1)),
             "senders": views.last_received(),
             "destinations": [

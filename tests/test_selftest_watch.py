@@ -1,0 +1,78 @@
+"""What is told of self-tests, when one is due, and what becomes of one that nobody ended."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from dibmg_node.domain.selftest import SELFTEST_AET, SelfTestStep, StepOutcome, selftest_uid
+from dibmg_node.selftest_watch import end_left, selftest_facts
+from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.selftests import OpenSelfTest
+from tests.factories import PATIENCE, Clock, archive_data_set, mammogram
+from tests.factories import instance as an_instance
+from tests.factories import received as entry
+
+TEST_UID = selftest_uid(9)
+PASSED = StepOutcome(SelfTestStep.REMOVAL, True, 0.1, "gone")
+BROKEN = StepOutcome(SelfTestStep.LESION, False, 0.1, "another score", "restart the node")
+
+
+def register(ledger: Ledger, clock: Clock, study_uid: str = TEST_UID) -> None:
+    test = OpenSelfTest(study_uid, clock(), clock() + timedelta(minutes=5), 4242, {})
+    ledger.selftests.register(test)
+
+
+def degraded_by(ledger: Ledger, clock: Clock, every: float) -> list[str]:
+    told: list[str] = []
+    selftest_facts(every, ledger.selftests, clock(), told)
+    return told
+
+
+def test_one_that_broke_degrades_the_node_until_one_passes(ledger: Ledger, clock: Clock) -> None:
+    register(ledger, clock)
+    ledger.selftests.end(TEST_UID, [BROKEN], clock())
+    before = degraded_by(ledger, clock, every=0)
+    clock.advance(60)
+    register(ledger, clock, selftest_uid(10))
+    ledger.selftests.end(selftest_uid(10), [PASSED], clock())
+
+    assert before == ["the last self-test broke at lesion: another score: restart the node"]
+    assert degraded_by(ledger, clock, every=0) == []
+
+
+def test_a_schedule_that_is_not_kept_degrades_the_node(ledger: Ledger, clock: Clock) -> None:
+    register(ledger, clock)
+    ledger.selftests.end(TEST_UID, [PASSED], clock())
+
+    clock.advance(2 * 3600 + 1)
+
+    assert degraded_by(ledger, clock, every=2) == []
+    assert degraded_by(ledger, clock, every=0) == []
+    assert len(degraded_by(ledger, clock, every=1)) == 1
+
+
+def test_without_any_self_test_nothing_is_wrong(ledger: Ledger, clock: Clock) -> None:
+    assert degraded_by(ledger, clock, every=24) == []
+
+
+def test_what_a_killed_self_test_left_is_removed_and_told_once_its_time_is_over(
+    ledger: Ledger, archive: Archive, clock: Clock
+) -> None:
+    image = mammogram(study_uid=TEST_UID, SOPInstanceUID=f"{TEST_UID}.1")
+    archive_data_set(archive, image)
+    register(ledger, clock)
+    one = an_instance(study_uid=TEST_UID, sop_uid=f"{TEST_UID}.1")
+    ledger.receipts.store(entry(one, sender=SELFTEST_AET), PATIENCE, clock())
+
+    early = end_left(ledger, archive, clock())
+    clock.advance(301)
+    late = end_left(ledger, archive, clock())
+
+    last = ledger.selftests.last()
+    assert (early, late) == (0, 1)
+    assert last is not None
+    assert last.broken_step == "end"
+    assert ledger.views.study(TEST_UID) is None
+    assert not archive.instance_path(f"{TEST_UID}.1").exists()
+    assert end_left(ledger, archive, clock()) == 0
