@@ -194,6 +194,20 @@ def test_two_destinations_cannot_have_one_name(tmp_path: Path) -> None:
     assert "destination name used twice: pacs" in told
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[intake]\nae_title = "DIBMG-SELFTEST"', "intake.ae_title"),
+        ('[[sender]]\nae_title = "DIBMG-SELFTEST"\naddress = "10.0.0.1"', "sender.0.ae_title"),
+        (DESTINATION.format("DIBMG-SELFTEST"), "destination.0.name"),
+    ],
+)
+def test_nobody_has_the_name_of_self_tests(tmp_path: Path, text: str, key: str) -> None:
+    (told,) = complaints(tmp_path, text)
+
+    assert told == f"{key}: DIBMG-SELFTEST is reserved for the node's own self-tests"
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "../x", "x" * 65, "-x"])
 def test_a_name_is_short_and_plain(tmp_path: Path, name: str) -> None:
     (told,) = complaints(tmp_path, DESTINATION.format(name))

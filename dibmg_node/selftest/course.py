@@ -60,13 +60,20 @@ def run_selftest(
         patience = timedelta(seconds=timeout_seconds + settings.model.deadline_seconds) + _GRACE
         ledger.selftests.register(OpenSelfTest(specimen.study_uid, now, now + patience, pacs.port, digests))
         course = _Course(settings, ledger, specimen, pacs, timeout_seconds, tell)
+        stopped = False
         try:
             with suppress(SelfTestBrokenError):
                 course.run()
+        except (KeyboardInterrupt, SystemExit):
+            stopped = True
+            raise
         finally:
             with suppress(SelfTestBrokenError):
                 course.remove()
-            ledger.selftests.end(specimen.study_uid, course.outcomes, wiring.now())
+            if stopped:  # by a person, or with the node: nothing was found out
+                ledger.selftests.cancel(specimen.study_uid)
+            else:
+                ledger.selftests.end(specimen.study_uid, course.outcomes, wiring.now())
     return course.outcomes
 
 

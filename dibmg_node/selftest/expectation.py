@@ -40,7 +40,6 @@ def expected_reading(settings: Settings, specimen: Specimen) -> tuple[Mapping[st
     if kept is not None:
         return kept, False
     reading = _read(settings, specimen)
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"key": key, "reading": reading}) + "\n", encoding="utf-8")
     return reading, True
 
@@ -75,7 +74,9 @@ def _kept(path: Path, key: list[str]) -> Mapping[str, Any] | None:
 
 
 def _read(settings: Settings, specimen: Specimen) -> Mapping[str, Any]:
-    with TemporaryDirectory(prefix="dibmg-selftest-") as name:
+    folder = settings.data_dir / "selftest"
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder) as name:
         paths = {}
         for number, image in enumerate(specimen.images.values()):
             paths[image.sop_uid] = Path(name) / f"{number}.dcm"

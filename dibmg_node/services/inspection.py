@@ -68,7 +68,8 @@ class Inspection:
             if self.holdings.enter_missing(study_uid, sop_uid, self.now()):
                 _log.error("archived file is gone", extra={"study_uid": study_uid, "sop_uid": sop_uid})
         # one that has a second name is still in a spool, whose repair decides
-        adopted = [self._adopt(path) for path in unknown if path.stat().st_nlink == 1]
+        looked = [self._adopt(path) for path in unknown if path.stat().st_nlink == 1]
+        adopted = [one for one in looked if one is not None]
         results, _ = _compare(
             self.archive.root / "results", self.holdings.results(), self.archive.result_path
         )
@@ -77,8 +78,12 @@ class Inspection:
             _log.warning("archive and ledger differed", extra=vars(found))
         return found
 
-    def _adopt(self, path: Path) -> bool:
-        """Enter a file that nobody knows; one that is not what its name says goes into quarantine."""
+    def _adopt(self, path: Path) -> bool | None:
+        """Enter a file that nobody knows; one that is not what its name says goes into quarantine.
+
+        Returns:
+            Whether it was entered; None: it was of a self-test that the ledger, put back, does not know.
+        """
         try:
             with path.open("rb") as file:
                 header = read_received_header(file)
@@ -86,9 +91,9 @@ class Inspection:
         # without a transfer syntax it is no file of this node's
         except (InstanceRejectedError, AttributeError) as error:
             return self._set_aside(path, type(error).__name__)
-        if is_selftest_uid(instance.study_uid):  # left by one that the ledger, of an older day, does not know
+        if is_selftest_uid(instance.study_uid):
             path.unlink()
-            return False
+            return None
         if self.archive.instance_path(instance.sop_uid) != path:
             return self._set_aside(path, "the name of another instance")
         with self.archive.held(instance.sop_uid):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pacs import Orthanc, free_port
 from dibmg_node.storage.selftests import EndedSelfTest, SelfTests
 from dibmg_node.wiring import now
 from tests.certificates import Authority
-from tests.flow.running_node import PATIENCE_SECONDS, RunningNode
+from tests.flow.running_node import DIBMG, PATIENCE_SECONDS, RunningNode
 
 EVERY_STEP = [
     "expectation",
@@ -156,7 +157,35 @@ def test_a_process_that_hangs_breaks_its_step_which_names_it_and_degrades_the_no
     assert [one["step"] for one in told["steps"]][-2:] == [step, "removal"]
     assert files_of(node) == []
     assert any(f"the last self-test broke at {step}" in reason for reason in status["reasons"])
-    assert node.cli("selftest").returncode == 0
+
+
+def test_one_that_is_stopped_takes_back_what_it_sent_and_says_nothing_of_the_node(node: RunningNode) -> None:
+    before = wait_for_last(node)
+    tests, views = selftests_of(node), node.views
+    with hanging(node, "analysis"):
+        command = [*DIBMG, "selftest", "--config", str(node.config)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (
+            (test := tests.running(now())) and (study := views.study(test.study_uid)) and is_ready(study)
+        ):
+            assert time.monotonic() < deadline, node.logs()
+            time.sleep(0.1)
+
+        process.terminate()
+
+        assert process.wait(PATIENCE_SECONDS) == 1
+    last = tests.last()
+    assert views.study(test.study_uid) is None
+    assert files_of(node) == []
+    assert tests.running(now()) is None
+    assert last is not None
+    assert last.started_at >= before.started_at
+    assert last.study_uid != test.study_uid
+
+
+def is_ready(study: dict) -> bool:
+    return study["state"] == "READY"
 
 
 def test_the_doctor_finds_the_ports_held_by_the_node_its_intake_answering_and_the_destination_that_is_down(

@@ -14,6 +14,7 @@ from dibmg_node.confinement import Limits
 from dibmg_node.dicom.header import read_instance
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import ResultKind
+from dibmg_node.domain.selftest import SELFTEST_AET, SELFTEST_DESTINATION
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import PermanentError, RejectedError, RetryableError, StorageFullError
 from dibmg_node.services.analysis import Analyst, Order, Report, Subscriber, carry_out
@@ -89,11 +90,11 @@ class Station:
     sandbox: Sandbox[Order, Report] = field(default_factory=InProcess)
     subscribers: Sequence[Subscriber] = (PACS,)
 
-    def receive(self, *datasets: FileDataset) -> None:
+    def receive(self, *datasets: FileDataset, sender: str = "MG1") -> None:
         for dataset in datasets:
             size, crc32 = archive_data_set(self.archive, dataset)
             instance = read_instance(dataset, str(dataset.file_meta.TransferSyntaxUID))
-            self.ledger.receipts.store(Received(instance, size, crc32, "MG1"), PATIENCE, self.clock())
+            self.ledger.receipts.store(Received(instance, size, crc32, sender), PATIENCE, self.clock())
 
     def complete(self) -> None:
         self.clock.advance(PATIENCE.longest.total_seconds())
@@ -140,6 +141,22 @@ def test_a_ready_study_is_read_and_its_results_are_owed(station: Station) -> Non
     assert {one["state"] for one in study["deliveries"]} == {"OWED"}  # type: ignore[attr-defined]
     for result in study["results"]:  # type: ignore[attr-defined]
         assert dcmread(station.archive.result_path(result["sop_uid"])).SOPInstanceUID == result["sop_uid"]
+
+
+@pytest.mark.parametrize("views", [4, 1])
+def test_results_of_a_self_test_are_owed_to_its_own_pacs_and_to_no_destination(
+    archive: Archive, ledger: Ledger, clock: Clock, views: int
+) -> None:
+    station = Station(archive, ledger, clock)
+    station.receive(*(mammogram(view) for view in STANDARD_VIEWS[:views]), sender=SELFTEST_AET)
+    station.complete()
+
+    destinations = station.analyze(revision=views)
+
+    told = [one["destination"] for one in station.study()["deliveries"]]  # type: ignore[attr-defined]
+    assert destinations == [SELFTEST_DESTINATION]
+    assert set(told) == {SELFTEST_DESTINATION}
+    assert len(told) == len(station.kinds()) == (5 if views == 4 else 1)
 
 
 def test_a_real_child_gives_the_bytes_that_this_process_gives(

@@ -118,3 +118,20 @@ def test_a_file_that_is_missing_is_told_and_tried_again_later(authority: Authori
 
     with pytest.raises(PeerUnavailableError, match="a file of tls cannot be used: No such file"):
         CStoreSender("DIBMG", "PACS", "127.0.0.1", 1, files).echo()
+
+
+def test_a_pinned_certificate_is_taken_whatever_name_it_is_for_and_no_other_of_the_same_authority(
+    authority: Authority, tmp_path: Path
+) -> None:
+    folder = authority.certificate.parent
+    own = folder / "dibmg.crt", folder / "dibmg.key"
+
+    with storescp(authority, tmp_path / "received", "elsewhere") as port:
+        CStoreSender(
+            "DIBMG", "PACS", "127.0.0.1", port, TlsFiles(folder / "elsewhere.crt", *own, pinned=True)
+        ).echo()
+
+        with pytest.raises(PeerUnavailableError, match="its certificate is not trusted"):
+            CStoreSender(
+                "DIBMG", "PACS", "127.0.0.1", port, TlsFiles(folder / "pacs.crt", *own, pinned=True)
+            ).echo()

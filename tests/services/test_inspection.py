@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from dibmg_node.domain.selftest import selftest_uid
 from dibmg_node.services.inspection import Found, Inspection
 from dibmg_node.services.intake import Intake
 from dibmg_node.storage.archive import Archive
@@ -78,6 +79,18 @@ def test_a_file_that_is_not_what_its_name_says_is_quarantined(
     assert path.read_bytes() == content
     assert (files_under(archive, "instances"), archive.quarantined()) == ([], 1)
     assert ledger.views.study(STUDY_UID) is None
+
+
+def test_a_file_of_a_self_test_without_a_row_is_removed_and_becomes_no_study(
+    inspection: Inspection, archive: Archive, ledger: Ledger
+) -> None:
+    uid = selftest_uid(3)
+    path = put(archive, part10(mammogram(study_uid=uid, SOPInstanceUID=f"{uid}.1")), f"{uid}.1")
+
+    found = inspection.run()
+
+    assert (found, path.exists(), ledger.views.study(uid)) == (Found(), False, None)
+    assert files_under(archive, "quarantine") == []
 
 
 def test_a_name_that_its_spool_has_still_to_decide_on_is_left_to_it(
