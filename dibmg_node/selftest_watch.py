@@ -119,6 +119,9 @@ def end_left(ledger: Ledger, archive: Archive, now: datetime) -> int:
             ledger.selftests.end(study_uid, [outcome], now)
         except LedgerConflictError:
             continue  # it came to its end after all
+    # its own removal may have failed, as with a ledger that did not answer
+    for study_uid in ledger.selftests.unremoved():
+        ledger.selftests.wipe(study_uid, archive.remove)
     return len(left)
 
 

@@ -76,3 +76,19 @@ def test_what_a_killed_self_test_left_is_removed_and_told_once_its_time_is_over(
     assert ledger.views.study(TEST_UID) is None
     assert not archive.instance_path(f"{TEST_UID}.1").exists()
     assert end_left(ledger, archive, clock()) == 0
+
+
+def test_what_a_self_test_could_not_remove_is_removed_afterwards(
+    ledger: Ledger, archive: Archive, clock: Clock
+) -> None:
+    register(ledger, clock)
+    one = an_instance(study_uid=TEST_UID, sop_uid=f"{TEST_UID}.1")
+    ledger.receipts.store(entry(one, sender=SELFTEST_AET), PATIENCE, clock())
+    ledger.selftests.end(TEST_UID, [BROKEN], clock())
+
+    end_left(ledger, archive, clock())
+
+    last = ledger.selftests.last()
+    assert ledger.views.study(TEST_UID) is None
+    assert last is not None
+    assert last.broken_step == "lesion"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, delete, exists, insert, select, update
 
 from dibmg_node.domain.selftest import SELFTEST_AET, StepOutcome, broken, is_selftest_uid
 from dibmg_node.errors import LedgerConflictError, PermanentError
@@ -119,6 +119,13 @@ class SelfTests:
         with self._reading.connect() as connection:
             rows = connection.execute(_open().where(selftests.c.until <= now)).mappings()
             return [str(row["study_uid"]) for row in rows]
+
+    def unremoved(self) -> list[str]:
+        """UIDs of self-tests that have ended, and whose study is there nevertheless."""
+        there = exists().where(studies.c.study_uid == selftests.c.study_uid)
+        query = select(selftests.c.study_uid).where(selftests.c.ended_at.is_not(None), there)
+        with self._reading.connect() as connection:
+            return list(connection.scalars(query))
 
     def end(self, study_uid: str, steps: Sequence[StepOutcome], now: datetime) -> None:
         """Enter what came of a self-test; only the newest ones are remembered.
