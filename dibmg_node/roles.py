@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from dibmg_node import health, serving, tasks, wiring
+from dibmg_node.alarming import alarming
 from dibmg_node.auditing import audited, forwarding
 from dibmg_node.config import Settings
 from dibmg_node.errors import PermanentError, RetryableError
@@ -106,7 +107,13 @@ def _sweep(settings: Settings, audit: Auditor) -> None:
     sweep = Sweep(ledger, CeleryPublisher(_open_queue(settings)), wiring.now)
     purged_at = time.monotonic()
     silent = False
-    with _stopped_by_signal() as stopping, _beating(ledger, Role.SWEEP), forwarding(settings):
+    look = partial(health.look, settings, ledger, roles_of(settings))
+    with (
+        _stopped_by_signal() as stopping,
+        _beating(ledger, Role.SWEEP),
+        forwarding(settings),
+        alarming(settings, ledger, look, wiring.now),
+    ):
         while not stopping.wait(SWEEP_SECONDS):
             try:
                 sweep.run()
