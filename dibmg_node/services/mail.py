@@ -155,18 +155,25 @@ def _translated(who: str, deadline: Deadline) -> Iterator[None]:
     """Errors of smtplib in words; what a server says may repeat an address, so its code alone is told."""
     try:
         yield
-    except smtplib.SMTPNotSupportedError as error:
-        raise PeerRefusedError(f"{who}: the server offers no STARTTLS, or no login") from error
-    except smtplib.SMTPAuthenticationError as error:
-        raise PeerRefusedError(f"{who}: user or password refused ({error.smtp_code})") from error
-    except smtplib.SMTPRecipientsRefused as error:
-        codes = sorted({code for code, _ in error.recipients.values()})
-        raise _by_code(f"{who}: every address refused", codes[0]) from error
-    except smtplib.SMTPResponseException as error:
-        raise _by_code(f"{who}: answered", error.smtp_code) from error
+    # what was cut off in the middle means nothing
     except (smtplib.SMTPException, OSError) as error:
-        told = f"no whole answer within {deadline.seconds:g} s" if deadline.passed else _why(error)
-        raise PeerUnavailableError(f"{who}: {told}") from error
+        if deadline.passed:
+            raise PeerUnavailableError(f"{who}: no whole answer within {deadline.seconds:g} s") from error
+        raise _translation(who, error) from error
+
+
+def _translation(who: str, error: Exception) -> PeerUnavailableError | PeerRefusedError:
+    match error:
+        case smtplib.SMTPNotSupportedError():
+            return PeerRefusedError(f"{who}: the server offers no STARTTLS, or no login")
+        case smtplib.SMTPAuthenticationError():
+            return PeerRefusedError(f"{who}: user or password refused ({error.smtp_code})")
+        case smtplib.SMTPRecipientsRefused():
+            codes = sorted({code for code, _ in error.recipients.values()})
+            return _by_code(f"{who}: every address refused", codes[0])
+        case smtplib.SMTPResponseException():
+            return _by_code(f"{who}: answered", error.smtp_code)
+    return PeerUnavailableError(f"{who}: {_why(error)}")
 
 
 def _by_code(told: str, code: int) -> PeerUnavailableError | PeerRefusedError:

@@ -34,9 +34,7 @@ class Host:
         """Look once, and then every ten seconds for some time."""
         for number in range(seconds // 10 + 1):
             now = self.clock.advance(10) if number else self.clock()
-            begun, ended = self.ledger.alarms.observe(
-                held, self.channels, now, DAMPING, self.watching_since
-            )
+            begun, ended = self.ledger.alarms.observe(held, self.channels, now, DAMPING, self.watching_since)
             self.told += [("began", one.key) for one in begun] + [("ended", one.key) for one in ended]
 
 
