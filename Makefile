@@ -8,7 +8,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check --quiet
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # where a Debian machine lacks a package that is needed, it is installed; elsewhere its absence is told
 APT     = $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends
-TEST_PACKAGES := orthanc orthanc-dicomweb dcmtk libpixelmed-java default-jre-headless strace openssl jing postgresql redis-server systemd
+TEST_PACKAGES := orthanc orthanc-dicomweb dcmtk libpixelmed-java default-jre-headless strace openssl jing postgresql prometheus redis-server systemd
 
 # what the viewer's tests look at: OHIF as its makers publish it, in Debian's browser
 VIEWER_PACKAGES := chromium fonts-dejavu-core

@@ -38,6 +38,7 @@ from dibmg_node.sections import (
     StowSection,
     WebSection,
 )
+from dibmg_node.telemetry_section import TelemetrySection
 
 _LONGEST_SOCKET_PATH: Final = 100
 """Bytes: sun_path holds 108 with its end, some systems 104."""
@@ -63,6 +64,7 @@ class Settings(Section):
     stow: StowSection = StowSection()
     destination: tuple[DestinationSection, ...] = ()
     alarms: AlarmsSection = AlarmsSection()
+    telemetry: TelemetrySection = TelemetrySection()
     alarm_channel: tuple[AlarmChannelSection, ...] = ()
 
     @model_validator(mode="before")

@@ -49,6 +49,7 @@ from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger, open_ledger
 from dibmg_node.storage.receipts import Patience
+from dibmg_node.telemetry import check_telemetry
 
 
 def now() -> datetime:
@@ -263,7 +264,14 @@ def check_node(settings: Settings) -> None:
         ConfigError: With every complaint at once, each with the path of its key.
     """
     complaints: list[str] = []
-    for check in (check_exposure, check_destinations, check_channels, check_audit, check_model):
+    for check in (
+        check_exposure,
+        check_destinations,
+        check_channels,
+        check_telemetry,
+        check_audit,
+        check_model,
+    ):
         try:
             check(settings)
         except ConfigError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Engine, Row, Select, and_, or_, select
+from sqlalchemy import Engine, Row, Select, and_, func, or_, select
 
 from dibmg_node.domain.lifecycle import HELD, DeliveryState, Proof
 from dibmg_node.storage.schema import analyses, deliveries, studies
@@ -44,6 +44,22 @@ class Course:
             yield "receive", (self.last_instance_at - self.receiving_since).total_seconds()
             yield "wait", (self.claimed_at - self.last_instance_at).total_seconds()
             yield "analysis", (self.at - self.claimed_at).total_seconds()
+
+
+@dataclass(frozen=True)
+class Sending:
+    """Where a study's newest results stand with one destination.
+
+    Attributes:
+        attempts: Of the result that was tried most often.
+        held: How many of the results the destination has.
+    """
+
+    destination: str
+    revision: int
+    results: int
+    held: int
+    attempts: int
 
 
 class Pace:
@@ -81,6 +97,21 @@ class Pace:
         with self._engine.connect() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else _course(row)
+
+    def sending(self, study_uid: str, destination: str) -> Sending | None:
+        """Where one study stands with one destination; None where it was never owed anything."""
+        columns = deliveries.c
+        held = columns.state.in_([state.value for state in HELD])
+        query = (
+            select(columns.revision, func.count(), func.count().filter(held), func.max(columns.attempts))
+            .where(columns.study_uid == study_uid, columns.destination == destination)
+            .group_by(columns.revision)
+            .order_by(columns.revision.desc())
+            .limit(1)
+        )
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else Sending(destination, *row)
 
     def deliveries(self, destination: str) -> Sequence[float]:
         """Seconds from owed to stored of the newest results that a destination took."""
