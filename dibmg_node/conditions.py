@@ -52,7 +52,9 @@ def _disk(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condit
         yield Condition(AlarmKey.DISK, "", "the disk of the archive cannot be looked at")
     elif disk["free_bytes"] < disk["reserve_bytes"]:
         yield Condition(AlarmKey.DISK, "", "less disk is free than the reserve: nothing is received")
-    elif (hours := disk.get("full_in_hours")) is not None and hours < limits.disk_hours:
+    elif (hours := (disk.get("forecast") or {}).get("hours_until_reserve")) is not None and (
+        hours < limits.disk_hours
+    ):
         yield Condition(AlarmKey.DISK, "", f"the disk reaches its reserve in {hours:.0f} hours")
 
 

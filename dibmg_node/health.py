@@ -239,12 +239,12 @@ def _disk(settings: Settings, health: Health) -> dict[str, Any]:
         free, total = archive.free_bytes(), archive.total_bytes()
     except OSError as error:
         health.down.append(f"archive: {error.strerror}")
-        return {"free_bytes": None, "reserve_bytes": None, "total_bytes": None, "used_percent": None}
+        return {"free_bytes": None, "reserve_bytes": None, "used_percent": None}
     reserve = int(settings.intake.reserve_gb * 1e9)
     if free < reserve:
         health.degraded.append("less disk is free than the reserve: nothing is received ('out of resources')")
     used = round(100 * (1 - free / total), 1) if total else None
-    return {"free_bytes": free, "reserve_bytes": reserve, "total_bytes": total, "used_percent": used}
+    return {"free_bytes": free, "reserve_bytes": reserve, "used_percent": used}
 
 
 def _archive(settings: Settings, ledger: Ledger, health: Health) -> dict[str, int]:

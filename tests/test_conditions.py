@@ -15,7 +15,7 @@ LIMITS = AlarmsSection()
 WELL: dict[str, Any] = {
     "oldest_waiting": START - timedelta(minutes=15),
     "overdue": [],
-    "disk": {"free_bytes": 6, "reserve_bytes": 5, "used_percent": 50.0},
+    "disk": {"free_bytes": 6, "reserve_bytes": 5, "forecast": {"hours_until_reserve": 24.0}},
     "certificates": [{"key": "intake.tls.certificate", "expires_at": START + timedelta(days=31)}],
     "failed_last_day": 0,
     "audit": {
@@ -57,7 +57,7 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
         ("disk", "", "the disk of the archive cannot be looked at"),
     ),
     (
-        {"disk": {"free_bytes": 6, "reserve_bytes": 5, "full_in_hours": 23.4}},
+        {"disk": {"free_bytes": 6, "reserve_bytes": 5, "forecast": {"hours_until_reserve": 23.4}}},
         {"disk_hours": 0},
         ("disk", "", "the disk reaches its reserve in 23 hours"),
     ),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from threading import Barrier
 
 import pytest
 
@@ -143,6 +145,23 @@ def test_two_hosts_that_see_the_same_tell_it_once(host: Host, ledger: Ledger, cl
     assert take(ledger, clock) == [(AlarmEvent.BEGAN, "delivery")]
 
 
+def test_two_hosts_that_see_the_same_at_the_same_moment_tell_it_once(ledger: Ledger, clock: Clock) -> None:
+    at_once = Damping(hold=timedelta(0), clear=timedelta(0), gap=timedelta(seconds=30))
+    together = Barrier(2)
+
+    def look(subject: str) -> int:
+        together.wait()
+        condition = Condition(AlarmKey.DELIVERY, subject, "not delivered")
+        begun, _ = ledger.alarms.observe([condition], ["ops"], clock(), at_once, START)
+        return len(begun)
+
+    with ThreadPoolExecutor(2) as pool:
+        begun = [sum(pool.map(look, (f"pacs{number}",) * 2)) for number in range(10)]
+
+    assert begun == [1] * 10
+    assert len(take(ledger, clock)) == 10
+
+
 def test_what_one_host_alone_sees_is_not_over_because_another_does_not(
     host: Host, ledger: Ledger, clock: Clock
 ) -> None:
@@ -168,9 +187,12 @@ def test_every_channel_is_owed_beginning_and_end_in_that_order(ledger: Ledger, c
 
 def test_a_channel_that_is_new_is_told_what_holds_and_not_what_is_over(ledger: Ledger, clock: Clock) -> None:
     Host(ledger, clock).look(DOWN, FULL, seconds=60)
-    Host(ledger, clock).look(FULL, seconds=310)
-    Host(ledger, clock, channels=("ops", "new")).look(FULL)
+    Host(ledger, clock).look(FULL, seconds=280)
+    clock.advance(20)
+    last = Host(ledger, clock, channels=("ops", "new"))
+    last.look(FULL)
 
+    assert last.told == [("ended", "delivery")]
     assert take(ledger, clock, "new") == [(AlarmEvent.BEGAN, "disk")]
 
 

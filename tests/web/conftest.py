@@ -120,7 +120,7 @@ class WebSide:
                     **vars(views.destination("pacs", self.clock() - timedelta(days=1))),
                 }
             ],
-            "disk": {"free_bytes": 10**12, "reserve_bytes": 5 * 10**9, "total_bytes": 2 * 10**12},
+            "disk": {"free_bytes": 10**12, "reserve_bytes": 5 * 10**9},
             "archive": {"quarantined": 0, "missing": 0},
             "certificates": [{"key": "web.tls.ca", "expires_at": START}],
             "audit": {

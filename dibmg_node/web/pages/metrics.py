@@ -78,7 +78,6 @@ def _of_machine(node: dict[str, Any], now: datetime) -> Iterator[Metric]:
     for key, told in (
         ("free_bytes", "Free on the disk of the archive."),
         ("reserve_bytes", "Less free than this, and nothing is received."),
-        ("total_bytes", "Size of the disk of the archive."),
     ):
         if node["disk"][key] is not None:
             yield _one(f"dibmg_disk_{key}", told, node["disk"][key])
