@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import smtplib
 import socket
 import ssl
@@ -85,9 +86,9 @@ class Mail:
         letter["To"] = ", ".join(self.to)
         letter["Subject"] = f"[{message.node}] {message.title}"
         letter["Date"] = format_datetime(self.now())
-        letter["Message-ID"] = (
-            f"<{message.uid}.{message.node.replace('@', '.')}@{_domain(self.from_address)}>"
-        )
+        # an AE title may hold what this header may not
+        origin = re.sub(r"[^A-Za-z0-9-]+", ".", message.node)
+        letter["Message-ID"] = f"<{message.uid}.{origin}@{self.from_address.rpartition('@')[2]}>"
         letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday answers
         letter.set_content(_text(message))
         return letter
@@ -101,10 +102,6 @@ def _text(message: AlarmMessage) -> str:
         f"node   {message.node}\n\n"
         "What holds now: dibmg alarms\n"
     )
-
-
-def _domain(address: str) -> str:
-    return address.rpartition("@")[2]
 
 
 def _trust(server: MailServer) -> ssl.SSLContext:

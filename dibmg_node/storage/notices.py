@@ -94,11 +94,14 @@ class Notices:
         self._settle(notice, sent_at=now, comment="")
 
     def failed(self, notice: Notice, comment: str, now: datetime, wait: timedelta | None = None) -> None:
-        """It was not; try again after what the other side asks for, or twice as long as the last time."""
+        """It was not; try again after what the other side asks for, or twice as long as the last time.
+
+        Never after longer than `LONGEST_WAIT`: an alarm that comes a day late is none.
+        """
         with self._reading.connect() as connection:
             query = select(notices.c.attempts).where(notices.c.id == notice.id)
             tried = connection.execute(query).scalar_one()
-        pause = wait or min(FIRST_WAIT * 2 ** min(tried, 16), LONGEST_WAIT)
+        pause = min(wait or FIRST_WAIT * 2 ** min(tried, 16), LONGEST_WAIT)
         self._settle(notice, attempts=tried + 1, next_at=now + pause, comment=comment)
 
     def channel(self, name: str, now: datetime) -> ChannelView:

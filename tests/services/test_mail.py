@@ -63,6 +63,14 @@ def test_an_alarm_is_a_letter_to_every_address_that_says_what_holds_and_since_wh
     assert peer.given_to == [["a@clinic.example", "b@clinic.example"]]
 
 
+def test_an_ae_title_of_any_signs_makes_a_message_id_of_letters() -> None:
+    with MailPeer().running() as peer:
+        mail(peer.port).tell(replace(MESSAGE, node="CAD <1>@host.clinic"))
+
+    assert peer.letters[0]["Message-ID"] == "<7-began.CAD.1.host.clinic@clinic.example>"
+    assert peer.letters[0]["Subject"] == "[CAD <1>@host.clinic] alarm: delivery pacs"
+
+
 def test_the_end_of_an_alarm_is_told_as_one() -> None:
     with MailPeer().running() as peer:
         mail(peer.port).tell(replace(MESSAGE, event=AlarmEvent.ENDED))

@@ -230,6 +230,15 @@ def test_what_was_not_told_is_tried_again_after_pauses_that_grow(
     assert (after.owed, after.failing, after.comment, after.last_sent) == (0, 0, "", clock())
 
 
+def test_a_channel_that_asks_to_be_left_alone_for_a_day_is_tried_after_a_quarter_of_an_hour(
+    host: Host, ledger: Ledger, clock: Clock
+) -> None:
+    host.look(DOWN, seconds=60)
+    ledger.notices.failed(claimed(ledger, clock), "busy", clock(), wait=timedelta(days=1))
+
+    assert ledger.notices.claim("ops", clock.advance(900), LEASE) is not None
+
+
 def test_a_channel_that_asks_to_be_left_alone_is(host: Host, ledger: Ledger, clock: Clock) -> None:
     host.look(DOWN, seconds=60)
     ledger.notices.failed(claimed(ledger, clock), "busy", clock(), wait=timedelta(seconds=100))
