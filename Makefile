@@ -8,7 +8,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check --quiet
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # where a Debian machine lacks a package that is needed, it is installed; elsewhere its absence is told
 APT     = $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends
-TEST_PACKAGES := orthanc orthanc-dicomweb dcmtk libpixelmed-java default-jre-headless strace openssl jing postgresql redis-server systemd
+TEST_PACKAGES := orthanc orthanc-dicomweb dcmtk libpixelmed-java default-jre-headless strace openssl jing postgresql prometheus redis-server systemd
 
 # what the viewer's tests look at: OHIF as its makers publish it, in Debian's browser
 VIEWER_PACKAGES := chromium fonts-dejavu-core
@@ -17,7 +17,7 @@ OHIF_SHA512  := 5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3dee
 OHIF := build/ohif-$(OHIF_VERSION)
 export VIEWER_PICTURES ?= build/artifacts/viewer
 
-.PHONY: demo test slow viewer soak chaos check format install install-node weights lock clean help
+.PHONY: demo test slow viewer ohif soak chaos check format install install-node weights lock clean help
 
 # those of some Debian packages that are not there
 define debian
@@ -37,6 +37,8 @@ test: $(VENV)/test   ## install what the tests need (Debian packages too), run t
 
 slow: $(VENV)/viewer   ## the checks that take minutes
 	@$(BIN)/python -m pytest -m slow
+
+ohif: $(OHIF)/index.html ## OHIF as its makers publish it, for the profile `viewer` of deploy/compose.yaml
 
 viewer: $(VENV)/viewer $(OHIF)/index.html ## what OHIF shows of the results; screenshots in build/artifacts/viewer/
 	@$(BIN)/python -m pytest -m viewer

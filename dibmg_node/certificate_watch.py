@@ -77,7 +77,10 @@ def _named(settings: Settings) -> Iterator[tuple[str, Path, Callable[[Path], dat
         ("broker.tls", settings.broker.tls),
         ("audit", settings.audit),
         ("selftest", settings.selftest),
+        ("telemetry", settings.telemetry),
     ]
+    for place, channel in enumerate(settings.alarm_channel):
+        sections.append((f"alarm_channel.{place}", channel))
     for place, destination in enumerate(settings.destination):
         sections.append((f"destination.{place}.tls", destination.tls))
         sections.append((f"destination.{place}.oauth", destination.oauth))

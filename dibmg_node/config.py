@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from dibmg.operating_choice import names_a_file
+from dibmg_node.alarm_sections import AlarmChannelSection, AlarmsSection
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.environment import read_secret
 from dibmg_node.errors import ConfigError
@@ -38,6 +39,7 @@ from dibmg_node.sections import (
     StowSection,
     WebSection,
 )
+from dibmg_node.telemetry_section import TelemetrySection
 
 _LONGEST_SOCKET_PATH: Final = 100
 """Bytes: sun_path holds 108 with its end, some systems 104."""
@@ -63,6 +65,9 @@ class Settings(Section):
     web: WebSection | None = None
     stow: StowSection = StowSection()
     destination: tuple[DestinationSection, ...] = ()
+    alarms: AlarmsSection = AlarmsSection()
+    telemetry: TelemetrySection = TelemetrySection()
+    alarm_channel: tuple[AlarmChannelSection, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -75,10 +80,11 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Settings:
-        names = [destination.name for destination in self.destination]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"destination name used twice: {', '.join(twice)}")
+        for kind, several in (("destination", self.destination), ("alarm_channel", self.alarm_channel)):
+            names = [one.name for one in several]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{kind} name used twice: {', '.join(twice)}")
         return self
 
     @property

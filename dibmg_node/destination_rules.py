@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
+
+from dibmg_node.section_values import is_exposed
 
 _CSTORE_KEYS: Final = ("address", "port", "ae_title")
 _STOW_KEYS: Final = ("url", "token_env", "username", "password_env", "oauth", "insecure")
@@ -45,10 +45,10 @@ def _credentials(destination: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ..
 def _encryption(destination: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
     insecure = destination.get("insecure") is True
     in_plain_text: list[tuple[str, ...]] = []
-    if any(key in destination for key in (*_WAYS_IN, "password_env")) and _is_exposed(destination.get("url")):
+    if any(key in destination for key in (*_WAYS_IN, "password_env")) and is_exposed(destination.get("url")):
         in_plain_text.append(("url",))
     oauth = destination.get("oauth")
-    if isinstance(oauth, Mapping) and _is_exposed(oauth.get("token_url")):
+    if isinstance(oauth, Mapping) and is_exposed(oauth.get("token_url")):
         in_plain_text.append(("oauth", "token_url"))
     if not insecure:
         told = "credentials would cross the network in plain text: expected https://, or insecure = true"
@@ -57,23 +57,3 @@ def _encryption(destination: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...
         yield ("insecure",), "no credentials cross the network in plain text here: leave it out"
     if "tls" in destination and str(destination.get("url", "https:")).startswith("http:"):
         yield ("tls",), "has no effect without an https:// url"
-
-
-def _is_exposed(url: Any) -> bool:
-    """Whether what goes to a URL can be read on the network."""
-    if not isinstance(url, str):
-        return False
-    try:
-        parts = urlsplit(url)
-        return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
-    except ValueError:
-        return False
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -14,7 +14,6 @@ from dibmg_node.auditing import bookmark_file, trail_folder
 from dibmg_node.certificate_watch import expiries
 from dibmg_node.config import Settings
 from dibmg_node.confinement import NETWORK_OPEN
-from dibmg_node.domain.lifecycle import DELIVERY_ALARM_AFTER
 from dibmg_node.errors import DibmgError, RetryableError
 from dibmg_node.exposure import is_insecure
 from dibmg_node.processes import is_alive, process_name
@@ -70,11 +69,6 @@ def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Heal
     failed = views.failed_since(now - _DAY)
     if failed:
         health.degraded.append(f"{failed} studies failed within a day")
-    alarms = ledger.alarms.now(now, DELIVERY_ALARM_AFTER)
-    health.degraded += [
-        f"alarm: {one.destination}: {one.results} results not delivered or not proven for more than an hour"
-        for one in alarms
-    ]
     oldest = views.oldest_waiting()
     if oldest and now - oldest > _WAITING_ALARM:
         health.degraded.append(f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}")
@@ -85,7 +79,9 @@ def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Heal
         "oldest_waiting": oldest,
         "failed_last_day": failed,
         "senders": views.last_received(),
-        "alarms": [vars(one) for one in alarms],
+        "overdue": _overdue(settings, ledger, now),
+        "alarms": _alarms(ledger, health),
+        "alarm_channels": _alarm_channels(settings, ledger, now, health),
         "destinations": _destinations(settings, ledger, now, health),
         "disk": _disk(settings, health),
         "archive": _archive(settings, ledger, health),
@@ -97,6 +93,32 @@ def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Heal
         "certificates": _certificates(settings, now, health),
         "selftest": selftest_facts(settings.selftest.every_hours, ledger.selftests, now, health.degraded),
     }
+
+
+def _overdue(settings: Settings, ledger: Ledger, now: datetime) -> list[dict[str, Any]]:
+    minutes = settings.alarms.delivery_minutes
+    return [vars(one) for one in ledger.overdue.before(now - timedelta(minutes=minutes))] if minutes else []
+
+
+def _alarms(ledger: Ledger, health: Health) -> list[dict[str, Any]]:
+    raised = [one for one in ledger.alarms.open() if one.raised_at]
+    health.degraded += [f"alarm: {one.sentence}" for one in raised]
+    return [
+        {"key": one.key, "subject": one.subject, "sentence": one.sentence, "since": one.since}
+        for one in raised
+    ]
+
+
+def _alarm_channels(
+    settings: Settings, ledger: Ledger, now: datetime, health: Health
+) -> list[dict[str, Any]]:
+    rows = []
+    for channel in settings.alarm_channel:
+        view = ledger.notices.channel(channel.name, now)
+        if view.failing:
+            health.degraded.append(f"alarm_channel {channel.name}: alarms are not told: {view.comment}")
+        rows.append({"name": channel.name, "kind": channel.kind, "insecure": channel.insecure, **vars(view)})
+    return rows
 
 
 def _processes(ledger: Ledger, roles: Sequence[str], now: datetime, health: Health) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from dibmg_node import health, serving, tasks, wiring
+from dibmg_node.alarming import alarming
 from dibmg_node.auditing import audited, forwarding
 from dibmg_node.config import Settings
 from dibmg_node.errors import PermanentError, RetryableError
@@ -24,11 +25,13 @@ from dibmg_node.services.intake import Intake
 from dibmg_node.services.lanes import Lanes
 from dibmg_node.services.purge import Purge
 from dibmg_node.services.sweep import Sweep
+from dibmg_node.services.tracing import Tracer
 from dibmg_node.services.turned_away import TurnedAwayCount
 from dibmg_node.services.wire import TurnedAway
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.tasks import BrokerUnavailableError, CeleryPublisher, Queue, open_queue
+from dibmg_node.telemetry import telemetry
 
 _log = logging.getLogger(__name__)
 
@@ -107,7 +110,13 @@ def _sweep(settings: Settings, audit: Auditor) -> None:
     sweep = Sweep(ledger, CeleryPublisher(_open_queue(settings)), wiring.now)
     purged_at = time.monotonic()
     silent = False
-    with _stopped_by_signal() as stopping, _beating(ledger, Role.SWEEP), forwarding(settings):
+    look = partial(health.look, settings, ledger, roles_of(settings))
+    with (
+        _stopped_by_signal() as stopping,
+        _beating(ledger, Role.SWEEP),
+        forwarding(settings),
+        alarming(settings, ledger, look, wiring.now),
+    ):
         while not stopping.wait(SWEEP_SECONDS):
             try:
                 sweep.run()
@@ -155,18 +164,21 @@ def _analysis(settings: Settings, audit: Auditor) -> None:
     app = _open_queue(settings)
     publisher = CeleryPublisher(app)
 
-    def analyze(study_uid: str, revision: int) -> None:
+    def analyze(tracer: Tracer, study_uid: str, revision: int) -> None:
+        began = wiring.now()
         for destination in analyst.analyze(study_uid, revision):
             publisher.deliver(study_uid, revision, destination)
+        tracer.analyzed(study_uid, revision, began)
 
     def isolation() -> str:
         found = analyst.sandbox.isolation
         return found.words if found else "model: loading"
 
     try:
-        with _beating(ledger, Role.ANALYSIS, isolation):
+        with _beating(ledger, Role.ANALYSIS, isolation), telemetry(settings, Role.ANALYSIS) as tell:
             analyst.sandbox.start()
-            tasks.run_worker(app, name, tasks.ANALYSES, analyze=analyze)
+            tracer = Tracer(ledger.pace, tell, wiring.now)
+            tasks.run_worker(app, name, tasks.ANALYSES, analyze=partial(analyze, tracer))
     finally:
         analyst.sandbox.stop()
 
@@ -176,19 +188,22 @@ def _delivery(settings: Settings, audit: Auditor) -> None:
     ledger.outbox.release_all(wiring.now())
     courier, prover = wiring.make_courier(settings, ledger, audit), wiring.make_prover(settings, ledger)
 
-    def work(study_uid: str, destination: str) -> None:
+    def work(tracer: Tracer, study_uid: str, destination: str) -> None:
+        began = wiring.now()
         sent = courier.deliver(study_uid, destination)
+        if sent:
+            tracer.delivered(study_uid, destination, began)
         proven = prover.prove(study_uid, destination)
         if not (sent or proven):
             extra = {"study_uid": study_uid, "destination": destination}
             _log.info("message dropped: nothing is due, or it is in hand", extra=extra)
 
-    lanes = Lanes(work)
+    with _beating(ledger, Role.DELIVERY), telemetry(settings, Role.DELIVERY) as tell:
+        lanes = Lanes(partial(work, Tracer(ledger.pace, tell, wiring.now)))
 
-    def deliver(study_uid: str, revision: int, destination: str) -> None:
-        lanes.give(study_uid, destination)
+        def deliver(study_uid: str, revision: int, destination: str) -> None:
+            lanes.give(study_uid, destination)
 
-    with _beating(ledger, Role.DELIVERY):
         try:
             tasks.run_worker(
                 _open_queue(settings),

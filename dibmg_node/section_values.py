@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, TypeVar
@@ -47,7 +48,12 @@ def _check_variable(value: str) -> str:
     return value
 
 
-def _check_web_url(value: str) -> str:
+def check_web_url(value: str) -> str:
+    """The root of a web service, without a slash at its end.
+
+    Raises:
+        ValueError: It is none, or holds what does not belong in one.
+    """
     try:
         parts = urlsplit(value)
         plain = parts.port is None or parts.port > 0
@@ -74,5 +80,26 @@ def host_and_port(value: str) -> tuple[str, int]:
     return found[1] or found[2], int(found[3])
 
 
+def is_exposed(url: Any) -> bool:
+    """Whether what goes to a URL can be read on the network."""
+    if not isinstance(url, str):
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+    except ValueError:
+        return False
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its address or as `localhost`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 Variable = Annotated[str, AfterValidator(_check_variable)]
-WebUrl = Annotated[str, AfterValidator(_check_web_url)]
+WebUrl = Annotated[str, AfterValidator(check_web_url)]

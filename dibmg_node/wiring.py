@@ -14,6 +14,7 @@ from dibmg.predictor import open_predictor
 from dibmg.runtime import check_runtime
 from dibmg.runtime_choice import RuntimeKind
 from dibmg.weights import load_weights
+from dibmg_node.alarming import check_channels
 from dibmg_node.auditing import check_audit
 from dibmg_node.config import Settings
 from dibmg_node.confinement import Limits
@@ -52,6 +53,7 @@ from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger, open_ledger
 from dibmg_node.storage.receipts import Patience
+from dibmg_node.telemetry import check_telemetry
 
 
 def now() -> datetime:
@@ -262,13 +264,20 @@ def check_model(settings: Settings) -> None:
 
 
 def check_node(settings: Settings) -> None:
-    """Whether a node of these settings can come up: its protection, model, destinations and audit.
+    """Whether a node of these settings can come up: its protection, model, destinations, alarms and audit.
 
     Raises:
         ConfigError: With every complaint at once, each with the path of its key.
     """
     complaints: list[str] = []
-    for check in (check_exposure, check_destinations, check_audit, check_model):
+    for check in (
+        check_exposure,
+        check_destinations,
+        check_channels,
+        check_telemetry,
+        check_audit,
+        check_model,
+    ):
         try:
             check(settings)
         except ConfigError as error:

@@ -34,7 +34,7 @@ def complaints(folder: Path, text: str) -> list[str]:
 
 def uncommented(text: str) -> str:
     """The shipped file with every line of settings in comments made a setting."""
-    setting = re.compile(r"^# (\[\[?[a-z.]+\]\]?(?: +#.*)?|[a-z_]+ = .*)$", re.MULTILINE)
+    setting = re.compile(r"^# (\[\[?[a-z._]+\]\]?(?: +#.*)?|[a-z_]+ = .*)$", re.MULTILINE)
     return setting.sub(r"\1", text)
 
 

@@ -8,6 +8,7 @@ from importlib.metadata import version
 import click
 
 from dibmg_node import wiring
+from dibmg_node.cli.alarms import alarms
 from dibmg_node.cli.analyze import analyze
 from dibmg_node.cli.audit import audit
 from dibmg_node.cli.conformance import conformance
@@ -118,6 +119,7 @@ for _command in (
     explain,
     retry,
     user,
+    alarms,
     echo,
     selftest,
     doctor,

@@ -97,6 +97,13 @@ def _print(found: dict[str, Any]) -> None:
         console.print(
             f"self-test {told}, {test['at'].astimezone():%Y-%m-%d %H:%M:%S}, {test['seconds']:.1f} s"
         )
+    for row in found["alarms"]:
+        since = f"since {row['since'].astimezone():%Y-%m-%d %H:%M:%S}"
+        console.print(escape(f"alarm     {row['key']} {row['subject']} {since}"))
+    for row in found["alarm_channels"]:
+        kind = f"{row['kind']} (insecure)" if row["insecure"] else row["kind"]
+        last = f"{row['last_sent'].astimezone():%Y-%m-%d %H:%M:%S}" if row["last_sent"] else "never"
+        console.print(escape(f"alarms to {row['name']}: {kind}, last told {last}, to tell {row['owed']}"))
     for sender, at in found["senders"].items():
         console.print(f"sender    {escape(sender)}, last image {at.astimezone():%Y-%m-%d %H:%M:%S}")
     for row in found["destinations"]:

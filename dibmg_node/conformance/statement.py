@@ -27,7 +27,7 @@ from dibmg_node.conformance import (
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.query import LARGEST_LIMIT
 from dibmg_node.domain.audit import PRIVATE_SCHEME
-from dibmg_node.domain.lifecycle import DELIVERY_ALARM_AFTER, FIRST_PROOF_WAIT, LONGEST_RETRY
+from dibmg_node.domain.lifecycle import FIRST_PROOF_WAIT, LONGEST_RETRY
 from dibmg_node.services.command import LONGEST_COMMENT
 from dibmg_node.services.lookup import MOST_STUDIES
 from dibmg_node.services.presence import QUERIES
@@ -98,7 +98,7 @@ def _parts(settings: Settings) -> Mapping[str, Callable[[], str]]:
         "reason_table": statuses.reason_table,
         "http_table": statuses.http_table,
         "longest_comment": lambda: str(LONGEST_COMMENT),
-        "alarm": lambda: f"{DELIVERY_ALARM_AFTER.total_seconds() / 3600:g} h",
+        "alarm": lambda: f"{settings.alarms.delivery_minutes:g} min",
         "resource_table": web_server.resource_table,
         "answer_table": web_server.answer_table,
         "search_table": web_server.search_table,

@@ -14,7 +14,6 @@ MAXIMUM_ATTEMPTS: Final = 3
 
 FIRST_RETRY: Final = timedelta(seconds=1)
 LONGEST_RETRY: Final = timedelta(minutes=15)
-DELIVERY_ALARM_AFTER: Final = timedelta(hours=1)
 FIRST_PROOF_WAIT: Final = timedelta(minutes=1)
 """How long a first proof is waited for, or a first one that failed is left alone."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -70,9 +71,12 @@ class Subscriber:
 def carry_out(order: Order, predictor: Predictor) -> Report:
     """Read a study and write its results; runs in the sandbox."""
     reading = read_study(order.files, order.policy, predictor)
+    started = time.perf_counter()
     written = [_without_picture(one) for one in write_results(reading, order.writing)]
+    found = reading_json(reading)
+    seconds = {**found["seconds"], "write": round(time.perf_counter() - started, 3)}
     scores = reading.result.scores if reading.result else None
-    return Report(reading.selection, scores, reading_json(reading), written, reading.sha256)
+    return Report(reading.selection, scores, {**found, "seconds": seconds}, written, reading.sha256)
 
 
 @dataclass(frozen=True)

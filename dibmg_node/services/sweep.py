@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from dibmg_node.domain.lifecycle import DELIVERY_ALARM_AFTER
 from dibmg_node.storage.ledger import Ledger
 
 _log = logging.getLogger(__name__)
 
 REPUBLISH_AFTER: Final = timedelta(seconds=15)
 """What was published and not claimed for this long is published again, once the queue is empty."""
-
-ALARMS_EVERY: Final = timedelta(seconds=5)
 
 _NEVER: Final = datetime(1970, 1, 2, tzinfo=UTC)
 
@@ -42,7 +39,6 @@ class Sweep:
     publisher: Publisher
     now: Callable[[], datetime]
     _repaired_at: datetime | None = None
-    _alarms_at: datetime | None = None
 
     def run(self) -> None:
         """Complete studies, end dead workers' claims, publish what nobody was told of."""
@@ -51,7 +47,6 @@ class Sweep:
         expired = self.ledger.claims.end_expired(now)
         if completed or expired:
             _log.info("studies ready", extra={"completed": completed, "expired": expired})
-        self._tell_alarms(now)
         analyses_before, deliveries_before = self._lost_before(now)
         for study_uid, revision in self.ledger.claims.unpublished(now, analyses_before):
             _log.debug("analysis published", extra={"study_uid": study_uid, "revision": revision})
@@ -60,22 +55,6 @@ class Sweep:
         for study_uid, revision, destination in dict.fromkeys(due):
             _log.debug("delivery published", extra={"study_uid": study_uid, "destination": destination})
             self.publisher.deliver(study_uid, revision, destination)
-
-    def _tell_alarms(self, now: datetime) -> None:
-        """One line when a destination comes into alarm, and one when that is over."""
-        if self._alarms_at is not None and now - self._alarms_at < ALARMS_EVERY:
-            return
-        self._alarms_at = now
-        begun, ended = self.ledger.alarms.changes(now, DELIVERY_ALARM_AFTER)
-        for alarm in begun:
-            extra = {
-                "destination": alarm.destination,
-                "results": alarm.results,
-                "owed_since": alarm.since.isoformat(),
-            }
-            _log.error("alarm: a destination is owed results, or owes their proof, for too long", extra=extra)
-        for destination in ended:
-            _log.warning("alarm over", extra={"destination": destination})
 
     def _lost_before(self, now: datetime) -> tuple[datetime, datetime]:
         """Messages published before these moments, and not yet acted on, are lost: analyses, deliveries.

@@ -15,7 +15,9 @@ from dibmg_node.storage.claims import Claims
 from dibmg_node.storage.engine import open_engine, reading
 from dibmg_node.storage.holdings import Holdings
 from dibmg_node.storage.listing import Listing
+from dibmg_node.storage.notices import Notices
 from dibmg_node.storage.outbox import Outbox
+from dibmg_node.storage.overdue import OverdueResults
 from dibmg_node.storage.pace import Pace
 from dibmg_node.storage.proofs import Proofs
 from dibmg_node.storage.purges import Purges
@@ -37,7 +39,9 @@ class Ledger:
     outbox: Outbox
     proofs: Proofs
     purges: Purges
+    overdue: OverdueResults
     alarms: Alarms
+    notices: Notices
     beats: Beats
     rejections: Rejections
     views: Views
@@ -59,7 +63,9 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         Outbox(engine, Random().random),
         Proofs(engine, Random().random),
         Purges(engine),
+        OverdueResults(reading(engine)),
         Alarms(engine),
+        Notices(engine),
         Beats(engine),
         Rejections(engine),
         Views(reading(engine)),

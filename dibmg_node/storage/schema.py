@@ -175,8 +175,31 @@ commitments = Table(
 alarms = Table(
     "alarms",
     metadata,
-    Column("destination", String(64), primary_key=True),
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("key", String(32), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("sentence", Text, nullable=False),
     Column("since", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("raised_at", Instant),
+    Column("ended_at", Instant),
+    Index("alarms_ended", "ended_at"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("alarm_id", _NUMBER, ForeignKey("alarms.id"), nullable=False),
+    Column("channel", String(64), nullable=False),
+    Column("event", String(8), nullable=False),
+    Column("attempts", Integer, nullable=False, default=0, server_default="0"),
+    Column("next_at", Instant, nullable=False),
+    Column("lease_until", Instant),
+    Column("sent_at", Instant),
+    Column("comment", Text, nullable=False, default="", server_default=""),
+    Index("notices_once", "alarm_id", "channel", "event", unique=True),
+    Index("notices_sent", "channel", "sent_at"),
 )
 
 history = Table(

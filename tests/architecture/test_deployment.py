@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -100,9 +101,57 @@ def test_the_container_may_write_nowhere_but_where_it_must_and_has_no_privilege(
 
 
 def test_the_containers_ports_are_open_on_this_machine_alone() -> None:
-    ports = COMPOSE["services"]["node"]["ports"]
+    ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
 
     assert [one for one in ports if not one.startswith("127.0.0.1:")] == []
+    assert len(ports) == len(set(ports))
+
+
+def test_what_compose_names_is_declared_and_what_it_mounts_is_shipped_or_made() -> None:
+    for name, service in COMPOSE["services"].items():
+        for volume in service.get("volumes", []):
+            source = volume.partition(":")[0]
+            made = source.startswith("../build/ohif-")
+            there = (
+                (ROOT / "deploy" / source).exists()
+                if source.startswith(".")
+                else source in COMPOSE["volumes"]
+            )
+            assert made or there, f"{name}: {volume}"
+        assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"]), name
+        assert service.get("security_opt") == ["no-new-privileges:true"], name
+
+
+def test_the_files_of_compose_secrets_are_in_no_repository() -> None:
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+
+    named = [f"deploy/{one['file'].removeprefix('./')}" for one in COMPOSE["secrets"].values()]
+
+    assert [one for one in named if one not in ignored] == []
+
+
+def test_the_images_of_others_are_pinned_and_come_with_a_profile_alone() -> None:
+    others = {name: one for name, one in COMPOSE["services"].items() if "build" not in one}
+
+    assert [name for name, one in others.items() if not re.search(r":v?\d+\.\d+", one["image"])] == []
+    assert {name: one["profiles"] for name, one in others.items()} == {
+        "prometheus": ["monitoring"],
+        "grafana": ["monitoring"],
+        "orthanc": ["viewer"],
+        "ohif": ["viewer"],
+    }
+
+
+def test_the_viewer_of_compose_is_the_one_that_is_tested_and_finds_its_pacs() -> None:
+    viewer = (ROOT / "deploy" / "ohif" / "nginx.conf").read_text()
+    orthanc = json.loads((ROOT / "deploy" / "orthanc" / "orthanc.json").read_text())
+    version = re.search(r"^OHIF_VERSION := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+    assert version is not None
+    assert f"../build/ohif-{version[1]}:/usr/share/nginx/html:ro" in COMPOSE["services"]["ohif"]["volumes"]
+    assert "http://orthanc:8042" in viewer
+    assert orthanc["DicomModalities"]["node"]["AET"] == "DIBMG"
+    assert orthanc["DicomAet"] == "ORTHANC"
 
 
 def test_the_containers_configuration_is_valid_and_fits_its_volumes() -> None:

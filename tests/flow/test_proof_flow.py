@@ -120,7 +120,8 @@ def test_a_destination_that_hangs_delays_no_other_and_raises_the_alarm_after_an_
 ) -> None:
     pacs, _ = pacs_and_node
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections, and says nothing
-        node = make_node({"a-silent": silent.getsockname()[1], "pacs": pacs.port}).start()
+        ports = {"a-silent": silent.getsockname()[1], "pacs": pacs.port}
+        node = make_node(ports, more="[alarms]\nhold_seconds = 0\n").start()
         for number in range(3):
             node.send(write_exam(tmp_path / str(number), f"1.2.7.3.{number}"))
 
@@ -128,15 +129,15 @@ def test_a_destination_that_hangs_delays_no_other_and_raises_the_alarm_after_an_
             study = node.wait(f"1.2.7.3.{number}", lambda study: states_at(study, "pacs") == {"STORED"})
             assert states_at(study, "a-silent") == {"OWED"}
         make_older(node, timedelta(hours=1))
-        log = node.folder / "var" / "logs" / "sweep.log"
-        node.wait("1.2.7.3.0", lambda _: "alarm" in log.read_text())
+        log, told_alarm = node.folder / "var" / "logs" / "sweep.log", '"event": "alarm"'
+        node.wait("1.2.7.3.0", lambda _: told_alarm in log.read_text())
         status = node.cli("status", "--json")
 
     told = json.loads(status.stdout)
     assert status.returncode == 1
-    assert [(one["destination"], one["results"] > 0) for one in told["alarms"]] == [("a-silent", True)]
+    assert [(one["key"], one["subject"]) for one in told["alarms"]] == [("delivery", "a-silent")]
     assert any(reason.startswith("alarm: a-silent: ") for reason in told["reasons"])
-    assert log.read_text().count("alarm") == 1
+    assert log.read_text().count(told_alarm) == 1
 
 
 def states_at(study: dict[str, Any], destination: str) -> set[str]:

@@ -12,7 +12,9 @@ from pynetdicom.events import Event
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.encode import encode
+from dibmg_node.domain.alarm import AlarmKey, Condition
 from dibmg_node.domain.result import ResultKind
+from dibmg_node.services.alarm_watch import AlarmWatch
 from dibmg_node.services.cstore import CStoreSender
 from dibmg_node.services.delivery import Courier
 from dibmg_node.services.sweep import Sweep
@@ -28,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 """pynetdicom leaves the socket of a failed connection to the garbage collector."""
 
 STUDIES = 3
-SWEEP = "dibmg_node.services.sweep"
+WATCH = "dibmg_node.services.alarm_watch"
 
 
 class Outage:
@@ -38,6 +40,9 @@ class Outage:
         self._archive, self._ledger, self._clock = archive, ledger, clock
         self._publisher = MemoryPublisher()
         self._sweep = Sweep(ledger, self._publisher, clock)
+        self._watch = AlarmWatch(
+            self._overdue, ledger.alarms, ledger.notices, {}, timedelta(0), timedelta(0), clock, "node"
+        )
 
     def live(self, seconds: int, port: int, step: int = 15) -> int:
         """Let time pass, with the PACS at a port; the number of sends that were tried."""
@@ -47,9 +52,14 @@ class Outage:
         for _ in range(seconds // step):
             self._clock.advance(step)
             self._sweep.run()
+            self._watch.watch()
             hints, self._publisher.deliveries = self._publisher.deliveries, []
             tried += sum(courier.deliver(study_uid, name) for study_uid, _, name in hints)
         return tried
+
+    def _overdue(self) -> list[Condition]:
+        late = self._ledger.overdue.before(self._clock() - timedelta(hours=1))
+        return [Condition(AlarmKey.DELIVERY, one.destination, "not delivered") for one in late]
 
 
 def owe(archive: Archive, ledger: Ledger, clock: Clock) -> set[str]:
@@ -73,14 +83,14 @@ def owe(archive: Archive, ledger: Ledger, clock: Clock) -> set[str]:
 
 
 def told_by(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the sweep has told so far."""
-    return [one.message.partition(":")[0] for one in caplog.records if one.name == SWEEP]
+    """What the watch has told so far."""
+    return [one.message for one in caplog.records if one.name == WATCH]
 
 
 def test_after_an_hour_without_the_pacs_everything_arrives_once_and_the_alarm_ends(
     archive: Archive, ledger: Ledger, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.WARNING, SWEEP)
+    caplog.set_level(logging.WARNING, WATCH)
     results = owe(archive, ledger, clock)
     outage = Outage(archive, ledger, clock)
 

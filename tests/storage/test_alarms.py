@@ -1,46 +1,270 @@
+"""Alarms have one beginning and one end, whoever looks; each channel is owed both once."""
+
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Barrier
 
-from dibmg_node.domain.lifecycle import DeliveryState, Proof
+import pytest
+
+from dibmg_node.domain.alarm import AlarmEvent, AlarmKey, Condition
+from dibmg_node.storage.alarms import Alarm, Damping
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Settlement
-from dibmg_node.storage.proofs import Evidence, Finding
-from tests.factories import STUDY_UID, Clock
-from tests.storage.life import analysis, analyze, make_ready, settle
+from dibmg_node.storage.notices import TOLD_WITHIN, Notice
+from tests.factories import START, Clock
 
-HOUR = timedelta(hours=1)
+LEASE = timedelta(minutes=2)
+DAMPING = Damping(hold=timedelta(seconds=60), clear=timedelta(seconds=300), gap=timedelta(seconds=30))
+DOWN = Condition(AlarmKey.DELIVERY, "pacs", "pacs: 3 results not delivered")
+FULL = Condition(AlarmKey.DISK, "", "the disk is full")
 
 
-def test_an_alarm_begins_once_an_hour_after_a_result_is_owed_and_ends_once(
-    ledger: Ledger, clock: Clock
+@dataclass
+class Host:
+    """One of those who look, every ten seconds."""
+
+    ledger: Ledger
+    clock: Clock
+    channels: Sequence[str] = ("ops",)
+    watching_since: datetime = START
+    told: list[tuple[str, str]] = field(default_factory=list)
+
+    def look(self, *held: Condition, seconds: int = 0) -> None:
+        """Look once, and then every ten seconds for some time."""
+        for number in range(seconds // 10 + 1):
+            now = self.clock.advance(10) if number else self.clock()
+            begun, ended = self.ledger.alarms.observe(held, self.channels, now, DAMPING, self.watching_since)
+            self.told += [("began", one.key) for one in begun] + [("ended", one.key) for one in ended]
+
+
+@pytest.fixture
+def host(ledger: Ledger, clock: Clock) -> Host:
+    return Host(ledger, clock)
+
+
+def raised(ledger: Ledger) -> list[Alarm]:
+    return [one for one in ledger.alarms.open() if one.raised_at]
+
+
+def claimed(ledger: Ledger, clock: Clock, channel: str = "ops") -> Notice:
+    notice = ledger.notices.claim(channel, clock(), LEASE)
+    assert notice is not None
+    return notice
+
+
+def take(ledger: Ledger, clock: Clock, channel: str = "ops") -> list[tuple[AlarmEvent, str]]:
+    """Everything that a channel has to tell now, told."""
+    found = []
+    while (notice := ledger.notices.claim(channel, clock(), LEASE)) is not None:
+        ledger.notices.sent(notice, clock())
+        found.append((notice.event, notice.key))
+    return found
+
+
+def test_a_condition_becomes_an_alarm_once_it_has_held_for_long_enough(host: Host, ledger: Ledger) -> None:
+    host.look(DOWN, seconds=50)
+    before = (raised(ledger), [one.key for one in ledger.alarms.open()])
+    host.look(DOWN, seconds=200)
+
+    assert before == ([], ["delivery"])
+    assert host.told == [("began", "delivery")]
+    assert [(one.subject, one.sentence, one.since) for one in raised(ledger)] == [
+        ("pacs", DOWN.sentence, START)
+    ]
+
+
+def test_what_does_not_hold_for_long_enough_is_told_to_nobody_and_forgotten(
+    host: Host, ledger: Ledger, clock: Clock
 ) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock, analysis(destinations=["archive", "pacs"]))
-    owed_since = clock()
-    settle(ledger, clock, DeliveryState.STORED, destination="archive")
+    host.look(DOWN, seconds=50)
+    host.look(seconds=40)
+    forgotten = ledger.alarms.open()
+    host.look(DOWN, seconds=50)
 
-    early = ledger.alarms.changes(clock.advance(3599), HOUR)
-    begun, _ = ledger.alarms.changes(clock.advance(1), HOUR)
-    between = ledger.alarms.changes(clock.advance(500), HOUR)
-    settle(ledger, clock, DeliveryState.STORED)
-    _, ended = ledger.alarms.changes(clock(), HOUR)
-    after = ledger.alarms.changes(clock(), HOUR)
-
-    assert early == between == after == ((), ())
-    assert [(one.destination, one.results, one.since) for one in begun] == [("pacs", 1, owed_since)]
-    assert ended == ["pacs"]
+    assert forgotten == []
+    assert host.told == []
+    assert take(ledger, clock) == []
 
 
-def test_a_result_that_is_stored_and_not_proven_raises_the_alarm_too(ledger: Ledger, clock: Clock) -> None:
-    make_ready(ledger, clock)
-    analyze(ledger, clock)
-    (one,) = ledger.outbox.claim(STUDY_UID, "pacs", clock(), HOUR)
-    stored = [Settlement(one.sop_uid, DeliveryState.STORED, "0x0000", "")]
-    ledger.outbox.settle(STUDY_UID, "pacs", stored, clock(), Proof.QUERY)
+def test_an_alarm_ends_once_its_condition_has_been_gone_for_long_enough(host: Host, ledger: Ledger) -> None:
+    host.look(DOWN, seconds=60)
+    host.look(seconds=290)
+    before = list(host.told)
+    host.look(seconds=20)
 
-    late = ledger.alarms.now(clock.advance(3600), HOUR)
-    ledger.proofs.settle(STUDY_UID, "pacs", [Evidence(one.sop_uid, Finding.PROVEN)], clock())
+    assert before == [("began", "delivery")]
+    assert host.told == [("began", "delivery"), ("ended", "delivery")]
+    assert ledger.alarms.open() == []
 
-    assert [alarm.destination for alarm in late] == ["pacs"]
-    assert ledger.alarms.now(clock(), HOUR) == []
+
+def test_a_condition_that_comes_and_goes_is_one_alarm(host: Host) -> None:
+    host.look(DOWN, seconds=60)
+    for _ in range(20):
+        host.look(seconds=200)
+        host.look(DOWN, seconds=20)
+
+    assert host.told == [("began", "delivery")]
+
+
+def test_two_conditions_are_two_alarms(host: Host, ledger: Ledger, clock: Clock) -> None:
+    host.look(DOWN, FULL, seconds=60)
+    host.look(FULL, seconds=310)
+
+    assert sorted(host.told) == [("began", "delivery"), ("began", "disk"), ("ended", "delivery")]
+    assert [one.key for one in raised(ledger)] == ["disk"]
+    assert sorted(take(ledger, clock)) == [
+        (AlarmEvent.BEGAN, "delivery"),
+        (AlarmEvent.BEGAN, "disk"),
+        (AlarmEvent.ENDED, "delivery"),
+    ]
+
+
+def test_a_restart_neither_ends_an_alarm_nor_tells_it_again(host: Host, ledger: Ledger, clock: Clock) -> None:
+    host.look(DOWN, seconds=60)
+    take(ledger, clock)
+
+    after = Host(ledger, clock, watching_since=clock.advance(7200))
+    after.look()
+    after.look(DOWN, seconds=100)
+
+    assert after.told == []
+    assert take(ledger, clock) == []
+
+
+def test_two_hosts_that_see_the_same_tell_it_once(host: Host, ledger: Ledger, clock: Clock) -> None:
+    other = Host(ledger, clock)
+    for _ in range(12):
+        host.look(DOWN)
+        other.look(DOWN)
+        clock.advance(10)
+
+    assert host.told + other.told == [("began", "delivery")]
+    assert take(ledger, clock) == [(AlarmEvent.BEGAN, "delivery")]
+
+
+def test_two_hosts_that_see_the_same_at_the_same_moment_tell_it_once(ledger: Ledger, clock: Clock) -> None:
+    at_once = Damping(hold=timedelta(0), clear=timedelta(0), gap=timedelta(seconds=30))
+    together = Barrier(2)
+
+    def look(subject: str) -> int:
+        together.wait()
+        condition = Condition(AlarmKey.DELIVERY, subject, "not delivered")
+        begun, _ = ledger.alarms.observe([condition], ["ops"], clock(), at_once, START)
+        return len(begun)
+
+    with ThreadPoolExecutor(2) as pool:
+        begun = [sum(pool.map(look, (f"pacs{number}",) * 2)) for number in range(10)]
+
+    assert begun == [1] * 10
+    assert len(take(ledger, clock)) == 10
+
+
+def test_what_one_host_alone_sees_is_not_over_because_another_does_not(
+    host: Host, ledger: Ledger, clock: Clock
+) -> None:
+    other = Host(ledger, clock)
+    for _ in range(60):
+        host.look(FULL)
+        other.look()
+        clock.advance(10)
+
+    assert host.told + other.told == [("began", "disk")]
+
+
+def test_every_channel_is_owed_beginning_and_end_in_that_order(ledger: Ledger, clock: Clock) -> None:
+    host = Host(ledger, clock, channels=("mail", "ops"))
+    host.look(DOWN, seconds=60)
+    first = take(ledger, clock, "ops")
+    host.look(seconds=310)
+
+    assert first == [(AlarmEvent.BEGAN, "delivery")]
+    assert take(ledger, clock, "ops") == [(AlarmEvent.ENDED, "delivery")]
+    assert take(ledger, clock, "mail") == [(AlarmEvent.BEGAN, "delivery"), (AlarmEvent.ENDED, "delivery")]
+
+
+def test_a_channel_that_is_new_is_told_what_holds_and_not_what_is_over(ledger: Ledger, clock: Clock) -> None:
+    Host(ledger, clock).look(DOWN, FULL, seconds=60)
+    Host(ledger, clock).look(FULL, seconds=280)
+    clock.advance(20)
+    last = Host(ledger, clock, channels=("ops", "new"))
+    last.look(FULL)
+
+    assert last.told == [("ended", "delivery")]
+    assert take(ledger, clock, "new") == [(AlarmEvent.BEGAN, "disk")]
+
+
+def test_a_notice_in_hand_is_given_to_nobody_else_until_its_lease_is_over(
+    host: Host, ledger: Ledger, clock: Clock
+) -> None:
+    host.look(DOWN, FULL, seconds=60)
+    first = claimed(ledger, clock)
+
+    meanwhile = ledger.notices.claim("ops", clock(), LEASE)
+    clock.advance(LEASE.total_seconds())
+
+    assert meanwhile is None
+    assert claimed(ledger, clock).id == first.id
+
+
+def test_what_was_not_told_is_tried_again_after_pauses_that_grow(
+    host: Host, ledger: Ledger, clock: Clock
+) -> None:
+    host.look(DOWN, seconds=60)
+    pauses = []
+    for _ in range(9):
+        ledger.notices.failed(claimed(ledger, clock), "no connection", clock())
+        asked = clock()
+        while ledger.notices.claim("ops", clock(), timedelta(0)) is None:
+            clock.advance(15)
+        pauses.append((clock() - asked).total_seconds())
+
+    view = ledger.notices.channel("ops", clock())
+    ledger.notices.sent(claimed(ledger, clock), clock())
+    after = ledger.notices.channel("ops", clock())
+
+    assert pauses == [15, 30, 60, 120, 240, 480, 900, 900, 900]
+    assert (view.owed, view.failing, view.comment, view.last_sent) == (1, 1, "no connection", None)
+    assert (after.owed, after.failing, after.comment, after.last_sent) == (0, 0, "", clock())
+
+
+def test_a_channel_that_asks_to_be_left_alone_for_a_day_is_tried_after_a_quarter_of_an_hour(
+    host: Host, ledger: Ledger, clock: Clock
+) -> None:
+    host.look(DOWN, seconds=60)
+    ledger.notices.failed(claimed(ledger, clock), "busy", clock(), wait=timedelta(days=1))
+
+    assert ledger.notices.claim("ops", clock.advance(900), LEASE) is not None
+
+
+def test_a_channel_that_asks_to_be_left_alone_is(host: Host, ledger: Ledger, clock: Clock) -> None:
+    host.look(DOWN, seconds=60)
+    ledger.notices.failed(claimed(ledger, clock), "busy", clock(), wait=timedelta(seconds=100))
+
+    early = ledger.notices.claim("ops", clock.advance(99), LEASE)
+
+    assert early is None
+    assert ledger.notices.claim("ops", clock.advance(1), LEASE) is not None
+
+
+def test_what_is_over_for_a_day_is_not_told_any_more(host: Host, ledger: Ledger, clock: Clock) -> None:
+    host.look(DOWN, seconds=60)
+    host.look(seconds=310)
+    clock.advance(TOLD_WITHIN.total_seconds())
+
+    assert take(ledger, clock) == []
+    assert ledger.notices.channel("ops", clock()).owed == 0
+
+
+def test_what_is_over_for_a_month_is_forgotten_with_what_was_told_of_it(
+    host: Host, ledger: Ledger, clock: Clock
+) -> None:
+    host.look(DOWN, seconds=60)
+    host.look(seconds=310)
+    take(ledger, clock)
+    clock.advance(timedelta(days=31).total_seconds())
+    host.look(FULL)
+
+    assert ledger.notices.channel("ops", clock()).last_sent is None

@@ -58,7 +58,7 @@ def test_a_ledger_without_studies_has_an_answer_to_everything(ledger: Ledger, cl
     assert views.study("1.2") is None
     assert views.oldest_waiting() is None
     assert (views.failed_since(START), views.last_received(), views.beats()) == (0, {}, [])
-    assert (views.studies(), ledger.alarms.now(clock(), timedelta(0))) == ([], [])
+    assert (views.studies(), ledger.overdue.before(clock()), ledger.alarms.open()) == ([], [], [])
     assert (views.destination("pacs").owed, views.destination("pacs").owed_since) == (0, None)
 
 
@@ -95,8 +95,8 @@ def test_a_destination_shows_what_it_has_what_it_waits_for_and_why(ledger: Ledge
 
     assert (pacs.owed, pacs.stored, pacs.refused, pacs.failing) == (2, 0, 0, 2)
     assert (pacs.owed_since, pacs.comment) == (analyzed_at, "a comment")
-    assert ledger.alarms.now(clock.advance(3599), timedelta(hours=1)) == []
-    assert [one.results for one in ledger.alarms.now(clock.advance(1), timedelta(hours=1))] == [2]
+    assert ledger.overdue.before(analyzed_at - timedelta(seconds=1)) == []
+    assert [one.results for one in ledger.overdue.before(analyzed_at)] == [2]
 
 
 def test_a_destination_that_has_everything_shows_no_old_complaint(ledger: Ledger, clock: Clock) -> None:

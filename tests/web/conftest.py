@@ -33,7 +33,7 @@ from dibmg_node.web.retrieve import RetrieveService
 from dibmg_node.web.search import SearchService
 from dibmg_node.web.server import WebAddress, WebServer
 from dibmg_node.web.stow import StowLimits, StowService
-from tests.factories import Clock
+from tests.factories import START, Clock
 from tests.services.sandbox_work import prepare
 from tests.services.test_intake import POLICY
 
@@ -123,6 +123,16 @@ class WebSide:
                 }
             ],
             "disk": {"free_bytes": 10**12, "reserve_bytes": 5 * 10**9},
+            "archive": {"quarantined": 0, "missing": 0},
+            "certificates": [{"key": "web.tls.ca", "expires_at": START}],
+            "audit": {
+                "lines": 7,
+                "syslog": {"to": "log:6514", "waiting": 3, "oldest_waiting": START.isoformat(), "error": ""},
+            },
+            "alarms": [
+                {"key": "disk", "subject": "", "sentence": "the disk is full", "since": START},
+            ],
+            "alarm_channels": [{"name": "ops", "kind": "webhook", "insecure": False, "owed": 1}],
             "model": {
                 "name": "synthetic",
                 "version": "3",

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from prometheus_client.parser import text_string_to_metric_families
 from pydicom.dataset import FileDataset
 from starlette.testclient import TestClient
 
@@ -331,30 +330,6 @@ def test_a_file_of_the_package_is_given_once_and_nothing_else_is(web: WebSide) -
     others = [asking.get(f"/static/{name}").status_code for name in ("..%2fapp.py", "nothing.css")]
 
     assert (first.status_code, again.status_code, others) == (200, 304, [404, 404])
-
-
-def test_metrics_tell_the_queue_its_age_and_what_is_owed(web: WebSide) -> None:
-    make_ready(web.ledger, web.clock)
-    web.clock.advance(30)
-
-    lines = client(web).get("/metrics").text.splitlines()
-
-    assert 'dibmg_studies{state="READY"} 1.0' in lines
-    # from the last image, the wait for further ones included
-    assert f"dibmg_queue_age_seconds {PATIENCE.longest.total_seconds() + 30}" in lines
-    assert 'dibmg_deliveries_owed{destination="pacs"} 0.0' in lines
-    assert 'dibmg_process_up{process="sweep"} 0.0' in lines
-    assert "dibmg_disk_reserve_bytes 5e+09" in lines
-
-
-def test_metrics_are_in_the_text_format_with_the_durations_of_steps(web: WebSide) -> None:
-    read_study(web)
-
-    text = client(web).get("/metrics").text
-
-    families = {family.name: family for family in text_string_to_metric_families(text)}
-    steps = {sample.labels["step"]: sample.value for sample in families["dibmg_step_seconds"].samples}
-    assert steps == {"receive": 0.0, "wait": 300.0, "analysis": 1.0, "model decode": 0.1}
 
 
 def test_a_ledger_that_does_not_answer_is_said_in_words(web: WebSide) -> None:

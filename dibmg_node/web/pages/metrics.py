@@ -5,9 +5,10 @@ No label holds anything of a patient or a study.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
@@ -15,10 +16,10 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dibmg_node.domain.alarm import AlarmKey
 from dibmg_node.storage.pace import Pace
+from dibmg_node.web.pages.durations import Durations
 from dibmg_node.web.pages.overview import Look
-
-_QUANTILES: Final = (0.5, 0.95)
 
 
 class Metrics:
@@ -26,7 +27,7 @@ class Metrics:
 
     def __init__(self, look: Look, pace: Pace, now: Callable[[], datetime]) -> None:
         self._look = look
-        self._pace = pace
+        self._durations = Durations(pace, now())
         self._now = now
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -43,16 +44,11 @@ class Metrics:
         """What the registry asks for at a scrape."""
         node, now = self._look(), self._now()
         yield from _of_node(node, now)
-        for row in node["destinations"]:
-            row["seconds"] = self._pace.deliveries(row["name"])
+        yield from _of_machine(node, now)
         yield from _of_destinations(node["destinations"], now)
         yield from _of_selftest(node["selftest"], now)
-        steps = GaugeMetricFamily(
-            "dibmg_step_seconds", "Seconds of a step of the newest analyses.", labels=["step", "quantile"]
-        )
-        for step, seconds in sorted(self._pace.steps().items()):
-            _add_quantiles(steps, [step], seconds)
-        yield steps
+        yield from _of_alarms(node)
+        yield from self._durations.collect([row["name"] for row in node["destinations"]], now)
 
 
 def _of_node(node: dict[str, Any], now: datetime) -> Iterator[Metric]:
@@ -72,9 +68,6 @@ def _of_node(node: dict[str, Any], now: datetime) -> Iterator[Metric]:
     yield _one("dibmg_broker_up", "1: the broker answers.", float(broker["answers"]))
     queues = {name: broker[name] for name in ("analyses", "deliveries") if broker[name] is not None}
     yield _by("dibmg_broker_messages", "Messages that no worker has taken yet.", "queue", queues)
-    for key, name in (("free_bytes", "dibmg_disk_free_bytes"), ("reserve_bytes", "dibmg_disk_reserve_bytes")):
-        if node["disk"][key] is not None:
-            yield _one(name, f"Disk of the archive: {key.replace('_', ' ')}.", node["disk"][key])
     ages = {name: (now - at).total_seconds() for name, at in node["senders"].items()}
     yield _by("dibmg_sender_silent_seconds", "Since a sender's last image.", "sender", ages)
     model = InfoMetricFamily("dibmg_model", "The model in use.")
@@ -92,11 +85,45 @@ def _of_selftest(test: dict[str, Any], now: datetime) -> Iterator[Metric]:
     yield _one("dibmg_selftest_seconds", "How long the last self-test took.", test["seconds"])
 
 
+def _of_machine(node: dict[str, Any], now: datetime) -> Iterator[Metric]:
+    for key, told in (
+        ("free_bytes", "Free on the disk of the archive."),
+        ("reserve_bytes", "Less free than this, and nothing is received."),
+    ):
+        if node["disk"][key] is not None:
+            yield _one(f"dibmg_disk_{key}", told, node["disk"][key])
+    for key, told in (
+        ("quarantined", "Files in quarantine: a person has to look at them."),
+        ("missing", "Received images that are gone from the archive."),
+    ):
+        yield _one(f"dibmg_archive_{key}_files", told, node["archive"][key])
+    expiries = {
+        row["key"]: row["expires_at"].timestamp() for row in node["certificates"] if row["expires_at"]
+    }
+    told = "When a certificate of the configuration expires."
+    yield _by("dibmg_certificate_expiry_timestamp_seconds", told, "certificate", expiries)
+    syslog = node["audit"]["syslog"]
+    if syslog:
+        yield _one("dibmg_audit_waiting_lines", "Audit lines not passed on yet.", syslog["waiting"])
+        oldest = syslog["oldest_waiting"]
+        age = (now - datetime.fromisoformat(oldest)).total_seconds() if oldest else 0.0
+        yield _one("dibmg_audit_age_seconds", "How long the oldest audit line waits to be passed on.", age)
+
+
+def _of_alarms(node: dict[str, Any]) -> Iterator[Metric]:
+    held = Counter(row["key"] for row in node["alarms"])
+    counts = {key.value: held[key.value] for key in AlarmKey}
+    yield _by("dibmg_alarms", "Alarms that hold now, by what they are about.", "alarm", counts)
+    owed = {row["name"]: row["owed"] for row in node["alarm_channels"]}
+    yield _by("dibmg_alarm_messages", "Messages that a channel has not told yet.", "channel", owed)
+
+
 def _of_destinations(rows: Sequence[dict[str, Any]], now: datetime) -> Iterator[Metric]:
     for key, told in (
         ("owed", "Results owed to a destination."),
         ("failing", "Results owed whose last attempt failed."),
         ("refused", "Results that a destination refused."),
+        ("unproven", "Results that a destination has and is still to prove."),
     ):
         values = {row["name"]: row[key] for row in rows}
         yield _by(f"dibmg_deliveries_{key}", told, "destination", values)
@@ -104,14 +131,6 @@ def _of_destinations(rows: Sequence[dict[str, Any]], now: datetime) -> Iterator[
         row["name"]: (now - row["owed_since"]).total_seconds() if row["owed_since"] else 0.0 for row in rows
     }
     yield _by("dibmg_delivery_age_seconds", "How long the oldest result is owed.", "destination", ages)
-    took = GaugeMetricFamily(
-        "dibmg_delivery_seconds",
-        "Seconds from owed to stored of the newest results.",
-        labels=["destination", "quantile"],
-    )
-    for row in rows:
-        _add_quantiles(took, [row["name"]], row["seconds"])
-    yield took
 
 
 def _one(name: str, told: str, value: float) -> Metric:
@@ -123,10 +142,3 @@ def _by(name: str, told: str, label: str, values: dict[str, Any]) -> Metric:
     for key, value in values.items():
         family.add_metric([key], value)
     return family
-
-
-def _add_quantiles(family: GaugeMetricFamily, labels: Sequence[str], seconds: Sequence[float]) -> None:
-    ordered = sorted(seconds)
-    for quantile in _QUANTILES if ordered else ():
-        place = min(len(ordered) - 1, int(quantile * len(ordered)))
-        family.add_metric([*labels, str(quantile)], ordered[place])

@@ -1,0 +1,32 @@
+window.config = {
+  routerBasename: "/",
+  extensions: [],
+  modes: [],
+  customizationService: {},
+  showStudyList: true,
+  investigationalUseDialog: { option: "always" },
+  defaultDataSourceName: "dicomweb",
+  dataSources: [
+    {
+      namespace: "@ohif/extension-default.dataSourcesModule.dicomweb",
+      sourceName: "dicomweb",
+      configuration: {
+        friendlyName: "Orthanc",
+        name: "orthanc",
+        wadoUriRoot: "/wado",
+        qidoRoot: "/dicom-web",
+        wadoRoot: "/dicom-web",
+        qidoSupportsIncludeField: false,
+        imageRendering: "wadors",
+        thumbnailRendering: "wadors",
+        enableStudyLazyLoad: true,
+        supportsFuzzyMatching: false,
+        supportsWildcard: true,
+        dicomUploadEnabled: false,
+        singlepart: "bulkdata,video",
+        bulkDataURI: { enabled: true },
+        omitQuotationForMultipartRequest: true,
+      },
+    },
+  ],
+};

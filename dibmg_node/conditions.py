@@ -1,0 +1,114 @@
+"""Conditions: which of the facts of `health.look` a person should know of at once.
+
+One rule is one function here; what else can be wrong with a node adds its own to `_RULES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from dibmg_node.alarm_sections import AlarmsSection
+from dibmg_node.domain.alarm import AlarmKey, Condition
+
+Facts = Mapping[str, Any]
+"""The node at a glance, as `health.look` gives it."""
+_Rule = Callable[[Facts, AlarmsSection, datetime], Iterator[Condition]]
+
+
+def conditions(found: Facts, limits: AlarmsSection, now: datetime) -> list[Condition]:
+    """What holds now that should not, by every rule.
+
+    Args:
+        found: The node at a glance.
+        limits: From where on it counts.
+        now: The time.
+    """
+    return [condition for rule in _RULES for condition in rule(found, limits, now)]
+
+
+def _waiting(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    oldest, most = found["oldest_waiting"], timedelta(minutes=limits.waiting_minutes)
+    if most and oldest and now - oldest > most:
+        told = f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}"
+        yield Condition(AlarmKey.WAITING, "", told)
+
+
+def _delivery(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    for one in found["overdue"]:
+        told = (
+            f"{one['destination']}: {one['results']} results not delivered or not proven for more than "
+            f"{limits.delivery_minutes:g} minutes"
+        )
+        yield Condition(AlarmKey.DELIVERY, one["destination"], told)
+
+
+def _disk(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    disk = found["disk"]
+    if not limits.disk_hours:
+        return
+    if disk["free_bytes"] is None:
+        yield Condition(AlarmKey.DISK, "", "the disk of the archive cannot be looked at")
+    elif disk["free_bytes"] < disk["reserve_bytes"]:
+        yield Condition(AlarmKey.DISK, "", "less disk is free than the reserve: nothing is received")
+    elif (hours := (disk.get("forecast") or {}).get("hours_until_reserve")) is not None and (
+        hours < limits.disk_hours
+    ):
+        yield Condition(AlarmKey.DISK, "", f"the disk reaches its reserve in {hours:.0f} hours")
+
+
+def _certificate(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    before = timedelta(days=limits.certificate_days)
+    for one in found["certificates"] if before else ():
+        key, at = one["key"], one["expires_at"]
+        if at is None:
+            yield Condition(AlarmKey.CERTIFICATE, key, f"{key}: its file cannot be read")
+        elif at - now <= before:
+            word = "expired" if at <= now else "expires"
+            yield Condition(AlarmKey.CERTIFICATE, key, f"{key}: {word} on {at:%Y-%m-%d}")
+
+
+def _failed(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    failed = found["failed_last_day"]
+    if limits.failed_studies and failed >= limits.failed_studies:
+        yield Condition(AlarmKey.FAILED, "", f"{failed} studies failed within a day")
+
+
+def _audit(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    audit, most = found["audit"], timedelta(minutes=limits.audit_minutes)
+    if most and audit["lines"] is None:
+        yield Condition(AlarmKey.AUDIT, "", "the audit trail cannot be read")
+    syslog = audit["syslog"]
+    oldest = syslog and syslog["oldest_waiting"]
+    if most and oldest and now - datetime.fromisoformat(oldest) > most:
+        yield Condition(AlarmKey.AUDIT, syslog["to"], f"audit lines wait since {oldest} for {syslog['to']}")
+
+
+def _processes(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    if not limits.processes:
+        return
+    for one in found["processes"]:
+        if not one["alive"]:
+            yield Condition(AlarmKey.PROCESS, one["process"], f"{one['process']} does not run")
+    if not found["broker"]["answers"]:
+        yield Condition(AlarmKey.PROCESS, "broker", "the broker does not answer")
+
+
+def _selftest(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    test = found["selftest"]
+    if limits.selftest and test["passed"] is False:
+        told = f"the last self-test broke at {test['broken_step']}: {test['reason']}"
+        yield Condition(AlarmKey.SELFTEST, "", told)
+
+
+_RULES: Final[tuple[_Rule, ...]] = (
+    _waiting,
+    _delivery,
+    _disk,
+    _certificate,
+    _failed,
+    _audit,
+    _processes,
+    _selftest,
+)
