@@ -31,6 +31,7 @@ class AlarmsSection(Section):
     audit_minutes: Limit = 15
     processes: Annotated[bool, Field(strict=True)] = True
     selftest: Annotated[bool, Field(strict=True)] = True
+    drift: Annotated[bool, Field(strict=True)] = True
     hold_seconds: Wait = 60
     clear_seconds: Wait = 300
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from dibmg_node.alarm_sections import AlarmsSection
 from dibmg_node.domain.alarm import AlarmKey, Condition
+from dibmg_node.domain.drift import DriftState
 
 Facts = Mapping[str, Any]
 """The node at a glance, as `health.look` gives it."""
@@ -102,6 +103,13 @@ def _selftest(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Co
         yield Condition(AlarmKey.SELFTEST, "", told)
 
 
+def _drift(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    for one in found["drift"]["devices"] if limits.drift else ():
+        if one["state"] == DriftState.DRIFTED.value:
+            name = " ".join(filter(None, (one["manufacturer"], one["model"], one["software"])))
+            yield Condition(AlarmKey.DRIFT, name, one["sentence"])
+
+
 _RULES: Final[tuple[_Rule, ...]] = (
     _waiting,
     _delivery,
@@ -111,4 +119,5 @@ _RULES: Final[tuple[_Rule, ...]] = (
     _audit,
     _processes,
     _selftest,
+    _drift,
 )

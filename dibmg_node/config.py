@@ -27,6 +27,7 @@ from dibmg_node.sections import (
     AuditSection,
     BrokerSection,
     DestinationSection,
+    DriftSection,
     ExamSection,
     IntakeSection,
     LedgerSection,
@@ -59,6 +60,7 @@ class Settings(Section):
     broker: BrokerSection = BrokerSection()
     ledger: LedgerSection = LedgerSection()
     model: ModelSection = ModelSection()
+    drift: DriftSection = DriftSection()
     overlay: OverlaySection = OverlaySection()
     audit: AuditSection = AuditSection()
     selftest: SelfTestSection = SelfTestSection()

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from dibmg.operating_choice import choose_operating_point
-from dibmg.weights import load_weights
 from dibmg_node import wiring
 from dibmg_node.auditing import bookmark_file, trail_folder
 from dibmg_node.certificate_watch import expiries
 from dibmg_node.config import Settings
 from dibmg_node.confinement import NETWORK_OPEN
-from dibmg_node.errors import DibmgError, RetryableError
+from dibmg_node.errors import RetryableError
 from dibmg_node.exposure import is_insecure
+from dibmg_node.model_facts import drift_facts, model_facts, weights_in_use
 from dibmg_node.processes import is_alive, process_name
 from dibmg_node.selftest_watch import selftest_facts
 from dibmg_node.services.audit_forwarding import backlog
@@ -69,6 +68,7 @@ def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Heal
     failed = views.failed_since(now - _DAY)
     if failed:
         health.degraded.append(f"{failed} studies failed within a day")
+    weights, choice = weights_in_use(settings, health.degraded)
     oldest = views.oldest_waiting()
     if oldest and now - oldest > _WAITING_ALARM:
         health.degraded.append(f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}")
@@ -85,7 +85,8 @@ def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Heal
         "destinations": _destinations(settings, ledger, now, health),
         "disk": _disk(settings, health),
         "archive": _archive(settings, ledger, health),
-        "model": _model(settings, health),
+        "model": model_facts(settings, weights, choice),
+        "drift": drift_facts(settings, ledger, weights, choice, now, health.degraded),
         "intake": _intake(settings),
         "rejected": [vars(one) for one in ledger.rejections.newest()],
         "web": _web(settings),
@@ -262,40 +263,3 @@ def _archive(settings: Settings, ledger: Ledger, health: Health) -> dict[str, in
             f"{missing} received images are gone from the archive: send or fetch them again"
         )
     return {"quarantined": quarantined, "missing": missing}
-
-
-def _model(settings: Settings, health: Health) -> dict[str, Any]:
-    point: dict[str, Any] = {"name": settings.model.operating_point, "version": None}
-    try:
-        weights = load_weights(settings.weights)
-    except DibmgError as error:
-        health.degraded.append(f"model.weights: {error}")
-        return {
-            "name": settings.model.weights,
-            "version": None,
-            "trained_on": None,
-            "operating_point": point,
-        }
-    try:
-        chosen = choose_operating_point(weights, settings.operating_point).overall
-        point = {
-            "name": chosen.name,
-            "version": chosen.version,
-            "threshold": chosen.threshold,
-            "sensitivity": chosen.sensitivity,
-            "specificity": chosen.specificity,
-            "chosen_on": chosen.chosen_on,
-        }
-    except DibmgError as error:
-        health.degraded.append(f"model.operating_point: {error}")
-    return {
-        "name": weights.name,
-        "version": weights.version,
-        "sha256": weights.sha256,
-        "preprocessing_version": weights.preprocessing_version,
-        "input_size": weights.input_size,
-        "members": weights.members,
-        "license": weights.license,
-        "trained_on": weights.trained_on,
-        "operating_point": point,
-    }

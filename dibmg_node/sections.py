@@ -201,6 +201,23 @@ class ModelSection(Section):
     memory_gb: Annotated[float, Field(ge=0.5, le=256)] = 6.0
 
 
+class DriftSection(Section):
+    """`[drift]`: which exams of a device are recent, and from where on their scores have moved."""
+
+    window_exams: Annotated[int, Field(ge=50, le=5000)] = 500
+    window_days: Annotated[float, Field(ge=0, le=3660)] = 0
+    minimum_exams: Annotated[int, Field(ge=50, le=5000)] = 200
+    psi_limit: Annotated[float, Field(gt=0, le=10)] = 0.2
+    ks_limit: Annotated[float, Field(gt=0, lt=1)] = 0.001
+    recall_limit: Annotated[float, Field(gt=0, le=1)] = 0.05
+
+    @model_validator(mode="after")
+    def _window_holds_enough(self) -> DriftSection:
+        if self.window_exams < self.minimum_exams:
+            raise ValueError("window_exams is less than minimum_exams: nothing would ever be said")
+        return self
+
+
 class WebSection(Section):
     """`[web]`: where the node answers by HTTP, if it is in the file at all."""
 

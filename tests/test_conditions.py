@@ -12,6 +12,13 @@ from dibmg_node.conditions import conditions
 from tests.factories import START
 
 LIMITS = AlarmsSection()
+DEVICE = {
+    "manufacturer": "Maker",
+    "model": "Unit 1",
+    "software": "2.0",
+    "state": "no drift",
+    "sentence": "Maker Unit 1: PSI 0.3",
+}
 WELL: dict[str, Any] = {
     "oldest_waiting": START - timedelta(minutes=15),
     "overdue": [],
@@ -29,6 +36,7 @@ WELL: dict[str, Any] = {
     "processes": [{"process": "intake@host", "alive": True}],
     "broker": {"answers": True},
     "selftest": {"passed": True, "broken_step": "", "reason": ""},
+    "drift": {"devices": [DEVICE]},
 }
 
 
@@ -111,6 +119,11 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
         {"selftest": {"passed": False, "broken_step": "analysis", "reason": "it was not read"}},
         {"selftest": False},
         ("selftest", "", "the last self-test broke at analysis: it was not read"),
+    ),
+    (
+        {"drift": {"devices": [DEVICE | {"state": "drift"}, DEVICE]}},
+        {"drift": False},
+        ("drift", "Maker Unit 1 2.0", "Maker Unit 1: PSI 0.3"),
     ),
     (
         {"overdue": [{"destination": "pacs", "results": 3, "since": START - timedelta(hours=1)}]},

@@ -67,7 +67,14 @@ _EXTRA = "evaluate"
     type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
     default=0.9,
     show_default=True,
-    help="Of the operating point to be chosen, overall and for each manufacturer.",
+    help="Of the operating point to be chosen, overall and for each device.",
+)
+@click.option(
+    "--minimum-negatives",
+    type=click.IntRange(min=10),
+    default=50,
+    show_default=True,
+    help="Without cancer, of a manufacturer, model or software version, for a threshold of its own.",
 )
 @click.option("--compare", metavar="WEIGHTS", help="Other weights to compare with, on the same images.")
 @click.option(
@@ -92,6 +99,7 @@ def evaluate(
     view: str | None,
     operating_point: str,
     target_specificity: float,
+    minimum_negatives: int,
     compare: str | None,
     against: Path | None,
     resample: bool,
@@ -117,6 +125,7 @@ def evaluate(
         view=None if view is None else View(view),
         operating_point=operating_point,
         target_specificity=target_specificity,
+        minimum_negatives=minimum_negatives,
         compare=compare,
         against=against,
         seed=seed,

@@ -14,6 +14,7 @@ from dibmg_node.cli.audit import audit
 from dibmg_node.cli.conformance import conformance
 from dibmg_node.cli.dataset import dataset
 from dibmg_node.cli.doctor import doctor
+from dibmg_node.cli.drift import drift
 from dibmg_node.cli.evaluate import evaluate
 from dibmg_node.cli.fetch import fetch
 from dibmg_node.cli.options import (
@@ -128,6 +129,7 @@ for _command in (
     analyze,
     audit,
     dataset,
+    drift,
     evaluate,
     weights,
     train,

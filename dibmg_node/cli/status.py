@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import Any, Final
 
 import click
@@ -104,6 +105,10 @@ def _print(found: dict[str, Any]) -> None:
         kind = f"{row['kind']} (insecure)" if row["insecure"] else row["kind"]
         last = f"{row['last_sent'].astimezone():%Y-%m-%d %H:%M:%S}" if row["last_sent"] else "never"
         console.print(escape(f"alarms to {row['name']}: {kind}, last told {last}, to tell {row['owed']}"))
+    states = Counter(row["state"] for row in found["drift"]["devices"])
+    devices = ", ".join(f"{number} with {state}" for state, number in sorted(states.items()))
+    told = f"devices: {devices}" if devices else "no exam read by these weights yet"
+    console.print(escape(f"drift     {told}; reference {found['drift']['reference']}"))
     for sender, at in found["senders"].items():
         console.print(f"sender    {escape(sender)}, last image {at.astimezone():%Y-%m-%d %H:%M:%S}")
     for row in found["destinations"]:

@@ -107,7 +107,8 @@ def explain(study_uid: str, settings: Settings, as_json: bool) -> None:
     found = _find(settings, study_uid)
     if as_json:
         keys = ("study_uid", "state", "revision", "reason", "scores", "instances")
-        print_json({key: found[key] for key in keys})
+        point = (found["reading"] or {}).get("operating_point")
+        print_json({**{key: found[key] for key in keys}, "operating_point": point})
         return
     _print_head(found)
     table = Table(uid_column("image"), "view", "used", "code", "why")
@@ -182,10 +183,9 @@ def _print_head(found: Mapping[str, Any]) -> None:
     reading = found["reading"]
     if reading and reading.get("model"):
         model, point = reading["model"], reading["operating_point"]
-        maker = f" for {point['manufacturer']}" if point.get("manufacturer") else ""
         console.print(
             f"model     {model['name']} {model['version']} ({model['runtime']}, {model['precision']}), "
-            + escape(f"operating point {point['name']}{maker} at {point['threshold']:.3f}")
+            + escape(f"operating point {point.get('label', point['name'])} at {point['threshold']:.3f}")
         )
         console.print(f"findings  {len(reading['findings'])}")
     console.print("research use only, not for diagnosis\n")

@@ -25,6 +25,7 @@ from dibmg_node.conformance.watched import AttributePath, watched
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.header import instance_of
 from dibmg_node.dicom.pixels import read_mammogram
+from dibmg_node.domain.device import Device
 from dibmg_node.domain.exam import select_exam
 from dibmg_node.domain.image import Mammogram, Point
 from dibmg_node.domain.result import (
@@ -109,7 +110,7 @@ _CALIBRATION: Final = PlattCalibration(
     slope=1.0, intercept=0.0, population="specimens", prevalence=0.5, brier=0.1, n=100
 )
 _OTHER_POINT: Final = OperatingPoint(
-    "other", 0.5, "2", 0.8, 0.9, "specimens", calibration=_CALIBRATION, manufacturer="Maker One"
+    "other", 0.5, "2", 0.8, 0.9, "specimens", calibration=_CALIBRATION, device=Device("Maker One")
 )
 _SQUARE: Final = ((300.5, 200.5), (340.5, 200.5), (340.5, 240.5), (300.5, 240.5), (300.5, 200.5))
 _TRIANGLE: Final = ((20.5, 200.5), (60.5, 200.5), (20.5, 260.5), (20.5, 200.5))

@@ -18,6 +18,7 @@ class AlarmKey(StrEnum):
     AUDIT = "audit"
     PROCESS = "process"
     SELFTEST = "selftest"
+    DRIFT = "drift"
 
 
 class AlarmEvent(StrEnum):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
+from dibmg_node.domain.device import ANY_DEVICE, Device
 from dibmg_node.domain.image import Heatmap, Point
 from dibmg_node.domain.study import Laterality, ViewKey
 
@@ -82,7 +83,7 @@ class OperatingPoint:
         version: Changes whenever any number in the file of operating points changes.
         chosen_on: The data that it was chosen on, in words.
         calibration: From this alone the node may speak of a probability; None where nothing was fitted.
-        manufacturer: Whose images it is for; empty: all.
+        device: The device, or the class of devices, whose images it is for.
     """
 
     name: str
@@ -92,12 +93,12 @@ class OperatingPoint:
     specificity: float | None = None
     chosen_on: str = ""
     calibration: Calibration | None = None
-    manufacturer: str = ""
+    device: Device = ANY_DEVICE
 
     @property
     def label(self) -> str:
         """Name, and whose images it is for where it is not for all."""
-        return f"{self.name} for {self.manufacturer}" if self.manufacturer else self.name
+        return f"{self.name} for {self.device}" if self.device.manufacturer else self.name
 
 
 @dataclass(frozen=True)

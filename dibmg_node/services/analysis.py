@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 
+from dibmg_node.domain.device import device_of
 from dibmg_node.domain.exam import Selection, select_exam
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS
 from dibmg_node.domain.policy import ExamPolicy
@@ -32,6 +33,7 @@ from dibmg_node.services.writing import Wish, Writing, Written, write_results
 from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.claims import Claim, Claims
+from dibmg_node.storage.exam_scores import ScoredExam
 
 _log = logging.getLogger(__name__)
 
@@ -192,6 +194,7 @@ class Analyst:
                 owed=owed,
                 sha256=report.sha256,
                 purged=purged,
+                scored=None if claim.is_selftest else _scored(report),
             ),
             self.now(),
         )
@@ -237,6 +240,16 @@ class Analyst:
         if not wishes:
             wishes = {Wish(ResultKind.CAD_SR, FindingCode.DENSITY), Wish(ResultKind.OVERLAY)}
         return Writing(frozenset(wishes), claim.first_claimed_at, self.max_side, self.style, claim.delivered)
+
+
+def _scored(report: Report) -> ScoredExam | None:
+    """What is kept of an exam to watch for drift; None where nothing was read."""
+    exam, scores = report.selection.exam, report.scores
+    if exam is None or scores is None:
+        return None
+    model, point = report.reading["model"], report.reading["operating_point"]
+    device = device_of(exam.views.values())
+    return ScoredExam(device, model["sha256"], scores.exam, point["threshold"])
 
 
 def _reason(error: Exception) -> str:

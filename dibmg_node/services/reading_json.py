@@ -32,7 +32,10 @@ def reading_json(reading: Reading) -> dict[str, Any]:
             },
             "operating_point": {
                 "name": point.name,
-                "manufacturer": point.manufacturer or None,
+                "label": point.label,
+                "manufacturer": point.device.manufacturer or None,
+                "model": point.device.model or None,
+                "software": point.device.software or None,
                 "threshold": point.threshold,
                 "version": point.version,
                 "sensitivity": point.sensitivity,

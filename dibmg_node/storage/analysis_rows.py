@@ -16,6 +16,7 @@ from dibmg_node.domain.lifecycle import StudyEvent
 from dibmg_node.domain.result import Result, Scores
 from dibmg_node.domain.study import Laterality, Verdict
 from dibmg_node.storage.delivery_rows import close_if_delivered, enter_result, owe, supersede
+from dibmg_node.storage.exam_scores import ScoredExam, enter_score
 from dibmg_node.storage.schema import analyses, instances
 from dibmg_node.storage.study_row import apply_event, replace_verdicts
 
@@ -45,6 +46,7 @@ class Analysis:
         owed: Names of the destinations that get each result, by its SOP Instance UID.
         sha256: Of each instance's data set, by SOP Instance UID.
         purged: SOP Instance UIDs of results that are not in the archive again, and are owed to nobody.
+        scored: What is kept of the exam to watch for drift; None where nothing was read.
     """
 
     outcome: Outcome
@@ -56,6 +58,7 @@ class Analysis:
     owed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
     purged: AbstractSet[str] = frozenset()
+    scored: ScoredExam | None = None
 
 
 def enter_analysis(connection: Connection, row: RowMapping, analysis: Analysis, now: datetime) -> None:
@@ -82,6 +85,7 @@ def enter_analysis(connection: Connection, row: RowMapping, analysis: Analysis, 
             reading=json.dumps(analysis.reading),
         )
     )
+    enter_score(connection, study_uid, analysis.scored, now)
     supersede(connection, study_uid, [result.sop_uid for result, _ in analysis.results], now)
     for result, series_uid in analysis.results:
         purged = result.sop_uid in analysis.purged

@@ -12,7 +12,9 @@ from dibmg_node.storage.alarms import Alarms
 from dibmg_node.storage.beats import Beats
 from dibmg_node.storage.catalog import Catalog
 from dibmg_node.storage.claims import Claims
+from dibmg_node.storage.drift_baselines import DriftBaselines
 from dibmg_node.storage.engine import open_engine, reading
+from dibmg_node.storage.exam_scores import ExamScores
 from dibmg_node.storage.holdings import Holdings
 from dibmg_node.storage.listing import Listing
 from dibmg_node.storage.notices import Notices
@@ -50,6 +52,8 @@ class Ledger:
     listing: Listing
     pace: Pace
     selftests: SelfTests
+    exam_scores: ExamScores
+    drift_baselines: DriftBaselines
 
 
 def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
@@ -74,4 +78,6 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         Listing(reading(engine)),
         Pace(reading(engine)),
         SelfTests(engine),
+        ExamScores(reading(engine)),
+        DriftBaselines(engine),
     )

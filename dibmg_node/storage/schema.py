@@ -36,7 +36,12 @@ class Instant(TypeDecorator[datetime]):
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         """Microseconds → aware datetime."""
-        return None if value is None else _EPOCH + value * _MICROSECOND
+        return None if value is None else instant(value)
+
+
+def instant(value: int) -> datetime:
+    """The moment that a column holds."""
+    return _EPOCH + value * _MICROSECOND
 
 
 metadata = MetaData()
@@ -116,6 +121,40 @@ analyses = Table(
     Column("outcome", String(16), nullable=False),
     Column("reading", Text, nullable=False),
     Index("analyses_at", "at"),
+)
+
+score_series = Table(
+    "score_series",
+    metadata,
+    Column("series", String(16), primary_key=True),
+    Column("weights_sha256", String(64), nullable=False),
+    Column("manufacturer", String(64), nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("software", String(64), nullable=False),
+    Column("since", Instant, nullable=False),
+    Index("score_series_weights", "weights_sha256", "since"),
+)
+"""Exams of one device, read by one set of weights."""
+
+exam_scores = Table(
+    "exam_scores",
+    metadata,
+    Column("study_uid", String(64), ForeignKey("studies.study_uid"), primary_key=True),
+    Column("series", String(16), ForeignKey("score_series.series"), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("threshold", Float, nullable=False),
+    Index("exam_scores_series", "series", "at", "score", "threshold"),
+)
+
+drift_baselines = Table(
+    "drift_baselines",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=True),
+    Column("weights_sha256", String(64), nullable=False),
+    Column("fixed_at", Instant, nullable=False),
+    Column("content", Text, nullable=False),
+    Index("drift_baselines_weights", "weights_sha256", "version"),
 )
 
 results = Table(

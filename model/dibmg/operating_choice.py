@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dibmg.operating_points import OperatingPoints, Threshold, load_operating_points
 from dibmg.weights import Weights
+from dibmg_node.domain.device import ANY_DEVICE, device_of
 from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.result import OperatingPoint
 
@@ -16,19 +17,18 @@ class OperatingChoice:
     """The operating points in use.
 
     Attributes:
-        overall: For exams of a manufacturer without its own, or of several.
-        file: The file that it comes from, with those of manufacturers; None: the weights' manifest.
+        overall: For exams of devices without one of their own.
+        file: The file that it comes from, with those of devices; None: the weights' manifest.
     """
 
     overall: OperatingPoint
     file: OperatingPoints | None = None
 
     def for_exam(self, exam: Exam) -> OperatingPoint:
-        """The point of the one manufacturer of all images read, if it has its own, else the overall one."""
-        makers = {instance.manufacturer.strip().casefold() for instance in exam.views.values()}
-        if self.file is None or len(makers) != 1:
+        """The most specific point for the device of all images read, as far as they name one."""
+        if self.file is None:
             return self.overall
-        return _of_file(self.file, self.file.point_for(makers.pop()))
+        return _of_file(self.file, self.file.point_for(device_of(exam.views.values())))
 
 
 def names_a_file(name_or_file: str) -> bool:
@@ -49,7 +49,7 @@ def choose_operating_point(weights: Weights, name_or_file: str) -> OperatingChoi
     if not names_a_file(name_or_file):
         return OperatingChoice(weights.operating_point(name_or_file))
     found = load_operating_points(Path(name_or_file), weights)
-    return OperatingChoice(_of_file(found, found.point_for(None)), found)
+    return OperatingChoice(_of_file(found, found.point_for(ANY_DEVICE)), found)
 
 
 def _of_file(file: OperatingPoints, point: Threshold) -> OperatingPoint:
@@ -61,5 +61,5 @@ def _of_file(file: OperatingPoints, point: Threshold) -> OperatingPoint:
         specificity=point.specificity.value,
         chosen_on=file.chosen_on,
         calibration=file.calibration,
-        manufacturer=point.manufacturer or "",
+        device=point.device,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from hashlib import sha256
@@ -14,39 +14,25 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from dibmg.point_fields import STRICT, Count, Digest, MeasuredRate, Number, Share
+from dibmg.reference_scores import ReferenceScores
 from dibmg.weights import Weights
+from dibmg_node.domain.device import ANY_DEVICE, Device, most_specific
 from dibmg_node.errors import WeightsError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""Format 1 knew thresholds of manufacturers alone, and no reference; it is still read."""
 OPERATING_POINTS: Final = "operating-points.json"
 
 _SATURATED: Final = 1e-7
 """Scores nearer to 0 or 1 than this count as this: float32 hardly tells them from 0 and 1."""
-
-_STRICT: Final = ConfigDict(extra="forbid", strict=True)
-
-Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-@dataclass(frozen=True)
-class MeasuredRate:
-    """A rate 0..1 with its 95 % interval; all None where there was nothing to measure it on."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
-
-    value: Share | None
-    low: Share | None
-    high: Share | None
 
 
 @dataclass(frozen=True)
 class ChosenFor:
     """The weights that the points were chosen for; `sha256` is that of the weights of record."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     name: str
     version: str
@@ -55,15 +41,17 @@ class ChosenFor:
 
 @dataclass(frozen=True)
 class Threshold:
-    """The threshold for the exams of one manufacturer.
+    """The threshold for the exams of one device, or of a class of devices.
 
     Attributes:
         manufacturer: As the images name it (0008,0070); None for every exam without an entry of its own.
         threshold: Exam score 0..1 at and above which an exam is called.
         normals, cancers: Exams that it was chosen and measured on.
+        model: As the images name it (0008,1090); None for every model of the manufacturer.
+        software: As the images name it (0018,1020), joined by blanks; None for every version of the model.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     manufacturer: str | None
     threshold: Share
@@ -71,6 +59,13 @@ class Threshold:
     specificity: MeasuredRate
     normals: Count
     cancers: Count
+    model: str | None = None
+    software: str | None = None
+
+    @property
+    def device(self) -> Device:
+        """Whose exams it is for."""
+        return Device(self.manufacturer or "", self.model or "", self.software or "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +81,7 @@ class PlattCalibration:
     Source: Platt 1999, Probabilistic outputs for support vector machines.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     kind: Literal["platt"] = "platt"
     slope: Number
@@ -111,7 +106,7 @@ class IsotonicCalibration:
         probabilities: Of the scores, never falling.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     kind: Literal["isotonic"] = "isotonic"
     scores: tuple[Share, ...]
@@ -139,11 +134,12 @@ class OperatingPoints:
         chosen_on: The exams and the target, in words.
         points: One with manufacturer None, and any number with one.
         calibration: None: the node may not speak of a probability.
+        reference: Scores that they were chosen on, overall first; empty in a file of format 1.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
-    format: Literal[1]
+    format: Literal[1, 2]
     name: Annotated[str, Field(min_length=1)]
     version: str
     weights: ChosenFor
@@ -151,11 +147,13 @@ class OperatingPoints:
     chosen_on: str
     points: tuple[Threshold, ...]
     calibration: Annotated[FittedCalibration, Field(discriminator="kind")] | None
+    reference: tuple[ReferenceScores, ...] = ()
 
-    def point_for(self, manufacturer: str | None) -> Threshold:
-        """The manufacturer's own entry, or the one for all; case and outer blanks do not count."""
-        by_name = {_plain(point.manufacturer): point for point in self.points}
-        return by_name.get(_plain(manufacturer), by_name[None])
+    def point_for(self, device: Device) -> Threshold:
+        """The entry of the device's version, else of its model, of its manufacturer, or the one for all."""
+        found = most_specific({point.device.key: point for point in self.points}, device)
+        assert found is not None  # one for all is there, or the file would not have been read
+        return found
 
     def check_weights(self, weights: Weights) -> None:
         """Whether the points were chosen for these weights.
@@ -199,8 +197,8 @@ def load_operating_points(path: Path, weights: Weights | None = None) -> Operati
 
     Raises:
         WeightsError: The file is missing or not of this format, its content is not that of its version,
-            it lacks a point for all manufacturers or has two for one, its calibration falls, or it was
-            chosen for other weights; the message says what was found and what was expected.
+            it lacks a point for all devices or has two for one, its calibration falls, its reference is not
+            in order, or it was chosen for other weights; the message says what was found and expected.
     """
     try:
         text = path.read_bytes()
@@ -212,7 +210,9 @@ def load_operating_points(path: Path, weights: Weights | None = None) -> Operati
             f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors()
         )
         raise WeightsError(f"{path} is no file of operating points: {complaints}") from error
-    _check_points(path, found)
+    _check_format(path, found)
+    _check_devices(path, "points", [point.device for point in found.points])
+    _check_reference(path, found)
     _check_table(path, found.calibration)
     day, _, digest = found.version.rpartition("-")
     expected = _digest(json.loads(text))
@@ -231,13 +231,38 @@ def write_operating_points(points: OperatingPoints, path: Path) -> None:
     path.write_text(json.dumps(points.as_json(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _check_points(path: Path, found: OperatingPoints) -> None:
-    names = [_plain(point.manufacturer) for point in found.points]
-    if names.count(None) != 1:
-        raise WeightsError(f"{path}: {names.count(None)} points for all manufacturers, expected one")
-    twice = sorted({name for name in names if name is not None and names.count(name) > 1})
+def _check_format(path: Path, found: OperatingPoints) -> None:
+    if found.format == 1 and (
+        found.reference or any(point.model or point.software for point in found.points)
+    ):
+        raise WeightsError(f"{path} names models, versions or a reference: format is 1, expected {FORMAT}")
+
+
+def _check_devices(path: Path, what: str, devices: Sequence[Device]) -> None:
+    for device in devices:
+        if not device.is_consistent:
+            raise WeightsError(
+                f"{path}: {what}: {device} lacks its manufacturer or its model, expected software with "
+                "both and a model with its manufacturer"
+            )
+    keys = [device.key for device in devices]
+    if keys.count(ANY_DEVICE) != 1:
+        raise WeightsError(f"{path}: {keys.count(ANY_DEVICE)} {what} for all devices, expected one")
+    twice = sorted({str(device) for device in devices if keys.count(device.key) > 1})
     if twice:
-        raise WeightsError(f"{path}: more than one point for {', '.join(twice)}, expected one each")
+        raise WeightsError(f"{path}: {what}: more than one for {', '.join(twice)}, expected one each")
+
+
+def _check_reference(path: Path, found: OperatingPoints) -> None:
+    if not found.reference:
+        return
+    _check_devices(path, "reference", [one.device for one in found.reference])
+    for one in found.reference:
+        if len(one.scores) > one.exams or any(np.diff(one.scores) < 0):
+            raise WeightsError(
+                f"{path}: reference of {str(one.device) or 'all devices'} has {len(one.scores)} scores of "
+                f"{one.exams} exams, expected rising scores, and no more than exams"
+            )
 
 
 def _check_table(path: Path, calibration: FittedCalibration | None) -> None:
@@ -253,10 +278,6 @@ def _check_table(path: Path, calibration: FittedCalibration | None) -> None:
         )
     if any(np.diff(scores) <= 0) or any(np.diff(probabilities) < 0):
         raise WeightsError(f"{path}: calibration falls, expected rising scores and probabilities")
-
-
-def _plain(manufacturer: str | None) -> str | None:
-    return (manufacturer or "").strip().casefold() or None
 
 
 def _digest(content: Mapping[str, Any]) -> str:

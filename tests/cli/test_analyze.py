@@ -11,14 +11,14 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from pydicom import dcmread
 
-from dibmg.operating_points import ChosenFor
+from dibmg.operating_points import ChosenFor, Threshold
 from dibmg.weights import load_weights
 from dibmg_node.cli.main import cli
 from dibmg_node.dicom import facts
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import ConfigError
 from tests.factories import write_exam
-from tests.model.factories_points import PLATT, write_points
+from tests.model.factories_points import PLATT, RATE, points_for, write_points
 
 UIDS = ("1.2.5.5", "1.2.5.6")
 VIEWS = ("L-CC", "L-MLO", "R-CC", "R-MLO")
@@ -114,10 +114,12 @@ def test_a_folder_without_dicom_is_an_error(tmp_path: Path) -> None:
     assert "no DICOM instance found" in ended.stderr
 
 
-def test_a_file_of_operating_points_decides_on_the_threshold_by_manufacturer_and_gives_a_probability(
+def test_a_file_of_operating_points_decides_on_the_threshold_by_device_and_gives_a_probability(
     tmp_path: Path,
 ) -> None:
-    points = write_points(tmp_path, load_weights("default"))
+    weights = load_weights("default")
+    own = Threshold("Maker", 0.75, RATE, RATE, 60, 50, "Unit 1", "1.0 2.0")
+    points = write_points(tmp_path, weights, points=(*points_for(weights).points, own))
     for study_uid, manufacturer in (("1.2.5.5", "Maker "), ("1.2.5.6", "Another")):
         write_exam(tmp_path / "in" / study_uid, study_uid=study_uid, Manufacturer=manufacturer)
 
@@ -126,7 +128,17 @@ def test_a_file_of_operating_points_decides_on_the_threshold_by_manufacturer_and
     results = {uid: json.loads((tmp_path / "out" / uid / "result.json").read_text()) for uid in UIDS}
     points_used = [results[uid]["operating_point"] for uid in UIDS]
     assert ended.exit_code == 0
-    assert [(one["manufacturer"], one["threshold"]) for one in points_used] == [("Maker", 0.625), (None, 0.5)]
+    keys = ("manufacturer", "model", "software", "threshold", "label")
+    assert [tuple(one[key] for key in keys) for one in points_used] == [
+        ("Maker", "Unit 1", "1.0 2.0", 0.75, "specificity-0.90 for Maker Unit 1, software 1.0 2.0"),
+        (None, None, None, 0.5, "specificity-0.90"),
+    ]
+    named = [
+        b"specificity-0.90 for Maker Unit 1, software 1.0 2.0" in path.read_bytes()
+        for uid in UIDS
+        for path in [tmp_path / "out" / uid / "cad-sr.dcm"]
+    ]
+    assert named == [True, False]
     for uid, result in results.items():
         scores = result["scores"]
         assert scores["probability"] == pytest.approx(PLATT.probability(scores["exam"]))

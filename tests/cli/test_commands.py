@@ -185,7 +185,7 @@ def test_study_tells_the_probability_with_the_population_that_it_rests_on(tmp_pa
         "model": {"name": "test", "version": "1", "runtime": "openvino", "precision": "f32"},
         "operating_point": {
             "name": "specificity-0.90",
-            "manufacturer": "Maker [/X]",
+            "label": "specificity-0.90 for Maker [/X]",
             "threshold": 0.625,
             "calibration": {"population": "1000 screening exams"},
         },

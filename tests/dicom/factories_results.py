@@ -18,6 +18,7 @@ from dibmg.operating_points import PlattCalibration
 from dibmg_node.dicom import codes, facts
 from dibmg_node.dicom.header import read_header
 from dibmg_node.dicom.sr_content import code_sequence
+from dibmg_node.domain.device import Device
 from dibmg_node.domain.image import Heatmap, Image
 from dibmg_node.domain.result import (
     ExamResult,
@@ -56,7 +57,7 @@ POINT = OperatingPoint(
 CALIBRATED = replace(
     POINT,
     version="2026-03-01-0123456789ab",
-    manufacturer="Maker",
+    device=Device("Maker"),
     calibration=PlattCalibration(
         slope=0.9, intercept=-1.0, population="1000 screening exams", prevalence=0.25, brier=0.1, n=1000
     ),

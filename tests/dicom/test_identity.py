@@ -17,6 +17,7 @@ from dibmg_node.dicom.encode import encode
 from dibmg_node.dicom.header import is_uid
 from dibmg_node.dicom.identity import Origin, result_uid, series_uid, tracking_uid
 from dibmg_node.dicom.result_header import SERIES_DESCRIPTIONS, plain_text, result_header
+from dibmg_node.domain.device import Device
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.study import STANDARD_VIEWS
 from tests.dicom.factories_results import MODEL, NOW, POINT, R_CC, STUDY_UID, finding, header, read_back
@@ -59,7 +60,7 @@ def test_the_order_of_the_sources_does_not_change_a_result_uid():
         replace(ORIGIN, model=replace(MODEL, precision="bf16")),
         replace(ORIGIN, operating_point=None),
         replace(ORIGIN, operating_point=replace(POINT, version="2")),
-        replace(ORIGIN, operating_point=replace(POINT, manufacturer="Maker")),
+        replace(ORIGIN, operating_point=replace(POINT, device=Device("Maker"))),
         replace(ORIGIN, reasons=("L-MLO is missing",)),
     ],
 )

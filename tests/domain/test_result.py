@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from dibmg_node.domain.device import Device
 from dibmg_node.domain.result import Calibration, ExamResult, Finding, OperatingPoint, Scores
 from dibmg_node.domain.study import Laterality
 from tests.factories import L_CC, MODEL
@@ -56,4 +57,5 @@ def test_no_finding_is_more_probable_than_a_cancer_in_its_breast_or_exam(
 
 def test_a_point_says_whose_images_it_is_for() -> None:
     assert OperatingPoint("default", 0.5, "1").label == "default"
-    assert OperatingPoint("default", 0.5, "1", manufacturer="Maker").label == "default for Maker"
+    own = OperatingPoint("default", 0.5, "1", device=Device("Maker", "Unit 1"))
+    assert own.label == "default for Maker Unit 1"

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from dibmg.operating_points import (
     ChosenFor,
-    MeasuredRate,
     OperatingPoints,
     PlattCalibration,
     Threshold,
     version_of,
     write_operating_points,
 )
+from dibmg.point_fields import MeasuredRate
 from dibmg.weights import Weights
 
 RATE: Final = MeasuredRate(0.8, 0.7, 0.9)
@@ -27,7 +27,7 @@ PLATT: Final = PlattCalibration(
 def points_for(chosen_for: Weights, **changes: Any) -> OperatingPoints:
     """Operating points chosen for these weights: 0.5 for all, 0.625 for images of Maker."""
     points = OperatingPoints(
-        format=1,
+        format=2,
         name="specificity-0.90",
         version="",
         weights=ChosenFor(chosen_for.name, chosen_for.version, chosen_for.sha256),

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from dibmg.operating_choice import choose_operating_point, names_a_file
-from dibmg.operating_points import ChosenFor
+from dibmg.operating_points import ChosenFor, Threshold
 from dibmg.weights import Weights, load_weights
 from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import WeightsError
 from tests.model.factories_model import instance, write_weights
-from tests.model.factories_points import PLATT, points_for, write_points
+from tests.model.factories_points import PLATT, RATE, points_for, write_points
 
 
 @pytest.fixture
@@ -60,6 +60,25 @@ def test_an_exam_is_read_at_the_point_of_its_one_manufacturer_else_at_the_one_fo
 
     assert point.threshold == threshold
     assert point.label == ("specificity-0.90 for Maker" if threshold == 0.625 else "specificity-0.90")
+
+
+def test_the_point_of_a_version_says_whose_images_it_is_for(tmp_path: Path, weights: Weights) -> None:
+    own = Threshold("Maker", 0.75, RATE, RATE, 60, 50, "Unit 1", "2.0")
+    path = write_points(tmp_path, weights, points=(*points_for(weights).points, own))
+    choice = choose_operating_point(weights, str(path))
+    exam = exam_by("Maker", "Maker")
+    same = {
+        key: replace(one, manufacturer_model="Unit 1", software_versions="2.0")
+        for key, one in exam.views.items()
+    }
+    mixed = dict(same) | {STANDARD_VIEWS[0]: replace(same[STANDARD_VIEWS[0]], software_versions="2.1")}
+
+    found = [choice.for_exam(replace(exam, views=views)) for views in (same, mixed)]
+
+    assert [(one.threshold, one.label) for one in found] == [
+        (0.75, "specificity-0.90 for Maker Unit 1, software 2.0"),
+        (0.625, "specificity-0.90 for Maker"),
+    ]
 
 
 def test_a_point_of_a_file_carries_its_version_its_rates_and_its_calibration(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ import pytest
 from dibmg.operating_points import (
     ChosenFor,
     IsotonicCalibration,
-    MeasuredRate,
     OperatingPoints,
     PlattCalibration,
     Threshold,
@@ -20,18 +19,24 @@ from dibmg.operating_points import (
     version_of,
     write_operating_points,
 )
+from dibmg.point_fields import MeasuredRate
+from dibmg.reference_scores import ReferenceScores
 from dibmg.weights import load_weights
+from dibmg_node.domain.device import Device
 from dibmg_node.errors import WeightsError
 from tests.model.factories_model import write_weights
 
 RATE = MeasuredRate(0.8, 0.7, 0.9)
 UNKNOWN = MeasuredRate(None, None, None)
 PLATT = PlattCalibration(slope=1.2, intercept=-2.0, population="200 exams", prevalence=0.3, brier=0.1, n=200)
+POINT = asdict(Threshold(None, 0.5, RATE, RATE, 100, 80))
+MODEL = asdict(Threshold("Maker", 0.5, RATE, RATE, 100, 80, "M"))
+SCORES = asdict(ReferenceScores(None, None, None, 2, (0.1, 0.2), RATE))
 
 
 def points(**changes: Any) -> OperatingPoints:
     every = OperatingPoints(
-        format=1,
+        format=2,
         name="specificity-0.90",
         version="",
         weights=ChosenFor("test", "1", "a" * 64),
@@ -42,6 +47,7 @@ def points(**changes: Any) -> OperatingPoints:
             Threshold("HOLOGIC, Inc.", 0.625, UNKNOWN, RATE, 60, 0),
         ),
         calibration=PLATT,
+        reference=(ReferenceScores(None, None, None, 2, (0.1, 0.2), RATE),),
     )
     every = replace(every, **changes)
     return replace(every, version=version_of(every.as_json(), date(2026, 3, 1)))
@@ -81,9 +87,42 @@ def test_what_was_written_is_read_again(tmp_path: Path, calibration: Any) -> Non
 def test_an_exam_takes_the_threshold_of_its_manufacturer_else_that_of_all() -> None:
     chosen = points()
 
-    assert chosen.point_for(" hologic, inc. ").threshold == 0.625
-    assert chosen.point_for("SIEMENS").threshold == 0.5
-    assert chosen.point_for(None).threshold == 0.5
+    assert chosen.point_for(Device(" hologic, inc. ")).threshold == 0.625
+    assert chosen.point_for(Device("SIEMENS")).threshold == 0.5
+    assert chosen.point_for(Device()).threshold == 0.5
+
+
+def test_an_exam_takes_the_threshold_of_its_version_else_of_its_model_else_of_its_manufacturer() -> None:
+    chosen = points(
+        points=(
+            Threshold(None, 0.5, RATE, RATE, 100, 80),
+            Threshold("HOLOGIC", 0.6, RATE, RATE, 90, 80),
+            Threshold("HOLOGIC", 0.7, RATE, RATE, 80, 80, "Dimensions"),
+            Threshold("HOLOGIC", 0.8, RATE, RATE, 70, 80, "Dimensions", "1.8"),
+        )
+    )
+
+    found = [
+        chosen.point_for(Device("HOLOGIC", model, software)).threshold
+        for model, software in (("Dimensions", "1.8"), ("dimensions", "1.9"), ("Lorad", "1.8"))
+    ]
+
+    assert found == [0.8, 0.7, 0.6]
+
+
+def test_a_file_of_format_1_is_still_read(tmp_path: Path) -> None:
+    path = written(tmp_path, points())
+    content = json.loads(path.read_text()) | {"format": 1}
+    del content["reference"]
+    for point in content["points"]:
+        del point["model"], point["software"]
+    content["version"] = version_of(content, date(2026, 3, 1))
+    path.write_text(json.dumps(content))
+
+    found = load_operating_points(path)
+
+    assert found.point_for(Device("HOLOGIC, Inc.", "any", "1")).threshold == 0.625
+    assert found.reference == ()
 
 
 def test_points_of_other_weights_are_refused_by_their_sha256(tmp_path: Path) -> None:
@@ -117,9 +156,19 @@ def test_a_number_changed_by_hand_is_found_by_the_version(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"format": 2}, "format: Input should be 1"),
+        ({"format": 3}, "format: Input should be 1 or 2"),
         ({"extra": 1}, "extra: Unexpected"),
-        ({"points": []}, "0 points for all manufacturers, expected one"),
+        ({"points": []}, "0 points for all devices, expected one"),
+        ({"format": 1, "points": [POINT, MODEL]}, "format is 1, expected 2"),
+        ({"points": [POINT, MODEL, MODEL]}, "more than one for Maker M, expected one each"),
+        ({"points": [POINT, MODEL | {"manufacturer": None}]}, "M lacks its manufacturer or its model"),
+        ({"points": [POINT, MODEL | {"model": None, "software": "1"}]}, "Maker, software 1 lacks its"),
+        ({"reference": [SCORES | {"manufacturer": "Maker"}]}, "0 reference for all devices, expected one"),
+        (
+            {"reference": [SCORES | {"scores": [0.2, 0.1]}]},
+            "of all devices has 2 scores of 2 exams, expected",
+        ),
+        ({"reference": [SCORES | {"exams": 1}]}, "of all devices has 2 scores of 1 exams, expected"),
         ({"name": ""}, "name: String should have at least 1 character"),
         ({"calibration": {"kind": "guess"}}, "calibration: Input tag 'guess'"),
     ],

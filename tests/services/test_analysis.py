@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
+from sqlalchemy import select
 
 from dibmg_node.confinement import Limits
 from dibmg_node.dicom.header import read_instance
@@ -23,6 +24,7 @@ from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.receipts import Received
+from dibmg_node.storage.schema import exam_scores
 from tests.factories import (
     L_MLO,
     PATIENCE,
@@ -388,3 +390,38 @@ def test_a_codec_that_kills_the_child_costs_an_attempt_not_the_node(station: Sta
 
     assert (first, reason) == ((), "the model process ended (exit code 9)")
     assert (second, station.study()["state"]) == (["pacs"], "ANALYZED")
+
+
+def test_an_analysis_keeps_score_and_threshold_under_the_device_of_its_images(station: Station) -> None:
+    station.analyze()
+
+    reading = station.study()["reading"]
+    assert isinstance(reading, dict)
+    (series,) = station.ledger.exam_scores.series(reading["model"]["sha256"])
+    exams = station.ledger.exam_scores.newest({series.name: None}, 10)[series.name]
+    assert str(series.device) == "Maker Unit 1, software 1.0 2.0"
+    assert exams.scores == (reading["scores"]["exam"],)
+    assert (exams.threshold, exams.last) == (reading["operating_point"]["threshold"], station.clock())
+
+
+def test_an_exam_that_is_not_read_leaves_no_score(archive: Archive, ledger: Ledger, clock: Clock) -> None:
+    station = Station(archive, ledger, clock)
+    station.receive(mammogram(R_CC))
+    station.complete()
+
+    station.analyze(revision=1)
+
+    with ledger.engine.connect() as connection:
+        assert connection.execute(select(exam_scores)).all() == []
+
+
+def test_a_self_test_leaves_no_score(archive: Archive, ledger: Ledger, clock: Clock) -> None:
+    station = Station(archive, ledger, clock)
+    station.receive(*(mammogram(view) for view in STANDARD_VIEWS), sender=SELFTEST_AET)
+    station.complete()
+
+    station.analyze()
+
+    assert station.study()["state"] in ("ANALYZED", "DELIVERED")
+    with ledger.engine.connect() as connection:
+        assert connection.execute(select(exam_scores)).all() == []

@@ -13,6 +13,7 @@ from pydicom.tag import BaseTag
 
 from dibmg.operating_points import PlattCalibration
 from dibmg_node.dicom import facts
+from dibmg_node.domain.device import Device
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import Delivered, FindingCode, OperatingPoint, OverlayStyle, ResultKind
 from dibmg_node.domain.study import STANDARD_VIEWS
@@ -27,7 +28,7 @@ BOTH = (Wish(ResultKind.CAD_SR), Wish(ResultKind.OVERLAY))
 PLATT = PlattCalibration(
     slope=0.9, intercept=-1.0, population="1000 screening exams", prevalence=0.25, brier=0.1, n=1000
 )
-CALIBRATED = OperatingPoint("default", 0.37, "2", calibration=PLATT, manufacturer="Maker")
+CALIBRATED = OperatingPoint("default", 0.37, "2", calibration=PLATT, device=Device("Maker"))
 WRITING = Writing(BOTH, START, max_side=0)
 
 

@@ -53,6 +53,7 @@ class WebSide:
 
     def __post_init__(self) -> None:
         self.pictures = Pictures(self.archive, prepare)
+        self.drift: dict[str, Any] = {"reference": "none", "minimum": 100, "devices": []}
         self.patients = Patients(self.archive, SILENT.patient)
 
     def app(
@@ -139,6 +140,7 @@ class WebSide:
                 "trained_on": "synthetic exams",
                 "operating_point": {"name": "default", "version": "1"},
             },
+            "drift": self.drift,
             "intake": {"ae_title": "DIBMG", "address": "127.0.0.1", "port": 11112},
             "web": {"url": "http://127.0.0.1:8080/dicom-web", "stow": True, "token": False},
         }

@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from dibmg_node.domain.alarm import AlarmKey
 from dibmg_node.storage.pace import Pace
+from dibmg_node.web.pages.drift_metrics import drift_metrics
 from dibmg_node.web.pages.durations import Durations
 from dibmg_node.web.pages.overview import Look
 
@@ -47,6 +48,7 @@ class Metrics:
         yield from _of_machine(node, now)
         yield from _of_destinations(node["destinations"], now)
         yield from _of_selftest(node["selftest"], now)
+        yield from drift_metrics(node["drift"]["devices"])
         yield from _of_alarms(node)
         yield from self._durations.collect([row["name"] for row in node["destinations"]], now)
 

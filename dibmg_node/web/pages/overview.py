@@ -1,4 +1,4 @@
-"""Pages about the node: at a glance, its destinations, its senders, its model."""
+"""Pages about the node: at a glance, its destinations, its senders."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class NodePages:
         rows = [
             {
                 **one,
-                "seconds": _median(self._ledger.pace.deliveries(one["name"])),
+                "seconds": median(self._ledger.pace.deliveries(one["name"])),
                 "studies": self._ledger.listing.lines(
                     self._ledger.views.undelivered(one["name"], _UNDELIVERED)
                 ),
@@ -60,14 +60,8 @@ class NodePages:
         ]
         return self._templates.page(request, "senders", senders=rows, node=node)
 
-    def model(self, request: Request) -> Response:
-        """The model in use, and how long its steps take."""
-        steps = [
-            (name, _median(seconds), max(seconds)) for name, seconds in self._ledger.pace.steps().items()
-        ]
-        return self._templates.page(request, "model", model=self._look()["model"], steps=steps)
 
-
-def _median(seconds: Any) -> float | None:
+def median(seconds: Any) -> float | None:
+    """The middle one of several durations; None without any."""
     ordered = sorted(seconds)
     return ordered[len(ordered) // 2] if ordered else None

@@ -29,6 +29,7 @@ from dibmg_node.web.pages.guard import LONGEST_SESSION, Guard, Visitor
 from dibmg_node.web.pages.headers import PageHeaders
 from dibmg_node.web.pages.login import LoginPages
 from dibmg_node.web.pages.metrics import Metrics
+from dibmg_node.web.pages.model import ModelPages
 from dibmg_node.web.pages.overview import Look, NodePages
 from dibmg_node.web.pages.static import StaticFiles
 from dibmg_node.web.pages.studies import StudiesPages
@@ -93,7 +94,7 @@ def make_site(
         Route("/studies/{study}/retry", study.retry, methods=["POST"]),
         Route("/destinations", node.destinations),
         Route("/senders", node.senders),
-        Route("/model", node.model),
+        Route("/model", ModelPages(look, ledger.pace, ledger.exam_scores, templates).model),
         Route("/metrics", Metrics(look, ledger.pace, now).metrics),
         Route("/login", login.form),
         Route("/login", login.login, methods=["POST"]),

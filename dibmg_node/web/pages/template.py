@@ -26,6 +26,8 @@ _STATES: Final = {
     "SUPERSEDED": "aside",
     "FAILED": "bad",
     "REFUSED": "bad",
+    "no drift": "good",
+    "drift": "bad",
     "healthy": "good",
     "degraded": "warn",
     "down": "bad",

@@ -81,6 +81,7 @@ ATTRIBUTES: Final = (
     Column("age", Kind.INTEGER, "years at the exam", low=0, high=120),
     Column("manufacturer", Kind.TEXT, "of the mammography unit"),
     Column("model", Kind.TEXT, "of the mammography unit"),
+    Column("software", Kind.TEXT, "versions on the mammography unit, joined by blanks"),
     Column("density", Kind.ONE_OF, "BI-RADS density", allowed=_of(Density)),
     Column("cancer_type", Kind.ONE_OF, "of a cancer, by pathology", allowed=_of(CancerType)),
     Column("features", Kind.SEVERAL_OF, "what the lesion shows itself as", allowed=_of(Feature)),

@@ -151,6 +151,7 @@ def _header_cells(image: ScannedImage) -> dict[str, str]:
         "view": image.view.value,
         "manufacturer": image.manufacturer,
         "model": image.model,
+        "software": image.software,
         "age": "" if image.age is None else str(image.age),
         "implant": {True: "yes", False: "no", None: ""}[image.implant],
         "accession": image.accession,

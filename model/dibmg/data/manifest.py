@@ -64,6 +64,7 @@ class ImageRow:
     age: int | None = None
     manufacturer: str | None = None
     model: str | None = None
+    software: str | None = None
     density: Density | None = None
     cancer_type: CancerType | None = None
     features: frozenset[Feature] = frozenset()
@@ -196,6 +197,7 @@ def build_row(cells: Mapping[str, str], folder: Path, number: int) -> ImageRow:
         age=int(cells["age"]) if text("age") else None,
         manufacturer=text("manufacturer"),
         model=text("model"),
+        software=text("software"),
         density=Density(cells["density"]) if text("density") else None,
         cancer_type=CancerType(cells["cancer_type"]) if text("cancer_type") else None,
         features=frozenset(Feature(name) for name in features.split(";") if name),

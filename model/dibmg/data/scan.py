@@ -47,7 +47,7 @@ class ScannedImage:
     Attributes:
         path: Absolute.
         exam: Study Instance UID.
-        accession: Empty where there is none; so are `patient`, `manufacturer` and `model`.
+        accession: Empty where there is none; so are `patient`, `manufacturer`, `model` and `software`.
         study_date: `YYYYMMDD`, or empty.
         age: Years at the study.
         implant: Whether there is one; None where the header does not tell.
@@ -62,6 +62,7 @@ class ScannedImage:
     view: View
     manufacturer: str
     model: str
+    software: str
     age: int | None
     implant: bool | None
 
@@ -151,6 +152,7 @@ def _read(
         view=instance.view,
         manufacturer=instance.manufacturer,
         model=instance.manufacturer_model,
+        software=instance.software_versions,
         age=_age(header),
         implant=_implant(header, instance),
     )

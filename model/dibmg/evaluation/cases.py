@@ -93,7 +93,7 @@ def draw_cases(units: UnitSet, decision: Decision, runtime: Runtime, size: int) 
         cases = []
         for place in places:
             unit = units.units[place]
-            threshold = decision.threshold_for(unit.manufacturer)
+            threshold = decision.threshold_for(unit.device)
             pictures = tuple(_picture(image, runtime, size, threshold) for image in unit.images)
             cases.append(Case(place + 1, unit, bool(called[place]), pictures))
         groups.append(CaseGroup(title, tuple(cases)))

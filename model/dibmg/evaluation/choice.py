@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,22 +13,22 @@ from numpy.typing import NDArray
 from dibmg.evaluation.folds import folds
 from dibmg.evaluation.performance import Decision, Performance, perform
 from dibmg.evaluation.units import UnitSet
+from dibmg_node.domain.device import ANY_DEVICE, Device, most_specific
 
 MINIMUM_NEGATIVES: Final = 50
-"""Fewer negatives of a manufacturer do not give it a threshold of its own: at 50 a specificity of 0.90 is
-known to 0.08 either way."""
+"""Fewer negatives of a manufacturer, model or version do not give it a threshold of its own: at 50 a
+specificity of 0.90 is known to 0.08 either way."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A threshold for one manufacturer or for all.
+    """A threshold for one device, for a class of devices, or for all.
 
     Attributes:
-        manufacturer: None for all.
         performance: On patients that the threshold was not chosen on, where `cross_validated`.
     """
 
-    manufacturer: str | None
+    device: Device
     threshold: float
     performance: Performance
     cross_validated: bool
@@ -41,7 +43,7 @@ class Choice:
     Attributes:
         target: Specificity aimed at.
         points: That for all first; empty where there is none, then `notes` says why.
-        notes: Manufacturers that share the threshold of all, and why.
+        notes: Devices that share the threshold of a wider class, and why.
     """
 
     target: float
@@ -57,42 +59,39 @@ class Choice:
         """The rule; None where no threshold was found."""
         if not self.points:
             return None
-        own = {
-            point.manufacturer.strip().casefold(): point.threshold
-            for point in self.points
-            if point.manufacturer is not None
-        }
+        own = {point.device.key: point.threshold for point in self.points if point.device.manufacturer}
         return Decision(self.name, self.points[0].threshold, own, "these units themselves")
 
 
-def choose(units: UnitSet, target: float, seed: int) -> Choice:
-    """Thresholds for a target specificity, for all units and for each manufacturer with enough negatives.
+def choose(units: UnitSet, target: float, seed: int, minimum: int = MINIMUM_NEGATIVES) -> Choice:
+    """Thresholds for a target specificity, for all units and for each device with enough negatives.
+
+    A manufacturer, a model of it and a software version of that have one each; a model or version that
+    all units of the wider class are of needs none.
 
     Args:
         units: With negatives; without any there is no choice.
         target: Specificity aimed at, 0..1.
         seed: Of the folds that the rates are measured on.
+        minimum: Negatives of a manufacturer, model or version, for a threshold of its own.
     """
-    overall, reason = _chosen(None, units, target, seed)
+    overall, reason = _chosen(ANY_DEVICE, units, target, seed)
     if overall is None:
         return Choice(target, (), (f"no threshold chosen: {reason}",))
-    points, notes = [overall], []
-    makers = np.array([unit.manufacturer or "" for unit in units.units])
-    for maker in sorted(set(makers.tolist()) - {""}):
-        own = units.take(makers == maker)
+    found, notes = {ANY_DEVICE: overall}, []
+    for device, own in _by_device(units):
+        wider = most_specific(found, device.classes[1])
+        used = f"the threshold of {(wider and str(wider.device)) or 'all'} is used"
         negatives = len(own.units) - own.positives
-        if negatives < MINIMUM_NEGATIVES:
-            notes.append(
-                f"{maker}: {negatives} negatives, fewer than {MINIMUM_NEGATIVES}: "
-                "the threshold of all is used"
-            )
+        if negatives < minimum:
+            notes.append(f"{device}: {negatives} negatives, fewer than {minimum}: {used}")
             continue
-        point, reason = _chosen(maker, own, target, seed)
+        point, reason = _chosen(device, own, target, seed)
         if point is None:
-            notes.append(f"{maker}: {reason}: the threshold of all is used")
+            notes.append(f"{device}: {reason}: {used}")
         else:
-            points.append(point)
-    return Choice(target, tuple(points), tuple(notes))
+            found[device.key] = point
+    return Choice(target, tuple(found.values()), tuple(notes))
 
 
 def threshold_for(scores: NDArray[np.float64], labels: NDArray[np.bool_], target: float) -> float | None:
@@ -118,7 +117,24 @@ def threshold_for(scores: NDArray[np.float64], labels: NDArray[np.bool_], target
     return middle if middle > last else following
 
 
-def _chosen(manufacturer: str | None, units: UnitSet, target: float, seed: int) -> tuple[Chosen | None, str]:
+def _by_device(units: UnitSet) -> Iterator[tuple[Device, UnitSet]]:
+    """The units of every manufacturer, model and version, a wider class before those that belong to it."""
+    places: dict[Device, list[int]] = defaultdict(list)
+    names: dict[Device, Device] = {}
+    for place, unit in enumerate(units.units):
+        for one in unit.device.classes:
+            places[one.key].append(place)
+            names.setdefault(one.key, one)
+    for key in sorted(names):
+        # where all are of one model, its threshold is that of the manufacturer
+        narrower = bool(key.model) and len(places[key]) == len(places[key.classes[1]])
+        if key != ANY_DEVICE and not narrower:
+            chosen = np.zeros(len(units.units), bool)
+            chosen[places[key]] = True
+            yield names[key], units.take(chosen)
+
+
+def _chosen(device: Device, units: UnitSet, target: float, seed: int) -> tuple[Chosen | None, str]:
     if units.positives == len(units.units):
         return None, "no negatives"
     threshold = threshold_for(units.scores, units.labels, target)
@@ -128,7 +144,7 @@ def _chosen(manufacturer: str | None, units: UnitSet, target: float, seed: int) 
     if not validated:
         called = units.scores >= threshold
     return Chosen(
-        manufacturer,
+        device,
         threshold,
         perform(called, units.labels),
         validated,

@@ -136,7 +136,7 @@ def measure(
         NoUsableImageError: No unit has a known label.
     """
     units, unlabeled = _units(readings, model, request)
-    choice = choose(units, request.target_specificity, request.seed)
+    choice = choose(units, request.target_specificity, request.seed, request.minimum_negatives)
     decisions = _decisions(model.weights, primary, choice)
     return Evaluation(
         request=request,

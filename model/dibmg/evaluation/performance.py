@@ -13,6 +13,7 @@ from dibmg.evaluation.rates import RateInterval, rate
 from dibmg.evaluation.units import UnitSet
 from dibmg.operating_points import OperatingPoints
 from dibmg.weights import Weights
+from dibmg_node.domain.device import ANY_DEVICE, Device, most_specific
 
 
 @dataclass(frozen=True)
@@ -21,22 +22,23 @@ class Decision:
 
     Attributes:
         threshold: Score at and above which a unit is called.
-        by_manufacturer: Those that have their own, by the name in small letters.
+        by_device: Those of devices, and of classes of them, by their key.
         chosen_on: What it was chosen on, in words.
     """
 
     name: str
     threshold: float
-    by_manufacturer: Mapping[str, float] = field(default_factory=dict)
+    by_device: Mapping[Device, float] = field(default_factory=dict)
     chosen_on: str = ""
 
-    def threshold_for(self, manufacturer: str | None) -> float:
-        """The threshold for units of a manufacturer."""
-        return self.by_manufacturer.get((manufacturer or "").strip().casefold(), self.threshold)
+    def threshold_for(self, device: Device) -> float:
+        """The most specific threshold for units of a device."""
+        own = most_specific(self.by_device, device)
+        return self.threshold if own is None else own
 
     def calls(self, units: UnitSet) -> NDArray[np.bool_]:
         """Which units are called, bool (n,)."""
-        thresholds = np.array([self.threshold_for(unit.manufacturer) for unit in units.units])
+        thresholds = np.array([self.threshold_for(unit.device) for unit in units.units])
         return np.asarray(units.scores >= thresholds, dtype=bool)
 
 
@@ -93,10 +95,6 @@ def decisions_of(weights: Weights) -> list[Decision]:
 
 def decision_of_file(points: OperatingPoints) -> Decision:
     """The operating points of a file as one decision."""
-    by_manufacturer = {
-        point.manufacturer.strip().casefold(): point.threshold
-        for point in points.points
-        if point.manufacturer is not None
-    }
+    by_device = {point.device.key: point.threshold for point in points.points if point.manufacturer}
     name = f"{points.name} {points.version}"
-    return Decision(name, points.point_for(None).threshold, by_manufacturer, points.chosen_on)
+    return Decision(name, points.point_for(ANY_DEVICE).threshold, by_device, points.chosen_on)

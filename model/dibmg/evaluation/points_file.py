@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from dibmg.evaluation.estimate import Estimate
 from dibmg.evaluation.evaluate import Evaluation
+from dibmg.evaluation.rates import rate
 from dibmg.evaluation.units import UnitKind
-from dibmg.operating_points import (
-    FORMAT,
-    ChosenFor,
-    MeasuredRate,
-    OperatingPoints,
-    Threshold,
-    version_of,
-)
+from dibmg.operating_points import FORMAT, ChosenFor, OperatingPoints, Threshold, version_of
+from dibmg.point_fields import MeasuredRate
+from dibmg.reference_scores import ReferenceScores
+from dibmg_node.domain.score_reference import references
 
 
 def operating_points(evaluation: Evaluation) -> tuple[OperatingPoints | None, str]:
@@ -43,18 +41,47 @@ def operating_points(evaluation: Evaluation) -> tuple[OperatingPoints | None, st
         chosen_on=f"{evaluation.population}, for a specificity of {choice.target:.2f}; {measured}",
         points=tuple(
             Threshold(
-                manufacturer=point.manufacturer,
+                manufacturer=point.device.manufacturer or None,
                 threshold=point.threshold,
                 sensitivity=_measured(point.performance.sensitivity),
                 specificity=_measured(point.performance.specificity),
                 normals=point.negatives,
                 cancers=point.positives,
+                model=point.device.model or None,
+                software=point.device.software or None,
             )
             for point in choice.points
         ),
         calibration=evaluation.calibration.fitted,
+        reference=_reference(evaluation),
     )
     return replace(content, version=version_of(content.as_json())), ""
+
+
+def _reference(evaluation: Evaluation) -> tuple[ReferenceScores, ...]:
+    """The scores of exams without cancer: what a node's own scores are held against."""
+    decision = evaluation.choice.decision()
+    assert decision is not None  # there is a threshold, or no file would be written
+    well = [unit for unit in evaluation.units.units if not unit.cancer]
+    called = Counter(
+        one.key
+        for unit in well
+        if unit.score >= decision.threshold_for(unit.device)
+        for one in unit.device.classes
+    )
+    return tuple(
+        ReferenceScores(
+            manufacturer=one.device.manufacturer or None,
+            model=one.device.model or None,
+            software=one.device.software or None,
+            exams=one.exams,
+            scores=one.scores,
+            recall=_measured(rate(called[one.device.key], one.exams, "exams")),
+        )
+        for one in references(
+            ((unit.device, unit.score) for unit in well), evaluation.request.minimum_negatives
+        )
+    )
 
 
 def _measured(rate: Estimate) -> MeasuredRate:

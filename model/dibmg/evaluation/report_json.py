@@ -101,7 +101,7 @@ def _point(decision: Decision, performance: Performance) -> dict[str, object]:
     return {
         "name": decision.name,
         "threshold": decision.threshold,
-        "by_manufacturer": dict(decision.by_manufacturer),
+        "by_device": {str(device): threshold for device, threshold in decision.by_device.items()},
         "chosen_on": decision.chosen_on,
         **performance.as_json(),
     }
@@ -119,7 +119,9 @@ def _chosen(evaluation: Evaluation, version: str | None, reason: str) -> dict[st
         "target_specificity": choice.target,
         "points": [
             {
-                "manufacturer": point.manufacturer,
+                "manufacturer": point.device.manufacturer or None,
+                "model": point.device.model or None,
+                "software": point.device.software or None,
                 "threshold": point.threshold,
                 "normals": point.negatives,
                 "cancers": point.positives,

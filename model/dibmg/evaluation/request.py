@@ -23,6 +23,7 @@ class Request:
         weights: A released set or a folder.
         operating_point: Where the tables are made: a name in the weights' manifest, or a file of points.
         target_specificity: Of the operating point to be chosen.
+        minimum_negatives: Of a device, for a threshold and a reference of its own.
         view: The only one to be read; None: all.
         compare: Other weights, to be read on the same images.
         against: Another manifest, to be read with the same weights.
@@ -38,6 +39,7 @@ class Request:
     view: View | None = None
     operating_point: str = "default"
     target_specificity: float = 0.9
+    minimum_negatives: int = 50
     compare: str | None = None
     against: Path | None = None
     seed: int = 0

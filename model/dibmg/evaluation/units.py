@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dibmg.data.manifest import CancerType, Density, Feature, Label
 from dibmg.evaluation.reading import ImageReading, LeftOut
 from dibmg.scores import ExamPooling, score_exam
+from dibmg_node.domain.device import Device
 from dibmg_node.domain.result import Scores
 from dibmg_node.domain.study import Laterality, ViewKey
 
@@ -39,7 +40,8 @@ class Unit:
         images: Those that its score comes from.
         score: 0..1, as the node reports it.
         label: Benign counts as negative.
-        manufacturer, model: That of all its images; None where it is not known or there are several.
+        manufacturer, model, software: That of all its images; None where it is not known or there are
+            several.
         density: The densest of its images.
         features, size_mm: Of its cancer; the largest size.
         area, brightness: Means over its images.
@@ -52,6 +54,7 @@ class Unit:
     age: int | None
     manufacturer: str | None
     model: str | None
+    software: str | None
     density: Density | None
     cancer_type: CancerType | None
     features: frozenset[Feature]
@@ -63,6 +66,11 @@ class Unit:
     def cancer(self) -> bool:
         """Whether it is a positive."""
         return self.label is Label.CANCER
+
+    @property
+    def device(self) -> Device:
+        """The device, as far as it is known."""
+        return Device(self.manufacturer or "", self.model or "", self.software or "").classes[0]
 
     @property
     def lines(self) -> tuple[int, ...]:
@@ -204,6 +212,7 @@ def _unit(images: Sequence[ImageReading], label: Label, score: float) -> Unit:
         age=_first(row.age for row in rows),
         manufacturer=_common(row.manufacturer for row in rows),
         model=_common(row.model for row in rows),
+        software=_common(row.software for row in rows),
         density=densities[-1] if densities else None,
         cancer_type=_first(row.cancer_type for row in sick),
         features=frozenset().union(*(row.features for row in sick)),

@@ -74,6 +74,7 @@ def test_headers_fill_what_a_manifest_asks_for(tmp_path: Path) -> None:
         view=View.MLO,
         manufacturer="Maker",
         model="Unit 1",
+        software="1.0 2.0",
         age=66,
         implant=False,
     )

@@ -71,6 +71,7 @@ def unit(score: float, cancer: bool, patient: str = "", **changes: Any) -> Unit:
         age=None,
         manufacturer=None,
         model=None,
+        software=None,
         density=None,
         cancer_type=None,
         features=frozenset(),

@@ -15,6 +15,7 @@ from dibmg.evaluation.choice import choose, threshold_for
 from dibmg.evaluation.folds import folds
 from dibmg.evaluation.units import UnitKind, UnitSet, unit_set
 from dibmg.operating_points import IsotonicCalibration, PlattCalibration
+from dibmg_node.domain.device import Device
 from tests.model.evaluation.factories_evaluation import draw, units_of
 
 
@@ -57,9 +58,57 @@ def test_a_manufacturer_with_enough_negatives_gets_its_own_threshold_and_the_oth
 
     found = choose(made_by(units_of(shifted, labels), makers), 0.9, seed=0)
 
-    assert [point.manufacturer for point in found.points] == [None, "A"]
+    assert [str(point.device) for point in found.points] == ["", "A"]
     assert found.points[1].threshold < found.points[0].threshold
     assert found.notes == ("B: 40 negatives, fewer than 50: the threshold of all is used",)
+
+
+def test_a_model_and_a_version_get_their_own_thresholds_unless_all_of_the_wider_class_are_theirs() -> None:
+    scores, labels = draw(10, 240, seed=2)
+    devices = [("A", "one", "1")] * 70 + [("A", "one", "2")] * 60 + [("A", "two", "1")] * 60
+    devices += [("B", "three", "1")] * 60
+    units = unit_set(
+        UnitKind.EXAM,
+        [
+            replace(unit, manufacturer=maker, model=model, software=software)
+            for unit, (maker, model, software) in zip(units_of(scores, labels).units, devices, strict=True)
+        ],
+    )
+
+    found = choose(units, 0.9, seed=0, minimum=60)
+
+    assert [str(point.device) for point in found.points] == [
+        "",
+        "A",
+        "A one",
+        "A one, software 1",
+        "A one, software 2",
+        "A two",
+        "B",
+    ]
+    assert [len(point.device.classes) for point in found.points] == [1, 2, 3, 4, 4, 3, 2]
+    decision = found.decision()
+    assert decision is not None
+    assert decision.threshold_for(Device("a", "ONE", "3")) == found.points[2].threshold
+    own = np.array([device == ("A", "one", "2") for device in devices]) & ~labels
+    assert float(decision.calls(units)[own].mean()) <= 0.1
+
+
+def test_a_version_with_few_negatives_has_the_threshold_of_its_model() -> None:
+    scores, labels = draw(0, 130, seed=2)
+    versions = ["1"] * 70 + ["2"] * 60
+    units = unit_set(
+        UnitKind.EXAM,
+        [
+            replace(unit, manufacturer="A", model="one", software=software)
+            for unit, software in zip(units_of(scores, labels).units, versions, strict=True)
+        ],
+    )
+
+    found = choose(units, 0.9, seed=0, minimum=70)
+
+    assert [str(point.device) for point in found.points] == ["", "A", "A one, software 1"]
+    assert found.notes == ("A one, software 2: 60 negatives, fewer than 70: the threshold of A is used",)
 
 
 def test_a_choice_calls_each_unit_by_its_own_manufacturer() -> None:

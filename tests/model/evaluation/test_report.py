@@ -127,6 +127,20 @@ def test_the_file_of_operating_points_is_one_that_a_node_loads(folder: Path, wei
     assert (points.points[0].normals, points.points[0].cancers) == (60, 24)
 
 
+def test_the_file_of_operating_points_keeps_the_scores_without_cancer_and_their_recall(
+    manifest: Path, weights: Path, tmp_path: Path
+) -> None:
+    run(manifest, weights, tmp_path, minimum_negatives=40)
+    points = load_operating_points(tmp_path / "operating-points.json")
+
+    overall, own = points.reference
+    assert [str(one.device) for one in points.reference] == ["", "A"]
+    assert (overall.exams, len(overall.scores)) == (60, 60)
+    threshold = points.point_for(own.device).threshold
+    above = sum(score >= threshold for score in own.scores)
+    assert own.recall.value == pytest.approx(above / own.exams)
+
+
 def test_an_evaluation_at_a_file_of_points_calls_what_its_thresholds_say(
     folder: Path, manifest: Path, weights: Path, tmp_path: Path
 ) -> None:
