@@ -62,7 +62,16 @@ class NodeSection(Section):
     """`[node]`."""
 
     data_dir: Path = Path("var")
+    name: Name | None = None
+    roles: tuple[Literal["intake", "web", "sweep", "analysis", "delivery"], ...] | None = None
     log_level: Literal["debug", "info", "warning"] = "info"
+
+    @field_validator("roles")
+    @classmethod
+    def _has_any(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not value:
+            raise ValueError("expected at least one role")
+        return value
 
 
 class ServerTlsSection(Section):
@@ -128,8 +137,9 @@ class SenderSection(Section):
 
 
 class ArchiveSection(Section):
-    """`[archive]`: when studies that are read, answered and proven are purged."""
+    """`[archive]`: where it is, and when studies that are read, answered and proven are purged from it."""
 
+    folder: Path | None = None
     high_water_percent: Annotated[float, Field(ge=1, le=100)] = 85
     keep_hours: Annotated[float, Field(ge=0)] = 24
     purge_after_days: Annotated[float, Field(ge=0)] = 0

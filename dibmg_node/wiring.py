@@ -33,13 +33,14 @@ from dibmg_node.errors import ConfigError, WeightsError
 from dibmg_node.exposure import check_exposure, open_intake_tls
 from dibmg_node.logs import start_logging
 from dibmg_node.processes import die_with_parent
+from dibmg_node.role_choice import Role, check_roles, roles_of
 from dibmg_node.services.acceptor import Acceptor
 from dibmg_node.services.addresses import address_of
 from dibmg_node.services.analysis import Analyst, Order, Report, Subscriber, carry_out
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.delivery import Courier
 from dibmg_node.services.inspection import Inspection
-from dibmg_node.services.intake import AllowedSender, Intake, IntakePolicy
+from dibmg_node.services.intake import AllowedSender, Hold, Intake, IntakePolicy
 from dibmg_node.services.loopback_pacs import LoopbackSender
 from dibmg_node.services.proving import Prover
 from dibmg_node.services.purge import Purge, PurgePolicy
@@ -51,6 +52,7 @@ from dibmg_node.services.tls import TlsFiles
 from dibmg_node.services.wire import AcceptorSettings, TellTurnedAway
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.holds import Holds
 from dibmg_node.storage.ledger import Ledger, open_ledger
 from dibmg_node.storage.receipts import Patience
 from dibmg_node.telemetry import check_telemetry
@@ -62,8 +64,21 @@ def now() -> datetime:
 
 
 def open_archive(settings: Settings, spool: str = "spool") -> Archive:
-    """The archive below the data folder."""
-    return Archive(settings.data_dir / "archive", spool)
+    """The archive below the data folder, or in a folder that several nodes share.
+
+    There each node writes what is not finished into folders of its own: it clears them when it starts.
+    """
+    if settings.archive.folder is None:
+        return Archive(settings.archive_folder, spool)
+    own = settings.node_name
+    return Archive(settings.archive_folder, f"{spool}-{own}", f"drafts-{own}")
+
+
+def make_hold(settings: Settings, ledger: Ledger, archive: Archive) -> Hold:
+    """How an instance is held while it gets its name: by the ledger, where others may reach it too."""
+    if settings.archive.folder is not None and settings.ledger.url != "embedded":
+        return Holds(ledger.engine).held
+    return archive.held
 
 
 def open_node_ledger(settings: Settings) -> Ledger:
@@ -100,14 +115,16 @@ def make_intake(settings: Settings, ledger: Ledger, archive: Archive, audit: Aud
         may_report=partial(may_report, settings),
     )
     gate = SelfTestGate(ledger.selftests, address_of(settings.intake.address), now)
-    return Intake(archive, ledger.receipts, policy, now, audit, gate)
+    hold = make_hold(settings, ledger, archive)
+    return Intake(archive, ledger.receipts, policy, now, audit, gate, hold)
 
 
 def make_inspection(settings: Settings, ledger: Ledger, archive: Archive) -> Inspection:
     """What is done at every start of the node."""
     intake = settings.intake
     patience = Patience(timedelta(seconds=intake.quiet_seconds), timedelta(seconds=intake.max_wait_seconds))
-    return Inspection(archive, ledger.receipts, ledger.holdings, patience, now)
+    hold = make_hold(settings, ledger, archive)
+    return Inspection(archive, ledger.receipts, ledger.holdings, patience, now, hold)
 
 
 def make_acceptor(
@@ -206,16 +223,17 @@ def _model_limits(settings: Settings) -> Limits:
     )
 
 
-def make_courier(settings: Settings, ledger: Ledger, audit: Auditor) -> Courier:
+def make_courier(settings: Settings, ledger: Ledger, audit: Auditor, name: str) -> Courier:
     """The delivering side."""
     tests = LoopbackSender(ledger.selftests, settings.intake.ae_title, now)
     senders = {**open_senders(settings, now), SELFTEST_DESTINATION: tests}
-    return Courier(open_archive(settings), ledger.outbox, senders, now, proofs_asked(settings), audit)
+    proofs = proofs_asked(settings)
+    return Courier(open_archive(settings), ledger.outbox, senders, now, proofs, audit, name=name)
 
 
-def make_prover(settings: Settings, ledger: Ledger) -> Prover:
+def make_prover(settings: Settings, ledger: Ledger, name: str) -> Prover:
     """Who asks destinations whether they keep what they stored."""
-    return Prover(ledger.proofs, open_witnesses(settings, ledger.proofs, now), now)
+    return Prover(ledger.proofs, open_witnesses(settings, ledger.proofs, now), now, name)
 
 
 def make_purge(
@@ -264,20 +282,19 @@ def check_model(settings: Settings) -> None:
 
 
 def check_node(settings: Settings) -> None:
-    """Whether a node of these settings can come up: its protection, model, destinations, alarms and audit.
+    """Whether a node of these settings can come up: its roles, and what each of them needs.
 
     Raises:
         ConfigError: With every complaint at once, each with the path of its key.
     """
     complaints: list[str] = []
-    for check in (
-        check_exposure,
-        check_destinations,
-        check_channels,
-        check_telemetry,
-        check_audit,
-        check_model,
-    ):
+    checks = [check_roles, check_exposure, check_channels, check_telemetry, check_audit]
+    roles = roles_of(settings)
+    if Role.DELIVERY in roles or Role.ANALYSIS in roles:
+        checks.append(check_destinations)
+    if Role.ANALYSIS in roles:
+        checks.append(check_model)
+    for check in checks:
         try:
             check(settings)
         except ConfigError as error:

@@ -10,7 +10,7 @@ from dibmg_node.config import Settings
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
 from dibmg_node.errors import DibmgError, PermanentError, RetryableError
 from dibmg_node.processes import is_alive, process_name
-from dibmg_node.storage.engine import is_current
+from dibmg_node.storage.compatibility import check_readable, is_current
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.tasks import CeleryPublisher, open_queue
 
@@ -27,9 +27,8 @@ def node_ledger(settings: Settings) -> Ledger | None:
         return None
     try:
         ledger = wiring.open_node_ledger(settings)
-        if is_current(ledger.engine):
-            return ledger
-        ledger.engine.dispose()
+        check_readable(ledger.engine)
+        return ledger
     except DibmgError:
         pass  # what is wrong with it is told by its own check
     return None
@@ -40,8 +39,12 @@ def running_process(settings: Settings, role: str) -> int | None:
     ledger = node_ledger(settings)
     if ledger is None:
         return None
-    name = process_name(role)
-    beats = [one for one in ledger.views.beats() if one.process == name and is_alive(name, one.pid)]
+    name = process_name(role, settings.node_name)
+    beats = [
+        one
+        for one in ledger.views.beats()
+        if one.process == name and is_alive(name, one.pid, settings.node_name)
+    ]
     ledger.engine.dispose()
     return beats[0].pid if beats else None
 

@@ -69,6 +69,7 @@ class Courier:
     """Delivers to the destinations that it has a sender for.
 
     Attributes:
+        name: Of the worker, as it stands in the ledger.
         proofs: How destinations show that they keep what they stored; those not named need not.
     """
 
@@ -79,6 +80,7 @@ class Courier:
     proofs: Mapping[str, Proof] = field(default_factory=dict)
     audit: Auditor = SILENT
     renew_every: timedelta = LEASE / 5
+    name: str = ""
 
     def deliver(self, study_uid: str, destination: str) -> bool:
         """Send everything of a study that is due at one destination, and enter what became of it.
@@ -88,7 +90,7 @@ class Courier:
         """
         extra = {"study_uid": study_uid, "destination": destination}
         try:
-            owed = self.outbox.claim(study_uid, destination, self.now(), LEASE)
+            owed = self.outbox.claim(study_uid, destination, self.now(), LEASE, self.name)
         except LedgerConflictError:
             return False
         with self._renewed(study_uid, destination):
@@ -113,7 +115,7 @@ class Courier:
         def renew() -> None:
             while not sent.wait(self.renew_every.total_seconds()):
                 try:
-                    self.outbox.renew(study_uid, destination, self.now(), LEASE)
+                    self.outbox.renew(study_uid, destination, self.now(), LEASE, self.name)
                 except RetryableError as error:
                     extra = {"study_uid": study_uid, "destination": destination, "reason": str(error)}
                     _log.warning("claim not renewed", extra=extra)

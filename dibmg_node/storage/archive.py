@@ -95,21 +95,23 @@ class SpoolFile:
 class Archive:
     """Folders under one root, on one file system.
 
-    `drafts` is where results are written; `instances`, `results` and `quarantine` hold what is finished.
+    `instances`, `results` and `quarantine` hold what is finished.
     A received file keeps its entry in the spool until its ledger entry is committed, so what is found
     there at the next start was told to nobody.
 
     Attributes:
         spool: Folder in which this process receives. Each receiving process has one of its own: it repairs
             at its start what its predecessor left, while the others go on.
+        drafts: Folder in which the node's analysis writes results, likewise.
     """
 
     root: Path
     spool: str = "spool"
+    drafts: str = "drafts"
 
     def prepare(self) -> None:
         """Make the folders; they are on the disk."""
-        for folder in (self.spool, "drafts", "instances", "results", "quarantine"):
+        for folder in (self.spool, self.drafts, "instances", "results", "quarantine"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         sync_path(self.root)
 
@@ -149,7 +151,7 @@ class Archive:
 
     def clear_drafts(self) -> None:
         """Remove results that a killed worker had half written."""
-        for path in (self.root / "drafts").iterdir():
+        for path in (self.root / self.drafts).iterdir():
             path.unlink(missing_ok=True)
 
     def open_spool(self, prefix: bytes) -> SpoolFile:
@@ -215,7 +217,7 @@ class Archive:
         """
         path = self.result_path(sop_uid)
         if not path.exists():
-            with self._open("drafts", content) as spooled:
+            with self._open(self.drafts, content) as spooled:
                 spooled.sync()
                 _publish(spooled.path, path)
         return sha256(path.read_bytes()).hexdigest()

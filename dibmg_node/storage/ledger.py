@@ -15,6 +15,8 @@ from dibmg_node.storage.claims import Claims
 from dibmg_node.storage.engine import open_engine, reading
 from dibmg_node.storage.holdings import Holdings
 from dibmg_node.storage.listing import Listing
+from dibmg_node.storage.marks import Marks
+from dibmg_node.storage.nodes import Nodes
 from dibmg_node.storage.notices import Notices
 from dibmg_node.storage.outbox import Outbox
 from dibmg_node.storage.overdue import OverdueResults
@@ -25,6 +27,7 @@ from dibmg_node.storage.receipts import Receipts
 from dibmg_node.storage.rejections import Rejections
 from dibmg_node.storage.retries import Retries
 from dibmg_node.storage.selftests import SelfTests
+from dibmg_node.storage.turns import Turns
 from dibmg_node.storage.views import Views
 
 
@@ -50,10 +53,13 @@ class Ledger:
     listing: Listing
     pace: Pace
     selftests: SelfTests
+    nodes: Nodes
+    turns: Turns
+    marks: Marks
 
 
 def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
-    """Open a ledger that has the current schema (`engine.migrate` brings it there)."""
+    """Open a ledger that has the current schema (`compatibility.migrate` brings it there)."""
     engine = open_engine(url)
     return Ledger(
         engine,
@@ -74,4 +80,7 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         Listing(reading(engine)),
         Pace(reading(engine)),
         SelfTests(engine),
+        Nodes(engine),
+        Turns(engine),
+        Marks(engine),
     )

@@ -78,7 +78,7 @@ def test_a_destination_that_cannot_be_reached_is_not_tried_for_each_of_its_studi
     owed = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
     (first, second) = owed
     away = Settlement(first.sop_uid, DeliveryState.OWED, "", "away")
-    ledger.outbox.release_all(clock())
+    ledger.outbox.release("", clock())
 
     ledger.outbox.settle(STUDY_UID, "pacs", [away], clock())
 
@@ -114,7 +114,7 @@ def test_two_workers_cannot_hold_one_delivery(ledger: Ledger, clock: Clock) -> N
     analyze(ledger, clock)
     ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
 
-    with pytest.raises(LedgerConflictError, match="nothing"):
+    with pytest.raises(LedgerConflictError, match="is being sent"):
         ledger.outbox.claim(STUDY_UID, "pacs", clock.advance(299), LEASE)
 
 
@@ -277,7 +277,7 @@ def test_a_worker_that_starts_frees_what_the_last_one_held(ledger: Ledger, clock
     ledger.outbox.due(clock(), START)
     ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
 
-    assert ledger.outbox.release_all(clock()) == 1
+    assert ledger.outbox.release("", clock()) == 1
     assert ledger.outbox.due(clock(), START) == [(STUDY_UID, 4, "pacs")]
     assert len(ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)) == 1
 
@@ -288,7 +288,7 @@ def test_a_wait_that_a_destination_asks_for_is_kept_and_everything_else_for_it_w
     make_ready(ledger, clock)
     analyze(ledger, clock, analysis(TWO, ["pacs", "archive"]))
     first = outbox.claim(STUDY_UID, "archive", clock(), LEASE)[0]
-    outbox.release_all(clock())
+    outbox.release("", clock())
     busy = Settlement(first.sop_uid, DeliveryState.OWED, "503", "busy", timedelta(minutes=10))
 
     outbox.settle(STUDY_UID, "archive", [busy], clock())
