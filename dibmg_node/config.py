@@ -122,6 +122,11 @@ class Settings(Section):
         return self.node.name or gethostname()
 
     @property
+    def shares_archive(self) -> bool:
+        """Whether images and results lie where other nodes reach them."""
+        return self.archive.folder is not None or self.archive.url is not None
+
+    @property
     def archive_folder(self) -> Path:
         """Where images and results lie: below the data folder, or in a folder that several nodes share."""
         named = self.archive.folder

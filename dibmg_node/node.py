@@ -138,12 +138,13 @@ class Node:
             archive.prepare()
             ledger = wiring.open_node_ledger(settings)
             make_usable(ledger.engine, wiring.now(), SILENT_AFTER)
-            check_archive(settings, ledger.marks)
+            check_archive(settings, archive, ledger.marks)
             roles = roles_of(settings)
             with registered(settings, ledger, roles):
                 if Role.INTAKE in roles:
                     inspection = wiring.make_inspection(settings, ledger, archive)
-                    inspection.run(alone=not others_are_up(settings, ledger))
+                    # what an object storage has beside what the ledger knows is not adopted
+                    inspection.run(alone=not archive.is_far and not others_are_up(settings, ledger))
                 self._live(ledger)
             ledger.engine.dispose()
 

@@ -14,7 +14,7 @@ from dibmg_node import wiring
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, RetryableError
 from dibmg_node.role_choice import Role
-from dibmg_node.storage.archive_identity import give_identity, marker_file, read_identity
+from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.compatibility import newest_known
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.marks import Marks
@@ -26,37 +26,38 @@ _BEAT_SECONDS: Final = 5.0
 _TOKEN_FILE: Final = "node.id"
 
 
-def check_archive(settings: Settings, marks: Marks) -> None:
+def check_archive(settings: Settings, archive: Archive, marks: Marks) -> None:
     """Whether the archive of these settings is the one that the ledger speaks of; both are marked when new.
 
     Raises:
         ConfigError: It is another one, or none.
     """
-    root, key = settings.archive_folder, "archive.folder" if settings.archive.folder else "node.data_dir"
+    section = settings.archive
+    key = "archive.url" if section.url else "archive.folder" if section.folder else "node.data_dir"
     expected, found = marks.archive(), None
     try:
-        found = read_identity(root)
+        found = archive.identity()
         if found is None and expected is not None and _is_its_own(settings):
-            found = give_identity(root, expected)
+            found = archive.give_identity(expected)
         if expected is None:
-            found = found or give_identity(root)
+            found = found or archive.give_identity()
             expected = marks.enter_archive(found)
     except OSError as error:
-        raise ConfigError([f"{key}: {marker_file(root)}: {error.strerror}"]) from error
+        raise ConfigError([f"{key}: {archive.marker}: {error.strerror}"]) from error
     if found != expected:
         told = f"is archive {found}" if found else "is no archive yet"
         raise ConfigError(
             [
-                f"{key}: {root} {told}, the ledger is that of archive {expected}. All nodes of a ledger "
-                "share one archive (archive.folder): is it mounted? Where this is to take the place of that "
-                f"one, write {expected} into {marker_file(root)}"
+                f"{key}: {section.url or archive.root} {told}, the ledger is that of archive {expected}. All "
+                "nodes of a ledger share one archive (archive.folder, archive.url): is it mounted? If this "
+                f"is to take the place of that one, write {expected} into {archive.marker}"
             ]
         )
 
 
 def _is_its_own(settings: Settings) -> bool:
     """Whether ledger and archive lie in one data folder: then no other node has either."""
-    return settings.ledger.url == "embedded" and settings.archive.folder is None
+    return settings.ledger.url == "embedded" and not settings.shares_archive
 
 
 @contextmanager

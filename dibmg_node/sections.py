@@ -25,7 +25,7 @@ from dibmg_node.domain.policy import ExamMinimum, ImplantPolicy
 from dibmg_node.domain.result import FindingCode, OverlayStyle, ResultKind
 from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.subject import is_subject
-from dibmg_node.section_values import Variable, WebUrl, host_and_port, whole
+from dibmg_node.section_values import Variable, WebUrl, host_and_port, whole, is_exposed
 
 
 def _check_ae_title(value: str) -> str:
@@ -140,9 +140,25 @@ class ArchiveSection(Section):
     """`[archive]`: where it is, and when studies that are read, answered and proven are purged from it."""
 
     folder: Path | None = None
+    url: Annotated[str, Field(pattern=r"^s3://[^/\s]+(/\S*)?$")] | None = None
+    endpoint: WebUrl | None = None
+    cache_gb: Annotated[float, Field(gt=0)] = 20.0
+    insecure: Annotated[bool, Field(strict=True)] = False
     high_water_percent: Annotated[float, Field(ge=1, le=100)] = 85
     keep_hours: Annotated[float, Field(ge=0)] = 24
     purge_after_days: Annotated[float, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _is_one_place(self) -> ArchiveSection:
+        if self.folder is not None and self.url is not None:
+            raise ValueError("expected folder or url, found both")
+        if self.endpoint is not None and self.url is None:
+            raise ValueError("endpoint is of no use without url")
+        if self.endpoint is not None and is_exposed(self.endpoint) and not self.insecure:
+            raise ValueError(
+                "images would cross the network in plain text: expected an https endpoint, or insecure = true"
+            )
+        return self
 
 
 class ExamSection(Section):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from dibmg.operating_choice import choose_operating_point
 from dibmg.predictor import open_predictor
@@ -29,6 +30,7 @@ from dibmg_node.destinations import (
 from dibmg_node.dicom import facts
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.selftest import SELFTEST_DESTINATION
+from dibmg_node.environment import read_secret
 from dibmg_node.errors import ConfigError, WeightsError
 from dibmg_node.exposure import check_exposure, open_intake_tls
 from dibmg_node.logs import start_logging
@@ -54,8 +56,13 @@ from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.holds import Holds
 from dibmg_node.storage.ledger import Ledger, open_ledger
+from dibmg_node.storage.object_archive import ObjectArchive
+from dibmg_node.storage.objects import open_objects
 from dibmg_node.storage.receipts import Patience
 from dibmg_node.telemetry import check_telemetry
+
+_ARCHIVE_KEY: Final = "DIBMG_ARCHIVE_KEY"
+_ARCHIVE_SECRET: Final = "DIBMG_ARCHIVE_SECRET"
 
 
 def now() -> datetime:
@@ -64,11 +71,18 @@ def now() -> datetime:
 
 
 def open_archive(settings: Settings, spool: str = "spool") -> Archive:
-    """The archive below the data folder, or in a folder that several nodes share.
+    """The archive below the data folder, in a folder that several nodes share, or in an object storage.
 
-    There each node writes what is not finished into folders of its own: it clears them when it starts.
+    In a shared folder each node writes what is not finished into folders of its own: it clears them when it
+    starts.
     """
-    if settings.archive.folder is None:
+    section = settings.archive
+    if section.url is not None:
+        key, secret = read_secret(_ARCHIVE_KEY), read_secret(_ARCHIVE_SECRET)
+        objects = open_objects(section.url, section.endpoint, key, secret)
+        cache = int(section.cache_gb * 2**30)
+        return ObjectArchive(settings.archive_folder, spool, objects=objects, cache_bytes=cache)
+    if section.folder is None:
         return Archive(settings.archive_folder, spool)
     own = settings.node_name
     return Archive(settings.archive_folder, f"{spool}-{own}", f"drafts-{own}")
@@ -76,7 +90,7 @@ def open_archive(settings: Settings, spool: str = "spool") -> Archive:
 
 def make_hold(settings: Settings, ledger: Ledger, archive: Archive) -> Hold:
     """How an instance is held while it gets its name: by the ledger, where others may reach it too."""
-    if settings.archive.folder is not None and settings.ledger.url != "embedded":
+    if settings.shares_archive and settings.ledger.url != "embedded":
         return Holds(ledger.engine).held
     return archive.held
 
@@ -250,7 +264,8 @@ def make_purge(
     section = settings.archive
     days = timedelta(days=section.purge_after_days)
     policy = PurgePolicy(
-        high_water=section.high_water_percent / 100,
+        # the disk of a node says nothing about the room of an object storage
+        high_water=1.0 if section.url else section.high_water_percent / 100,
         keep=timedelta(hours=section.keep_hours),
         after=older_than if older_than is not None else days or None,
     )

@@ -135,7 +135,15 @@ class Courier:
             return [Settlement(one.sop_uid, DeliveryState.REFUSED, "", comment) for one in owed]
         parcels, damaged = [], []
         for one in owed:
-            content = self._read(one)
+            try:
+                content = self._read(one)
+            # a disk or a storage that does not answer just now still has it
+            except OSError as error:
+                comment = f"the archive cannot be read: {error.strerror}"
+                damaged.append(
+                    Settlement(one.sop_uid, DeliveryState.OWED, "", comment, in_doubt=one.in_doubt)
+                )
+                continue
             if content is None:
                 comment = "the archived result is damaged or gone"
                 damaged.append(Settlement(one.sop_uid, DeliveryState.REFUSED, "", comment))
@@ -179,7 +187,7 @@ class Courier:
     def _read(self, one: Owed) -> bytes | None:
         """A result's bytes, if they are those that were written."""
         try:
-            content = self.archive.result_path(one.sop_uid).read_bytes()
-        except OSError:
+            content = self.archive.result(one.sop_uid).read_bytes()
+        except FileNotFoundError:
             return None
         return content if sha256(content).hexdigest() == one.sha256 else None

@@ -71,15 +71,14 @@ class Inspection:
         A killed intake leaves no file without a row behind its spool's repair. One that is there all the same
         was acknowledged, before the ledger was put back to an older day: it is entered, not removed.
         """
-        unknown, missing = _compare(
-            self.archive.root / "instances", self.holdings.instances(), self.archive.instance_path
-        )
+        here = self.archive.files("instances")
+        unknown, missing = _compare(here, self.holdings.instances(), self.archive.instance_path)
         if not alone:
             # what came or went since the two lists were made is not missing
             missing = [
                 (study_uid, sop_uid)
                 for study_uid, sop_uid in missing
-                if self.receipts.holds(sop_uid) and not self.archive.instance_path(sop_uid).exists()
+                if self.receipts.holds(sop_uid) and not self.archive.has_instance(sop_uid)
             ]
             unknown = []
         for study_uid, sop_uid in missing:
@@ -89,7 +88,7 @@ class Inspection:
         looked = [self._adopt(path) for path in unknown if path.stat().st_nlink == 1]
         adopted = [one for one in looked if one is not None]
         results, _ = _compare(
-            self.archive.root / "results", self.holdings.results(), self.archive.result_path
+            self.archive.files("results"), self.holdings.results(), self.archive.result_path
         )
         found = Found(sum(adopted), len(adopted) - sum(adopted), len(missing), len(results))
         if found != Found():
@@ -134,10 +133,9 @@ class Inspection:
 
 
 def _compare(
-    folder: Path, entered: Iterable[tuple[str, str]], path_of: Callable[[str], Path]
+    unknown: dict[str, Path], entered: Iterable[tuple[str, str]], path_of: Callable[[str], Path]
 ) -> tuple[list[Path], list[tuple[str, str]]]:
     """Files without a row, and rows (study, instance) without a file."""
-    unknown = {path.stem: path for path in folder.glob("??/*") if path.is_file()}
     missing = []
     for sop_uid, study_uid in entered:
         if unknown.pop(path_of(sop_uid).stem, None) is None:

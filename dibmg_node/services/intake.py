@@ -224,8 +224,7 @@ class Intake:
         self._gate.check(request, instance, spooled.path)
         with self._hold(instance.sop_uid):
             receipt = self._receipts.known(instance.sop_uid, spooled.size, spooled.crc32)
-            archived = self._archive.instance_path(instance.sop_uid)
-            if receipt is Receipt.DUPLICATE and not archived.exists():
+            if receipt is Receipt.DUPLICATE and not self._archive.has_instance(instance.sop_uid):
                 _log.error(
                     "archived file was gone; its bytes came again", extra={"sop_uid": instance.sop_uid}
                 )

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final
 
 from dibmg_node.errors import StorageFullError
+from dibmg_node.storage.archive_identity import give_identity, marker_file, read_identity
 from dibmg_node.storage.folders import make_folder, sync_folder, sync_path
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -114,6 +115,56 @@ class Archive:
         for folder in (self.spool, self.drafts, "instances", "results", "quarantine"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         sync_path(self.root)
+
+    def identity(self) -> str | None:
+        """What tells this archive from every other; None: it was never used.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        return read_identity(self.root)
+
+    def give_identity(self, identity: str | None = None) -> str:
+        """Give it an identity, the ledger's or a new one, unless it has one; the one that it has.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        return give_identity(self.root, identity)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether files are brought here over the network when they are asked for."""
+        return False
+
+    @property
+    def marker(self) -> str:
+        """Where its identity stands."""
+        return str(marker_file(self.root))
+
+    def has_instance(self, sop_uid: str) -> bool:
+        """Whether an instance is in the archive."""
+        return self.instance_path(sop_uid).exists()
+
+    def has_result(self, sop_uid: str) -> bool:
+        """Whether a result is in the archive."""
+        return self.result_path(sop_uid).exists()
+
+    def instance(self, sop_uid: str) -> Path:
+        """File of an instance, to be read on this machine.
+
+        Raises:
+            OSError: It is not there, or cannot be brought here.
+        """
+        return self.instance_path(sop_uid)
+
+    def result(self, sop_uid: str) -> Path:
+        """File of a result, likewise."""
+        return self.result_path(sop_uid)
+
+    def files(self, folder: str) -> dict[str, Path]:
+        """Files of all `instances` or `results`, by their names without suffix."""
+        return {path.stem: path for path in (self.root / folder).glob("??/*") if path.is_file()}
 
     def left_in_spool(self) -> list[Path]:
         """What a killed intake left."""

@@ -12,6 +12,7 @@ from dibmg_node.dicom import facts
 from dibmg_node.storage.compatibility import newest_known
 from tests.factories import write_exam
 from tests.flow.machines import Machines, newer_program, running_redis
+from tests.object_storage import BUCKET, running_object_storage
 from tests.postgresql import PASSWORD, Cluster, running_cluster
 
 EXPECTED = sorted([facts.MAMMOGRAPHY_CAD_SR, *[facts.SECONDARY_CAPTURE] * 4])
@@ -188,3 +189,26 @@ def test_a_migration_that_hosts_cannot_go_on_with_waits_for_their_end_and_stops_
     assert (back.returncode, asked.returncode) == (2, 1)
     assert "the ledger has schema 0098, which is for programs that know 0098 or more" in back.stderr
     assert "install a newer one" in asked.stderr
+
+
+def test_hosts_that_share_an_object_storage_answer_success_for_what_it_has_alone(
+    machines: Machines, orthanc: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIBMG_ARCHIVE_KEY", "key")
+    monkeypatch.setenv("DIBMG_ARCHIVE_SECRET", "secret")
+    paths = write_exam(tmp_path / "exam", study_uid="1.2.6.5")
+    with running_object_storage() as storage:
+        machines.archive = f'url = "s3://{BUCKET}/node"\nendpoint = "{storage.endpoint}"'
+        front = machines.host("a", "intake", "sweep").start()
+        machines.host("c", "analysis").start()
+        machines.host("d", "delivery").start()
+
+        storage.server.stop()
+        refused = front.try_send(paths)
+        storage.server.start()
+        front.send(paths)
+
+        front.wait_for_state("1.2.6.5", "DELIVERED")
+        machines.stop()
+    assert refused.returncode != 0
+    assert classes(orthanc, "1.2.6.5") == EXPECTED
