@@ -149,9 +149,7 @@ class ArchiveSection(Section):
     purge_after_days: Annotated[float, Field(ge=0)] = 0
 
     @model_validator(mode="after")
-    def _is_one_place(self) -> ArchiveSection:
-        if self.folder is not None and self.url is not None:
-            raise ValueError("expected folder or url, found both")
+    def _endpoint_is_safe(self) -> ArchiveSection:
         if self.endpoint is not None and self.url is None:
             raise ValueError("endpoint is of no use without url")
         if self.endpoint is not None and is_exposed(self.endpoint) and not self.insecure:

@@ -73,19 +73,18 @@ def now() -> datetime:
 def open_archive(settings: Settings, spool: str = "spool") -> Archive:
     """The archive below the data folder, in a folder that several nodes share, or in an object storage.
 
-    In a shared folder each node writes what is not finished into folders of its own: it clears them when it
-    starts.
+    In a folder that may be shared each node writes what is not finished into folders of its own: it clears
+    them when it starts.
     """
     section = settings.archive
-    if section.url is not None:
-        key, secret = read_secret(_ARCHIVE_KEY), read_secret(_ARCHIVE_SECRET)
-        objects = open_objects(section.url, section.endpoint, key, secret)
-        cache = int(section.cache_gb * 2**30)
-        return ObjectArchive(settings.archive_folder, spool, objects=objects, cache_bytes=cache)
-    if section.folder is None:
-        return Archive(settings.archive_folder, spool)
-    own = settings.node_name
-    return Archive(settings.archive_folder, f"{spool}-{own}", f"drafts-{own}")
+    own = f"-{settings.node_name}" if section.folder is not None else ""
+    spool, drafts = f"{spool}{own}", f"drafts{own}"
+    if section.url is None:
+        return Archive(settings.archive_folder, spool, drafts)
+    key, secret = read_secret(_ARCHIVE_KEY), read_secret(_ARCHIVE_SECRET)
+    objects = open_objects(section.url, section.endpoint, key, secret)
+    cache_bytes = int(section.cache_gb * 2**30)
+    return ObjectArchive(settings.archive_folder, spool, drafts, objects=objects, cache_bytes=cache_bytes)
 
 
 def make_hold(settings: Settings, ledger: Ledger, archive: Archive) -> Hold:

@@ -51,7 +51,7 @@ def cli() -> None:
     """A mammography CAD node: mammograms in by DICOM, DIB-MG's findings back to the PACS."""
 
 
-@cli.command(epilog="Examples: dibmg up --config config.toml; dibmg up --roles analysis")
+@cli.command(epilog="Example: dibmg up --config config.toml. On a worker: dibmg up --roles analysis")
 @with_config
 @click.option("--roles", help="Instead of node.roles: intake, sweep, analysis, delivery, web; comma between.")
 def up(settings: Settings, roles: str | None) -> None:
