@@ -25,7 +25,7 @@ from dibmg_node.domain.policy import ExamMinimum, ImplantPolicy
 from dibmg_node.domain.result import FindingCode, OverlayStyle, ResultKind
 from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.subject import is_subject
-from dibmg_node.section_values import Variable, WebUrl, host_and_port, whole, is_exposed
+from dibmg_node.section_values import Variable, WebUrl, host_and_port, is_exposed, whole
 
 
 def _check_ae_title(value: str) -> str:
