@@ -17,7 +17,7 @@ OHIF_SHA512  := 5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3dee
 OHIF := build/ohif-$(OHIF_VERSION)
 export VIEWER_PICTURES ?= build/artifacts/viewer
 
-.PHONY: demo test slow viewer ohif soak chaos check format install install-node weights lock clean help
+.PHONY: demo test slow viewer ohif soak chaos check format install install-node weights lock wheelhouse clean help
 
 # those of some Debian packages that are not there
 define debian
@@ -71,8 +71,12 @@ weights: $(VENV)/train ## make the released weights again: WORK=folder [CESM=fol
 lock: $(VENV)/test   ## exact requirements with hashes, from pyproject.toml
 	@deploy/lock.sh $(BIN)
 
+wheelhouse: $(VENV)/node ## every wheel for machines without a network, in wheelhouse/; LOCK=requirements/node.lock: one host alone
+	@$(PIP) download --require-hashes --only-binary :all: --dest wheelhouse --requirement $(or $(LOCK),requirements/machines.lock)
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir wheelhouse .
+
 clean:               ## remove what these targets made
-	rm -rf $(VENV) demo-out var build dist
+	rm -rf $(VENV) demo-out var build dist wheelhouse
 
 $(VENV)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed' >&2; exit 1; }

@@ -6,6 +6,8 @@ compile=("${1:-.venv/bin}/pip-compile" --quiet --generate-hashes --no-emit-index
          --strip-extras --allow-unsafe --no-annotate)
 export CUSTOM_COMPILE_COMMAND="make lock"
 "${compile[@]}" --output-file requirements/node.lock pyproject.toml requirements/node.in
+"${compile[@]}" --output-file requirements/machines.lock --constraint requirements/node.lock --extra postgres --extra s3 \
+  pyproject.toml requirements/node.in
 "${compile[@]}" --output-file requirements/demo.lock --constraint requirements/node.lock requirements/demo.in
 "${compile[@]}" --output-file requirements/train.lock --constraint requirements/node.lock --extra train --extra evaluate \
   pyproject.toml requirements/node.in

@@ -28,7 +28,7 @@ Clock = Callable[[], datetime]
 
 def node_name(settings: Settings) -> str:
     """How the node signs its messages: its AE title and its machine."""
-    return process_name(settings.intake.ae_title)
+    return process_name(settings.intake.ae_title, settings.node_name)
 
 
 def open_channels(settings: Settings, now: Clock) -> dict[str, Channel]:

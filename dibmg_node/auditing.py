@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from dibmg_node.config import Settings
 from dibmg_node.environment import read_secret
-from dibmg_node.errors import ConfigError
-from dibmg_node.processes import process_name
+from dibmg_node.errors import ConfigError, PermanentError
+from dibmg_node.processes import alone, process_name
 from dibmg_node.section_values import host_and_port
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.audit_forwarding import Forwarder
@@ -26,6 +26,8 @@ from dibmg_node.storage.trail import Trail
 
 _KEY: Final = "DIBMG_AUDIT_KEY"
 _SHORTEST_KEY: Final = 16
+_FORWARDING: Final = "audit-syslog.lock"
+_TAKE_OVER_SECONDS: Final = 2.0
 
 
 def trail_folder(settings: Settings) -> Path:
@@ -46,7 +48,7 @@ def open_audit(settings: Settings, process: str, now: Callable[[], datetime]) ->
     """
     pseudonyms = Pseudonyms(audit_key(settings))
     try:
-        trail = Trail(trail_folder(settings), process_name(process))
+        trail = Trail(trail_folder(settings), process_name(process, settings.node_name))
     except OSError as error:
         raise ConfigError([f"node.data_dir: {trail_folder(settings)}: {error.strerror}"]) from error
     addresses = {
@@ -107,7 +109,10 @@ def check_audit(settings: Settings) -> None:
 
 @contextmanager
 def forwarding(settings: Settings) -> Iterator[None]:
-    """Pass the trail on from a thread of its own, where a receiver is configured."""
+    """Pass the trail on from a thread of its own, where a receiver is configured.
+
+    One process of the data folder does it at a time; another takes over where that one ends.
+    """
     if settings.audit.syslog is None:
         yield
         return
@@ -115,8 +120,18 @@ def forwarding(settings: Settings) -> Iterator[None]:
     peer = SyslogPeer(host, port, _tls_files(settings))
     forwarder = Forwarder(trail_folder(settings), bookmark_file(settings), peer)
     stopping = threading.Event()
+
+    def run() -> None:
+        while not stopping.is_set():
+            with (
+                suppress(PermanentError),
+                alone(settings.data_dir / _FORWARDING, "another process passes it on"),
+            ):
+                forwarder.run(stopping)
+            stopping.wait(_TAKE_OVER_SECONDS)
+
     # a daemon: a receiver that hangs must not hold up the end of the process, and its lines are kept
-    threading.Thread(target=forwarder.run, args=(stopping,), name="syslog", daemon=True).start()
+    threading.Thread(target=run, name="syslog", daemon=True).start()
     try:
         yield
     finally:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Sequence
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from socket import gethostname
 from tempfile import gettempdir
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
@@ -89,6 +91,18 @@ class Settings(Section):
                 raise ValueError(f"{kind} name used twice: {', '.join(twice)}")
         return self
 
+    def with_roles(self, roles: Sequence[str]) -> Settings:
+        """The same settings for a node of these roles.
+
+        Raises:
+            ConfigError: One of them is none.
+        """
+        try:
+            node = NodeSection.model_validate({**self.node.model_dump(), "roles": roles})
+        except ValidationError as error:
+            raise ConfigError([_complaint(one) for one in error.errors()]) from error
+        return self.model_copy(update={"node": node})
+
     @property
     def folder(self) -> Path:
         """Where relative paths start."""
@@ -103,6 +117,22 @@ class Settings(Section):
     def data_dir(self) -> Path:
         """Where everything that the node keeps lies."""
         return self.folder / self.node.data_dir
+
+    @property
+    def node_name(self) -> str:
+        """How this node signs in the ledger, which others may share."""
+        return self.node.name or gethostname()
+
+    @property
+    def shares_archive(self) -> bool:
+        """Whether images and results lie where other nodes reach them."""
+        return self.archive.folder is not None or self.archive.url is not None
+
+    @property
+    def archive_folder(self) -> Path:
+        """Where images and results lie: below the data folder, or in a folder that several nodes share."""
+        named = self.archive.folder
+        return self.data_dir / "archive" if named is None else self.folder / named
 
     @property
     def weights(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError
+from dibmg_node.role_choice import Role, roles_of
 from dibmg_node.sections import IntakeSection, ServerTlsSection, WebSection
 from dibmg_node.services.tls import ServerTls, TlsFiles
 
@@ -17,8 +18,14 @@ def check_exposure(settings: Settings) -> None:
     Raises:
         ConfigError: With every complaint at once, each with the path of its key.
     """
-    complaints = [*_intake_complaints(settings), *_web_complaints(settings)]
-    for open_tls in (open_intake_tls, open_web_tls):
+    complaints: list[str] = []
+    for role, look, open_tls in (
+        (Role.INTAKE, _intake_complaints, open_intake_tls),
+        (Role.WEB, _web_complaints, open_web_tls),
+    ):
+        if role not in roles_of(settings):
+            continue  # another machine listens, and has the files
+        complaints += look(settings)
         try:
             open_tls(settings)
         except ConfigError as error:

@@ -11,11 +11,10 @@ from dibmg_node import wiring
 from dibmg_node.auditing import bookmark_file, trail_folder
 from dibmg_node.certificate_watch import expiries
 from dibmg_node.config import Settings
-from dibmg_node.confinement import NETWORK_OPEN
 from dibmg_node.errors import RetryableError
 from dibmg_node.exposure import is_insecure
 from dibmg_node.model_facts import drift_facts, model_facts, weights_in_use
-from dibmg_node.processes import is_alive, process_name
+from dibmg_node.roll_call import call_roll
 from dibmg_node.selftest_watch import selftest_facts
 from dibmg_node.services.audit_forwarding import backlog
 from dibmg_node.storage.ledger import Ledger
@@ -23,12 +22,8 @@ from dibmg_node.storage.trail import find_head, standing_still
 from dibmg_node.storage.trail_reading import load_bookmark
 from dibmg_node.tasks import CeleryPublisher, open_queue
 
-BEAT_SECONDS: Final = 5.0
-"""Between two signs of life of a process."""
-_SILENT_AFTER: Final = timedelta(seconds=4 * BEAT_SECONDS)
 _WAITING_ALARM: Final = timedelta(minutes=15)
 _DAY: Final = timedelta(days=1)
-_INTAKE: Final = "intake"
 
 EXIT_CODES: Final = {"healthy": 0, "degraded": 1, "down": 2}
 
@@ -52,7 +47,7 @@ def look(settings: Settings, ledger: Ledger, roles: Sequence[str]) -> dict[str, 
     Args:
         settings: Of the node.
         ledger: Its ledger.
-        roles: The processes that it should have.
+        roles: The processes that this node has, where none is up.
 
     Raises:
         DibmgError: The ledger does not answer.
@@ -72,8 +67,12 @@ def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Heal
     oldest = views.oldest_waiting()
     if oldest and now - oldest > _WAITING_ALARM:
         health.degraded.append(f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}")
+    roll = call_roll(ledger, settings.node_name, roles, now)
+    health.down += roll.down
+    health.degraded += roll.degraded
     return {
-        "processes": _processes(ledger, roles, now, health),
+        "processes": roll.processes,
+        "nodes": roll.nodes,
         "broker": _broker(settings, health),
         "studies": views.count_by_state(),
         "oldest_waiting": oldest,
@@ -119,30 +118,6 @@ def _alarm_channels(
         if view.failing:
             health.degraded.append(f"alarm_channel {channel.name}: alarms are not told: {view.comment}")
         rows.append({"name": channel.name, "kind": channel.kind, "insecure": channel.insecure, **vars(view)})
-    return rows
-
-
-def _processes(ledger: Ledger, roles: Sequence[str], now: datetime, health: Health) -> list[dict[str, Any]]:
-    beats = {beat.process: beat for beat in ledger.views.beats()}
-    rows = []
-    for role in roles:
-        name = process_name(role)
-        beat = beats.get(name)
-        alive = beat is not None and now - beat.at < _SILENT_AFTER and is_alive(name, beat.pid) is not False
-        if beat is None or not alive:
-            complaint = f"{role} does not run"
-            (health.down if role == _INTAKE else health.degraded).append(complaint)
-        elif NETWORK_OPEN in beat.detail:
-            health.degraded.append("the model process could not be cut off from the network")
-        rows.append(
-            {
-                "process": name,
-                "alive": alive,
-                "pid": beat.pid if beat and alive else None,
-                "since": beat.since if beat and alive else None,
-                "detail": beat.detail if beat and alive else "",
-            }
-        )
     return rows
 
 

@@ -23,10 +23,12 @@ from dibmg_node.certificate_watch import CertificateWatch
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, PermanentError
 from dibmg_node.processes import die_with_parent, process_name
-from dibmg_node.roles import Role, roles_of
+from dibmg_node.registration import check_archive, others_are_up, registered
+from dibmg_node.role_choice import NEEDED, Role, roles_of
 from dibmg_node.selftest_watch import SelfTestWatch
-from dibmg_node.storage.archive import Archive
-from dibmg_node.storage.engine import migrate, open_engine
+from dibmg_node.storage.compatibility import make_usable
+from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.nodes import SILENT_AFTER
 
 _log = logging.getLogger(__name__)
 
@@ -126,7 +128,7 @@ class Node:
 
         Raises:
             ConfigError: Model, destinations, data folder, addresses or TLS files cannot be used, or another
-                node uses the folder.
+                node uses the folder or has the name, or the ledger is that of another archive or program.
             PermanentError: The node did not come up.
         """
         settings = self._settings
@@ -134,28 +136,42 @@ class Node:
         with _locked(settings), audited(settings, "node", wiring.now):
             archive = wiring.open_archive(settings)
             archive.prepare()
-            engine = open_engine(settings.ledger_url)
-            migrate(engine)
-            engine.dispose()
-            _inspect(settings, archive)
-            for sign in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(sign, self._signalled)
-            children = self._children()
-            signal.signal(signal.SIGHUP, lambda *_: self._renewing.set())
-            watch, tests = CertificateWatch(settings), SelfTestWatch(settings)
-            try:
-                self._come_up(children)
-                while not self._stopping.wait(_TICK_SECONDS):
-                    for child in children:
-                        child.ensure()
-                    if self._renewing.is_set():
-                        self._renewing.clear()
-                        _renew(children)
-                    watch.look(wiring.now())
+            ledger = wiring.open_node_ledger(settings)
+            make_usable(ledger.engine, wiring.now(), SILENT_AFTER)
+            check_archive(settings, archive, ledger.marks)
+            roles = roles_of(settings)
+            with registered(settings, ledger, roles):
+                if Role.INTAKE in roles:
+                    inspection = wiring.make_inspection(settings, ledger, archive)
+                    # what an object storage has beside what the ledger knows is not adopted
+                    inspection.run(alone=not archive.is_far and not others_are_up(settings, ledger))
+                self._live(ledger)
+            ledger.engine.dispose()
+
+    def _live(self, ledger: Ledger) -> None:
+        """From the first process to the last."""
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sign, self._signalled)
+        children = self._children()
+        signal.signal(signal.SIGHUP, lambda *_: self._renewing.set())
+        watch = CertificateWatch(self._settings)
+        # what a test sends is to come back to this machine, through every part of the node
+        tests = SelfTestWatch(self._settings) if set(NEEDED) <= set(roles_of(self._settings)) else None
+        try:
+            self._come_up(children, ledger)
+            while not self._stopping.wait(_TICK_SECONDS):
+                for child in children:
+                    child.ensure()
+                if self._renewing.is_set():
+                    self._renewing.clear()
+                    _renew(children)
+                watch.look(wiring.now())
+                if tests:
                     tests.look(wiring.now())
-            finally:
+        finally:
+            if tests:
                 tests.stop()
-                self._drain(children)
+            self._drain(children)
 
     def _drain_seconds(self, name: str) -> float:
         """How long a process may take to end; an analysis in hand has its own deadline."""
@@ -183,15 +199,18 @@ class Node:
 
     def _listeners(self) -> dict[str, str]:
         """Address of every process that listens, by its role."""
-        intake, web = self._settings.intake, self._settings.web
-        addresses = {Role.INTAKE.value: f"{intake.address}:{intake.port}"}
-        return addresses | ({Role.WEB.value: f"{web.address}:{web.port}"} if web else {})
+        intake, web, roles = self._settings.intake, self._settings.web, roles_of(self._settings)
+        addresses = {}
+        if Role.INTAKE in roles:
+            addresses[Role.INTAKE.value] = f"{intake.address}:{intake.port}"
+        if Role.WEB in roles and web is not None:
+            addresses[Role.WEB.value] = f"{web.address}:{web.port}"
+        return addresses
 
-    def _come_up(self, children: list[Child]) -> None:
+    def _come_up(self, children: list[Child], ledger: Ledger) -> None:
         """Start everything; return when all that listen do."""
-        ledger = wiring.open_node_ledger(self._settings)
         listeners = self._listeners()
-        silent = {process_name(role): role for role in listeners}
+        silent = {process_name(role, self._settings.node_name): role for role in listeners}
         for process in silent:
             ledger.beats.stop(process)
         deadline = time.monotonic() + _START_SECONDS
@@ -212,7 +231,6 @@ class Node:
                 names = ", ".join(silent.values())
                 raise PermanentError(f"{names} did not listen within {_START_SECONDS:.0f} s")
             time.sleep(_TICK_SECONDS)
-        ledger.engine.dispose()
 
     def _drain(self, children: list[Child]) -> None:
         """Stop what listens first and the broker last; what is not done stays in the ledger."""
@@ -221,13 +239,6 @@ class Node:
                 if child.name == name:
                     child.stop(self._drain_seconds(name), self._hurried)
         _log.info("node ended")
-
-
-def _inspect(settings: Settings, archive: Archive) -> None:
-    """Compare archive and ledger while nobody writes to either."""
-    ledger = wiring.open_node_ledger(settings)
-    wiring.make_inspection(settings, ledger, archive).run()
-    ledger.engine.dispose()
 
 
 def _renew(children: Sequence[Child]) -> None:

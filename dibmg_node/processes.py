@@ -6,7 +6,6 @@ import ctypes
 import fcntl
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,14 +44,14 @@ def alone(path: Path, complaint: str) -> Iterator[None]:
         yield
 
 
-def process_name(role: str) -> str:
-    """How a process signs: its role and its machine."""
-    return f"{role}@{socket.gethostname()}"
+def process_name(role: str, node: str) -> str:
+    """How a process signs: its role and its node."""
+    return f"{role}@{node}"
 
 
-def is_alive(name: str, pid: int) -> bool | None:
-    """Whether a process lives; None where it runs on another machine."""
-    if name.partition("@")[2] != socket.gethostname():
+def is_alive(process: str, pid: int, node: str) -> bool | None:
+    """Whether a process lives; None where it is one of another node, whose process IDs mean nothing here."""
+    if process.partition("@")[2] != node:
         return None
     try:
         os.kill(pid, 0)

@@ -7,8 +7,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from enum import StrEnum
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -17,8 +17,8 @@ from dibmg_node.alarming import alarming
 from dibmg_node.auditing import audited, forwarding
 from dibmg_node.config import Settings
 from dibmg_node.errors import PermanentError, RetryableError
-from dibmg_node.health import BEAT_SECONDS
 from dibmg_node.processes import process_name
+from dibmg_node.role_choice import Role, roles_of
 from dibmg_node.selftest_watch import end_left
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.intake import Intake
@@ -35,31 +35,20 @@ from dibmg_node.telemetry import telemetry
 
 _log = logging.getLogger(__name__)
 
+BEAT_SECONDS: Final = 5.0
+"""Between two signs of life of a process."""
 SWEEP_SECONDS: Final = 0.5
+SWEEP_TURN: Final = timedelta(seconds=10)
+"""Of several machines that sweep one does; another takes over from one that is silent for this long."""
 DRAIN_SECONDS: Final = 20.0
 _WATCH_SECONDS: Final = 1.0
 _PURGE_SECONDS: Final = 60.0
 _DELIVERY_SECONDS: Final = 300.0
 
 
-class Role(StrEnum):
-    """A process of the node."""
-
-    INTAKE = "intake"
-    WEB = "web"
-    SWEEP = "sweep"
-    ANALYSIS = "analysis"
-    DELIVERY = "delivery"
-
-
-def roles_of(settings: Settings) -> tuple[Role, ...]:
-    """The processes that a node of these settings has."""
-    return tuple(role for role in Role if role is not Role.WEB or settings.web is not None)
-
-
 def play(role: Role, settings: Settings) -> None:
     """Live as one process of the node until SIGTERM."""
-    with audited(settings, role.value, wiring.now) as audit:
+    with audited(settings, role.value, wiring.now) as audit, forwarding(settings):
         _ROLES[role](settings, audit)
 
 
@@ -74,7 +63,7 @@ def _intake(settings: Settings, audit: Auditor) -> None:
 
     acceptor = wiring.make_acceptor(settings, intake, ledger, turned_away)
     acceptor.start()
-    beating = _beating(ledger, Role.INTAKE, lambda: f"port {acceptor.port}", count.enter)
+    beating = _beating(settings, ledger, Role.INTAKE, lambda: f"port {acceptor.port}", count.enter)
     with _stopped_by_signal() as stopping, _renewed_by_signal(acceptor.renew), beating:
         stopping.wait()
         acceptor.stop(DRAIN_SECONDS)
@@ -86,7 +75,7 @@ def _web(settings: Settings, audit: Auditor) -> None:
     look = partial(health.look, settings, ledger, roles_of(settings))
     server = serving.make_web_server(settings, ledger, intake, audit, look)
     server.start()
-    beating = _beating(ledger, Role.WEB, lambda: f"port {server.port}")
+    beating = _beating(settings, ledger, Role.WEB, lambda: f"port {server.port}")
     with _stopped_by_signal() as stopping, _renewed_by_signal(server.renew), beating:
         while not stopping.wait(_WATCH_SECONDS):
             if not server.alive:
@@ -111,14 +100,16 @@ def _sweep(settings: Settings, audit: Auditor) -> None:
     purged_at = time.monotonic()
     silent = False
     look = partial(health.look, settings, ledger, roles_of(settings))
+    name = process_name(Role.SWEEP, settings.node_name)
     with (
         _stopped_by_signal() as stopping,
-        _beating(ledger, Role.SWEEP),
-        forwarding(settings),
+        _beating(settings, ledger, Role.SWEEP),
         alarming(settings, ledger, look, wiring.now),
     ):
         while not stopping.wait(SWEEP_SECONDS):
             try:
+                if not ledger.turns.take(Role.SWEEP, name, wiring.now(), SWEEP_TURN):
+                    continue
                 sweep.run()
                 silent = False
             except BrokerUnavailableError as error:
@@ -131,6 +122,8 @@ def _sweep(settings: Settings, audit: Auditor) -> None:
                 purged_at = time.monotonic()
                 _run_purge(purge)
                 _end_left_tests(ledger, archive)
+        with suppress(RetryableError):
+            ledger.turns.give_up(Role.SWEEP, name)
 
 
 def _run_purge(purge: Purge) -> None:
@@ -154,11 +147,11 @@ def _end_left_tests(ledger: Ledger, archive: Archive) -> None:
 
 def _analysis(settings: Settings, audit: Auditor) -> None:
     ledger = wiring.open_node_ledger(settings)
-    name = process_name(Role.ANALYSIS)
+    name = process_name(Role.ANALYSIS, settings.node_name)
     left = ledger.claims.end_claims_of(name, wiring.now())
     if left:
         _log.warning("claims of a worker that is gone ended", extra={"count": left})
-    # nobody else writes results: what lies there half written is a dead worker's
+    # nobody else writes there: what lies there half written is a dead worker's
     wiring.open_archive(settings).clear_drafts()
     analyst = wiring.make_analyst(settings, ledger, name)
     app = _open_queue(settings)
@@ -175,7 +168,7 @@ def _analysis(settings: Settings, audit: Auditor) -> None:
         return found.words if found else "model: loading"
 
     try:
-        with _beating(ledger, Role.ANALYSIS, isolation), telemetry(settings, Role.ANALYSIS) as tell:
+        with _beating(settings, ledger, Role.ANALYSIS, isolation), telemetry(settings, Role.ANALYSIS) as tell:
             analyst.sandbox.start()
             tracer = Tracer(ledger.pace, tell, wiring.now)
             tasks.run_worker(app, name, tasks.ANALYSES, analyze=partial(analyze, tracer))
@@ -185,8 +178,10 @@ def _analysis(settings: Settings, audit: Auditor) -> None:
 
 def _delivery(settings: Settings, audit: Auditor) -> None:
     ledger = wiring.open_node_ledger(settings)
-    ledger.outbox.release_all(wiring.now())
-    courier, prover = wiring.make_courier(settings, ledger, audit), wiring.make_prover(settings, ledger)
+    name = process_name(Role.DELIVERY, settings.node_name)
+    ledger.outbox.release(name, wiring.now())
+    courier = wiring.make_courier(settings, ledger, audit, name)
+    prover = wiring.make_prover(settings, ledger, name)
 
     def work(tracer: Tracer, study_uid: str, destination: str) -> None:
         began = wiring.now()
@@ -198,7 +193,7 @@ def _delivery(settings: Settings, audit: Auditor) -> None:
             extra = {"study_uid": study_uid, "destination": destination}
             _log.info("message dropped: nothing is due, or it is in hand", extra=extra)
 
-    with _beating(ledger, Role.DELIVERY), telemetry(settings, Role.DELIVERY) as tell:
+    with _beating(settings, ledger, Role.DELIVERY), telemetry(settings, Role.DELIVERY) as tell:
         lanes = Lanes(partial(work, Tracer(ledger.pace, tell, wiring.now)))
 
         def deliver(study_uid: str, revision: int, destination: str) -> None:
@@ -207,7 +202,7 @@ def _delivery(settings: Settings, audit: Auditor) -> None:
         try:
             tasks.run_worker(
                 _open_queue(settings),
-                process_name(Role.DELIVERY),
+                name,
                 tasks.DELIVERIES,
                 deliver=deliver,
                 before_end=lambda: lanes.stop(DRAIN_SECONDS),
@@ -264,17 +259,22 @@ def _renewed_by_signal(renew: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def _beating(
-    ledger: Ledger, role: Role, detail: Callable[[], str] = str, beside: Callable[[], None] = lambda: None
+    settings: Settings,
+    ledger: Ledger,
+    role: Role,
+    detail: Callable[[], str] = str,
+    beside: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
     """Enter signs of life from a thread of their own: work in hand must not look like death.
 
     Args:
+        settings: Of the node.
         ledger: Where to.
         role: Whose.
         detail: For people.
         beside: Entered in the ledger as often.
     """
-    name = process_name(role)
+    name = process_name(role, settings.node_name)
     ended = threading.Event()
 
     def beat() -> None:

@@ -25,7 +25,7 @@ from dibmg_node.domain.policy import ExamMinimum, ImplantPolicy
 from dibmg_node.domain.result import FindingCode, OverlayStyle, ResultKind
 from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.subject import is_subject
-from dibmg_node.section_values import Variable, WebUrl, host_and_port, whole
+from dibmg_node.section_values import Variable, WebUrl, host_and_port, is_exposed, whole
 
 
 def _check_ae_title(value: str) -> str:
@@ -62,7 +62,16 @@ class NodeSection(Section):
     """`[node]`."""
 
     data_dir: Path = Path("var")
+    name: Name | None = None
+    roles: tuple[Literal["intake", "web", "sweep", "analysis", "delivery"], ...] | None = None
     log_level: Literal["debug", "info", "warning"] = "info"
+
+    @field_validator("roles")
+    @classmethod
+    def _has_any(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not value:
+            raise ValueError("expected at least one role")
+        return value
 
 
 class ServerTlsSection(Section):
@@ -128,11 +137,26 @@ class SenderSection(Section):
 
 
 class ArchiveSection(Section):
-    """`[archive]`: when studies that are read, answered and proven are purged."""
+    """`[archive]`: where it is, and when studies that are read, answered and proven are purged from it."""
 
+    folder: Path | None = None
+    url: Annotated[str, Field(pattern=r"^s3://[^/\s]+(/\S*)?$")] | None = None
+    endpoint: WebUrl | None = None
+    cache_gb: Annotated[float, Field(gt=0)] = 20.0
+    insecure: Annotated[bool, Field(strict=True)] = False
     high_water_percent: Annotated[float, Field(ge=1, le=100)] = 85
     keep_hours: Annotated[float, Field(ge=0)] = 24
     purge_after_days: Annotated[float, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _endpoint_is_safe(self) -> ArchiveSection:
+        if self.endpoint is not None and self.url is None:
+            raise ValueError("endpoint is of no use without url")
+        if self.endpoint is not None and is_exposed(self.endpoint) and not self.insecure:
+            raise ValueError(
+                "images would cross the network in plain text: expected an https endpoint, or insecure = true"
+            )
+        return self
 
 
 class ExamSection(Section):

@@ -9,6 +9,7 @@ from dibmg_node.auditing import open_audit
 from dibmg_node.config import Settings
 from dibmg_node.destinations import open_dimse_peer, open_web_service
 from dibmg_node.processes import alone
+from dibmg_node.registration import check_archive
 from dibmg_node.sections import DestinationSection
 from dibmg_node.services.cget import CGetSource
 from dibmg_node.services.fetching import Haul, Landing, StudySource, is_acceptable, is_mammography
@@ -37,10 +38,12 @@ def fetch_study(
         PeerUnavailableError: It cannot be reached.
         PeerRefusedError: It does not let this node fetch.
         PermanentError: Another fetch into this data folder is running.
+        ConfigError: The archive is not that of the ledger.
     """
     with alone(settings.data_dir / "fetch.lock", "another fetch into this data folder is running"):
         archive = wiring.open_archive(settings, FETCH_SPOOL)
         archive.prepare()
+        check_archive(settings, archive, ledger.marks)
         audit = open_audit(settings, "fetch", wiring.now)
         intake = wiring.make_intake(settings, ledger, archive, audit)
         intake.repair()

@@ -86,7 +86,7 @@ def telemetry(settings: Settings, process: str) -> Iterator[Tell | None]:
         {
             "service.name": "dibmg-node",
             "service.version": version("dibmg-node"),
-            "service.instance.id": process_name(process),
+            "service.instance.id": process_name(process, settings.node_name),
         }
     )
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from dibmg.operating_choice import choose_operating_point
 from dibmg.predictor import open_predictor
@@ -29,17 +30,19 @@ from dibmg_node.destinations import (
 from dibmg_node.dicom import facts
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.selftest import SELFTEST_DESTINATION
+from dibmg_node.environment import read_secret
 from dibmg_node.errors import ConfigError, WeightsError
 from dibmg_node.exposure import check_exposure, open_intake_tls
 from dibmg_node.logs import start_logging
 from dibmg_node.processes import die_with_parent
+from dibmg_node.role_choice import Role, check_roles, roles_of
 from dibmg_node.services.acceptor import Acceptor
 from dibmg_node.services.addresses import address_of
 from dibmg_node.services.analysis import Analyst, Order, Report, Subscriber, carry_out
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.delivery import Courier
 from dibmg_node.services.inspection import Inspection
-from dibmg_node.services.intake import AllowedSender, Intake, IntakePolicy
+from dibmg_node.services.intake import AllowedSender, Hold, Intake, IntakePolicy
 from dibmg_node.services.loopback_pacs import LoopbackSender
 from dibmg_node.services.proving import Prover
 from dibmg_node.services.purge import Purge, PurgePolicy
@@ -51,9 +54,15 @@ from dibmg_node.services.tls import TlsFiles
 from dibmg_node.services.wire import AcceptorSettings, TellTurnedAway
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.holds import Holds
 from dibmg_node.storage.ledger import Ledger, open_ledger
+from dibmg_node.storage.object_archive import ObjectArchive
+from dibmg_node.storage.objects import open_objects
 from dibmg_node.storage.receipts import Patience
 from dibmg_node.telemetry import check_telemetry
+
+_ARCHIVE_KEY: Final = "DIBMG_ARCHIVE_KEY"
+_ARCHIVE_SECRET: Final = "DIBMG_ARCHIVE_SECRET"
 
 
 def now() -> datetime:
@@ -62,8 +71,27 @@ def now() -> datetime:
 
 
 def open_archive(settings: Settings, spool: str = "spool") -> Archive:
-    """The archive below the data folder."""
-    return Archive(settings.data_dir / "archive", spool)
+    """The archive below the data folder, in a folder that several nodes share, or in an object storage.
+
+    In a folder that may be shared each node writes what is not finished into folders of its own: it clears
+    them when it starts.
+    """
+    section = settings.archive
+    own = f"-{settings.node_name}" if section.folder is not None else ""
+    spool, drafts = f"{spool}{own}", f"drafts{own}"
+    if section.url is None:
+        return Archive(settings.archive_folder, spool, drafts)
+    key, secret = read_secret(_ARCHIVE_KEY), read_secret(_ARCHIVE_SECRET)
+    objects = open_objects(section.url, section.endpoint, key, secret)
+    cache_bytes = int(section.cache_gb * 2**30)
+    return ObjectArchive(settings.archive_folder, spool, drafts, objects=objects, cache_bytes=cache_bytes)
+
+
+def make_hold(settings: Settings, ledger: Ledger, archive: Archive) -> Hold:
+    """How an instance is held while it gets its name: by the ledger, where others may reach it too."""
+    if settings.shares_archive and settings.ledger.url != "embedded":
+        return Holds(ledger.engine).held
+    return archive.held
 
 
 def open_node_ledger(settings: Settings) -> Ledger:
@@ -100,14 +128,16 @@ def make_intake(settings: Settings, ledger: Ledger, archive: Archive, audit: Aud
         may_report=partial(may_report, settings),
     )
     gate = SelfTestGate(ledger.selftests, address_of(settings.intake.address), now)
-    return Intake(archive, ledger.receipts, policy, now, audit, gate)
+    hold = make_hold(settings, ledger, archive)
+    return Intake(archive, ledger.receipts, policy, now, audit, gate, hold)
 
 
 def make_inspection(settings: Settings, ledger: Ledger, archive: Archive) -> Inspection:
     """What is done at every start of the node."""
     intake = settings.intake
     patience = Patience(timedelta(seconds=intake.quiet_seconds), timedelta(seconds=intake.max_wait_seconds))
-    return Inspection(archive, ledger.receipts, ledger.holdings, patience, now)
+    hold = make_hold(settings, ledger, archive)
+    return Inspection(archive, ledger.receipts, ledger.holdings, patience, now, hold)
 
 
 def make_acceptor(
@@ -206,16 +236,17 @@ def _model_limits(settings: Settings) -> Limits:
     )
 
 
-def make_courier(settings: Settings, ledger: Ledger, audit: Auditor) -> Courier:
+def make_courier(settings: Settings, ledger: Ledger, audit: Auditor, name: str) -> Courier:
     """The delivering side."""
     tests = LoopbackSender(ledger.selftests, settings.intake.ae_title, now)
     senders = {**open_senders(settings, now), SELFTEST_DESTINATION: tests}
-    return Courier(open_archive(settings), ledger.outbox, senders, now, proofs_asked(settings), audit)
+    proofs = proofs_asked(settings)
+    return Courier(open_archive(settings), ledger.outbox, senders, now, proofs, audit, name=name)
 
 
-def make_prover(settings: Settings, ledger: Ledger) -> Prover:
+def make_prover(settings: Settings, ledger: Ledger, name: str) -> Prover:
     """Who asks destinations whether they keep what they stored."""
-    return Prover(ledger.proofs, open_witnesses(settings, ledger.proofs, now), now)
+    return Prover(ledger.proofs, open_witnesses(settings, ledger.proofs, now), now, name)
 
 
 def make_purge(
@@ -232,7 +263,8 @@ def make_purge(
     section = settings.archive
     days = timedelta(days=section.purge_after_days)
     policy = PurgePolicy(
-        high_water=section.high_water_percent / 100,
+        # the disk of a node says nothing about the room of an object storage
+        high_water=1.0 if section.url else section.high_water_percent / 100,
         keep=timedelta(hours=section.keep_hours),
         after=older_than if older_than is not None else days or None,
     )
@@ -264,20 +296,19 @@ def check_model(settings: Settings) -> None:
 
 
 def check_node(settings: Settings) -> None:
-    """Whether a node of these settings can come up: its protection, model, destinations, alarms and audit.
+    """Whether a node of these settings can come up: its roles, and what each of them needs.
 
     Raises:
         ConfigError: With every complaint at once, each with the path of its key.
     """
     complaints: list[str] = []
-    for check in (
-        check_exposure,
-        check_destinations,
-        check_channels,
-        check_telemetry,
-        check_audit,
-        check_model,
-    ):
+    checks = [check_roles, check_exposure, check_channels, check_telemetry, check_audit]
+    roles = roles_of(settings)
+    if Role.DELIVERY in roles or Role.ANALYSIS in roles:
+        checks.append(check_destinations)
+    if Role.ANALYSIS in roles:
+        checks.append(check_model)
+    for check in checks:
         try:
             check(settings)
         except ConfigError as error:

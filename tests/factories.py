@@ -44,7 +44,8 @@ from dibmg_node.domain.study import (
     ViewKey,
 )
 from dibmg_node.storage.archive import Archive
-from dibmg_node.storage.engine import migrate, open_engine
+from dibmg_node.storage.compatibility import migrate
+from dibmg_node.storage.engine import open_engine
 from dibmg_node.storage.ledger import Ledger, open_ledger
 from dibmg_node.storage.receipts import Patience, Received
 

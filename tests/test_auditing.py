@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from dibmg_node.auditing import audit_key, check_audit, open_audit, trail_folder
+from dibmg_node.auditing import audit_key, check_audit, forwarding, open_audit, trail_folder
 from dibmg_node.config import Settings, load_settings
-from dibmg_node.errors import ConfigError
+from dibmg_node.errors import ConfigError, PermanentError
+from dibmg_node.processes import alone
 from dibmg_node.storage.trail_check import check_trail
 from tests.factories import Clock
 
@@ -126,3 +131,40 @@ def test_a_certificate_file_that_is_not_there_is_told_before_the_node_comes_up(t
 
     with pytest.raises(ConfigError, match="audit: a file of TLS cannot be used: No such file"):
         check_audit(settings)
+
+
+def test_another_process_passes_the_trail_on_once_the_first_has_ended(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, '[audit]\nsyslog = "127.0.0.1:1"')
+    settings.data_dir.mkdir()
+    lock = settings.data_dir / "audit-syslog.lock"
+    before = forwarders()
+    first = ExitStack()
+    first.enter_context(forwarding(settings))
+    wait_until(lambda: is_held(lock))
+
+    with forwarding(settings):
+        first.close()
+        wait_until(lambda: forwarders() == before + 1)
+        wait_until(lambda: is_held(lock))
+
+    wait_until(lambda: not is_held(lock))
+
+
+def forwarders() -> int:
+    return sum(one.name == "syslog" for one in threading.enumerate())
+
+
+def is_held(lock: Path) -> bool:
+    """Whether some process or thread has a lock file."""
+    try:
+        with alone(lock, "held"):
+            return False
+    except PermanentError:
+        return True
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

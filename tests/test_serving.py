@@ -8,7 +8,7 @@ import pytest
 
 from dibmg_node.config import Settings, load_settings
 from dibmg_node.errors import ConfigError
-from dibmg_node.roles import Role, roles_of
+from dibmg_node.role_choice import Role, roles_of
 from dibmg_node.serving import reached_by_others, session_key
 
 

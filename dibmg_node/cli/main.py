@@ -38,7 +38,8 @@ from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, DibmgError, WeightsError
 from dibmg_node.logs import start_logging
 from dibmg_node.node import Node
-from dibmg_node.roles import Role, play
+from dibmg_node.role_choice import Role
+from dibmg_node.roles import play
 
 
 @click.group(
@@ -51,14 +52,17 @@ def cli() -> None:
     """A mammography CAD node: mammograms in by DICOM, DIB-MG's findings back to the PACS."""
 
 
-@cli.command(epilog="Example: dibmg up --config config.toml")
+@cli.command(epilog="Example: dibmg up --config config.toml. On a worker: dibmg up --roles analysis")
 @with_config
-def up(settings: Settings) -> None:
-    """Run the whole node in the foreground.
+@click.option("--roles", help="Instead of node.roles: intake, sweep, analysis, delivery, web; comma between.")
+def up(settings: Settings, roles: str | None) -> None:
+    """Run the whole node in the foreground, or those roles of it that this machine has.
 
     Prints `ready` on standard error when it accepts associations. Ctrl-C or SIGTERM drains: what is in
     hand is finished, what is not stays in the ledger. A second Ctrl-C ends it at once.
     """
+    if roles is not None:
+        settings = settings.with_roles(roles.replace(",", " ").split())
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         start_logging("node", wiring.log_folder(settings), settings.node.log_level)

@@ -15,7 +15,7 @@ from rich.table import Column
 from dibmg_node import wiring
 from dibmg_node.config import Settings, load_settings
 from dibmg_node.errors import ConfigError, PermanentError
-from dibmg_node.storage.engine import is_current
+from dibmg_node.storage.compatibility import check_readable
 from dibmg_node.storage.ledger import Ledger
 
 EXIT_FAILED = 1
@@ -56,15 +56,12 @@ def open_existing_ledger(settings: Settings) -> Ledger:
     """The ledger of a node that has been up before.
 
     Raises:
-        PermanentError: There is none, or it has another schema.
+        PermanentError: There is none, or its schema is not for this program.
     """
     if settings.ledger.url == "embedded" and not (settings.data_dir / "ledger.sqlite").exists():
         raise PermanentError(f"no ledger below {settings.data_dir}: this node was never up ('dibmg up')")
     ledger = wiring.open_node_ledger(settings)
-    if not is_current(ledger.engine):
-        raise PermanentError(
-            "the ledger has another schema than this program: restart the node to migrate it"
-        )
+    check_readable(ledger.engine)
     return ledger
 
 

@@ -18,6 +18,7 @@ from dibmg_node.cli.options import (
     with_json,
 )
 from dibmg_node.config import Settings
+from dibmg_node.registration import check_archive
 
 
 @click.command(epilog="Example: dibmg purge --older-than-days 365 --yes")
@@ -37,7 +38,10 @@ def purge(yes: bool, older_than_days: float | None, settings: Settings, as_json:
     """
     older_than = None if older_than_days is None else timedelta(days=older_than_days)
     audit = open_audit(settings, "purge", wiring.now)
-    purging = wiring.make_purge(settings, open_existing_ledger(settings), audit, older_than)
+    ledger = open_existing_ledger(settings)
+    purging = wiring.make_purge(settings, ledger, audit, older_than)
+    if yes:
+        check_archive(settings, purging.archive, ledger.marks)
     studies = purging.run() if yes else purging.plan()
     freed = sum(one.study.size for one in studies)
     if as_json:

@@ -14,7 +14,7 @@ from dibmg_node.cli.options import console, open_existing_ledger, print_json, wi
 from dibmg_node.config import Settings
 from dibmg_node.errors import DibmgError
 from dibmg_node.health import EXIT_CODES, look
-from dibmg_node.roles import roles_of
+from dibmg_node.role_choice import roles_of
 
 _PLAIN: Final = "[yellow]insecure: plain text on the network[/]"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dibmg_node.config import Settings
 from dibmg_node.doctor.stores import running_process
 from dibmg_node.doctor.verdict import Verdict, bad, well
-from dibmg_node.roles import Role
+from dibmg_node.role_choice import Role
 
 
 def examine(settings: Settings) -> Iterator[Verdict]:

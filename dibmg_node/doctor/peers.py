@@ -15,7 +15,7 @@ from dibmg_node.doctor.stores import node_ledger, running_process
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
 from dibmg_node.domain.selftest import selftest_uid
 from dibmg_node.errors import DibmgError, PeerUnavailableError, PermanentError
-from dibmg_node.roles import Role
+from dibmg_node.role_choice import Role
 from dibmg_node.selftest.own_intake import open_own_intake
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.selftests import OpenSelfTest

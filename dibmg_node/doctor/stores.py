@@ -10,7 +10,7 @@ from dibmg_node.config import Settings
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
 from dibmg_node.errors import DibmgError, PermanentError, RetryableError
 from dibmg_node.processes import is_alive, process_name
-from dibmg_node.storage.engine import is_current
+from dibmg_node.storage.compatibility import check_readable
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.tasks import CeleryPublisher, open_queue
 
@@ -27,9 +27,8 @@ def node_ledger(settings: Settings) -> Ledger | None:
         return None
     try:
         ledger = wiring.open_node_ledger(settings)
-        if is_current(ledger.engine):
-            return ledger
-        ledger.engine.dispose()
+        check_readable(ledger.engine)
+        return ledger
     except DibmgError:
         pass  # what is wrong with it is told by its own check
     return None
@@ -40,8 +39,12 @@ def running_process(settings: Settings, role: str) -> int | None:
     ledger = node_ledger(settings)
     if ledger is None:
         return None
-    name = process_name(role)
-    beats = [one for one in ledger.views.beats() if one.process == name and is_alive(name, one.pid)]
+    name = process_name(role, settings.node_name)
+    beats = [
+        one
+        for one in ledger.views.beats()
+        if one.process == name and is_alive(name, one.pid, settings.node_name)
+    ]
     ledger.engine.dispose()
     return beats[0].pid if beats else None
 
@@ -76,7 +79,10 @@ def _judge_ledger(settings: Settings) -> Verdict:
         return well("ledger", "made at the first start")
     ledger = wiring.open_node_ledger(settings)
     try:
-        current = is_current(ledger.engine)
+        check_readable(ledger.engine)
+    except PermanentError as error:
+        remedy = "restart the node, or install the version that the ledger is for"
+        return bad("ledger", str(error), "a schema for this program", remedy)
     except RetryableError as error:
         return bad(
             "ledger",
@@ -86,8 +92,5 @@ def _judge_ledger(settings: Settings) -> Verdict:
         )
     finally:
         ledger.engine.dispose()
-    if not current:
-        remedy = "restart the node: it brings the ledger to this version"
-        return bad("ledger", "has the schema of another version", "the current one", remedy)
     kind = "SQLite" if settings.ledger.url == "embedded" else "PostgreSQL"
-    return well("ledger", f"{kind}, of this version's schema")
+    return well("ledger", f"{kind}, with a schema for this program")

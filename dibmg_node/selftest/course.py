@@ -15,7 +15,7 @@ from dibmg_node.config import Settings
 from dibmg_node.domain.lifecycle import StudyState
 from dibmg_node.domain.selftest import SELFTEST_DESTINATION, SelfTestStep, StepOutcome, selftest_uid
 from dibmg_node.errors import DibmgError, SelfTestBrokenError
-from dibmg_node.roles import Role
+from dibmg_node.role_choice import Role
 from dibmg_node.selftest.agreement import check_agreement, sees_lesion
 from dibmg_node.selftest.arrival import check_cad_report, check_digests, check_overlays
 from dibmg_node.selftest.expectation import expected_reading

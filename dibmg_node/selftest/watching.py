@@ -56,9 +56,10 @@ class Watch:
 
     def _remedy(self, role: str) -> str:
         log = wiring.log_folder(self.settings) / f"{role}.log"
-        name = process_name(role)
+        node = self.settings.node_name
+        name = process_name(role, node)
         beat = next((one for one in self.ledger.views.beats() if one.process == name), None)
-        if beat is None or is_alive(name, beat.pid) is False:
+        if beat is None or is_alive(name, beat.pid, node) is False:
             return f"the process {role} does not run: see {log}, and restart the node"
         if wiring.now() - beat.at > _SILENT_AFTER:
             return f"the process {role} (pid {beat.pid}) hangs: end it, the node starts it again"

@@ -224,7 +224,7 @@ class Analyst:
         results = [one.result for one in report.results]
         standing = Standing(claim.study.instances, report.selection.exam, results, owed, reason)
         names = {subscriber.name for subscriber in self._subscribers(claim)}
-        path_of = self.archive.result_path
+        path_of = self.archive.result
         return withdrawals(claim.delivered, standing, names, path_of, claim.first_claimed_at)
 
     def _subscribers(self, claim: Claim) -> Sequence[Subscriber]:
@@ -232,7 +232,12 @@ class Analyst:
         return (self.selftest,) if claim.is_selftest else self.subscribers
 
     def _files(self, claim: Claim) -> StudyFiles:
-        paths = {i.sop_uid: self.archive.instance_path(i.sop_uid) for i in claim.study.instances}
+        paths = {}
+        for one in claim.study.instances:
+            paths[one.sop_uid] = self.archive.instance(one.sop_uid)
+            # the files of a study that come from far may take longer than the claim holds
+            if self.archive.is_far:
+                self.claims.renew(claim, self.now(), LEASE)
         return StudyFiles(claim.study, paths, claim.checksums)
 
     def _writing(self, claim: Claim) -> Writing:

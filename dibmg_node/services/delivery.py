@@ -69,6 +69,7 @@ class Courier:
     """Delivers to the destinations that it has a sender for.
 
     Attributes:
+        name: Of the worker, as it stands in the ledger.
         proofs: How destinations show that they keep what they stored; those not named need not.
     """
 
@@ -79,6 +80,7 @@ class Courier:
     proofs: Mapping[str, Proof] = field(default_factory=dict)
     audit: Auditor = SILENT
     renew_every: timedelta = LEASE / 5
+    name: str = ""
 
     def deliver(self, study_uid: str, destination: str) -> bool:
         """Send everything of a study that is due at one destination, and enter what became of it.
@@ -88,7 +90,7 @@ class Courier:
         """
         extra = {"study_uid": study_uid, "destination": destination}
         try:
-            owed = self.outbox.claim(study_uid, destination, self.now(), LEASE)
+            owed = self.outbox.claim(study_uid, destination, self.now(), LEASE, self.name)
         except LedgerConflictError:
             return False
         with self._renewed(study_uid, destination):
@@ -113,7 +115,7 @@ class Courier:
         def renew() -> None:
             while not sent.wait(self.renew_every.total_seconds()):
                 try:
-                    self.outbox.renew(study_uid, destination, self.now(), LEASE)
+                    self.outbox.renew(study_uid, destination, self.now(), LEASE, self.name)
                 except RetryableError as error:
                     extra = {"study_uid": study_uid, "destination": destination, "reason": str(error)}
                     _log.warning("claim not renewed", extra=extra)
@@ -133,7 +135,15 @@ class Courier:
             return [Settlement(one.sop_uid, DeliveryState.REFUSED, "", comment) for one in owed]
         parcels, damaged = [], []
         for one in owed:
-            content = self._read(one)
+            try:
+                content = self._read(one)
+            # a disk or a storage that does not answer just now still has it
+            except OSError as error:
+                comment = f"the archive cannot be read: {error.strerror}"
+                damaged.append(
+                    Settlement(one.sop_uid, DeliveryState.OWED, "", comment, in_doubt=one.in_doubt)
+                )
+                continue
             if content is None:
                 comment = "the archived result is damaged or gone"
                 damaged.append(Settlement(one.sop_uid, DeliveryState.REFUSED, "", comment))
@@ -177,7 +187,7 @@ class Courier:
     def _read(self, one: Owed) -> bytes | None:
         """A result's bytes, if they are those that were written."""
         try:
-            content = self.archive.result_path(one.sop_uid).read_bytes()
-        except OSError:
+            content = self.archive.result(one.sop_uid).read_bytes()
+        except FileNotFoundError:
             return None
         return content if sha256(content).hexdigest() == one.sha256 else None

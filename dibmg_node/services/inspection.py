@@ -16,6 +16,7 @@ from dibmg_node.dicom.search_keys import search_keys
 from dibmg_node.domain.selftest import is_selftest_uid
 from dibmg_node.domain.study import Instance
 from dibmg_node.errors import InstanceRejectedError
+from dibmg_node.services.intake import Hold
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.holdings import Holdings
 from dibmg_node.storage.receipts import Patience, Receipt, Receipts, Received
@@ -47,23 +48,39 @@ class Found:
 
 @dataclass(frozen=True)
 class Inspection:
-    """Compares archive and ledger, while no other process of the node writes."""
+    """Compares archive and ledger.
+
+    Attributes:
+        hold: Of an instance that is adopted; None: the archive's own.
+    """
 
     archive: Archive
     receipts: Receipts
     holdings: Holdings
     patience: Patience
     now: Callable[[], datetime]
+    hold: Hold | None = None
 
-    def run(self) -> Found:
+    def run(self, *, alone: bool = True) -> Found:
         """Adopt files without a row, name rows without a file.
+
+        Args:
+            alone: No process of any node writes. While others do, a file without a row may be one that they
+                are about to enter or to remove: those stay as they are.
 
         A killed intake leaves no file without a row behind its spool's repair. One that is there all the same
         was acknowledged, before the ledger was put back to an older day: it is entered, not removed.
         """
-        unknown, missing = _compare(
-            self.archive.root / "instances", self.holdings.instances(), self.archive.instance_path
-        )
+        here = self.archive.files("instances")
+        unknown, missing = _compare(here, self.holdings.instances(), self.archive.instance_path)
+        if not alone:
+            # what came or went since the two lists were made is not missing
+            missing = [
+                (study_uid, sop_uid)
+                for study_uid, sop_uid in missing
+                if self.receipts.holds(sop_uid) and not self.archive.has_instance(sop_uid)
+            ]
+            unknown = []
         for study_uid, sop_uid in missing:
             if self.holdings.enter_missing(study_uid, sop_uid, self.now()):
                 _log.error("archived file is gone", extra={"study_uid": study_uid, "sop_uid": sop_uid})
@@ -71,7 +88,7 @@ class Inspection:
         looked = [self._adopt(path) for path in unknown if path.stat().st_nlink == 1]
         adopted = [one for one in looked if one is not None]
         results, _ = _compare(
-            self.archive.root / "results", self.holdings.results(), self.archive.result_path
+            self.archive.files("results"), self.holdings.results(), self.archive.result_path
         )
         found = Found(sum(adopted), len(adopted) - sum(adopted), len(missing), len(results))
         if found != Found():
@@ -96,7 +113,7 @@ class Inspection:
             return None
         if self.archive.instance_path(instance.sop_uid) != path:
             return self._set_aside(path, "the name of another instance")
-        with self.archive.held(instance.sop_uid):
+        with (self.hold or self.archive.held)(instance.sop_uid):
             receipt = self._enter(path, instance, search_keys(header))
         if receipt is Receipt.DIFFERENT:
             return self._set_aside(path, "other bytes than the ledger has")
@@ -116,10 +133,9 @@ class Inspection:
 
 
 def _compare(
-    folder: Path, entered: Iterable[tuple[str, str]], path_of: Callable[[str], Path]
+    unknown: dict[str, Path], entered: Iterable[tuple[str, str]], path_of: Callable[[str], Path]
 ) -> tuple[list[Path], list[tuple[str, str]]]:
     """Files without a row, and rows (study, instance) without a file."""
-    unknown = {path.stem: path for path in folder.glob("??/*") if path.is_file()}
     missing = []
     for sop_uid, study_uid in entered:
         if unknown.pop(path_of(sop_uid).stem, None) is None:

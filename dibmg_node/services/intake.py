@@ -5,8 +5,10 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.dicom.header import read_instance, read_received_header
@@ -33,6 +35,10 @@ from dibmg_node.storage.archive import Archive, SpoolFile
 from dibmg_node.storage.receipts import Patience, Receipt, Receipts, Received
 
 _log = logging.getLogger(__name__)
+
+
+Hold: TypeAlias = Callable[[str], AbstractContextManager[None]]
+"""Keeps every other thread and process from naming an instance until the ledger knows of it."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,10 @@ class Intake:
         now: Callable[[], datetime],
         audit: Auditor = SILENT,
         gate: Gate = ClosedGate(),
+        hold: Hold | None = None,
     ) -> None:
         self._archive = archive
+        self._hold = hold or archive.held
         self._audit = audit
         self._gate = gate
         self._receipts = receipts
@@ -174,7 +182,7 @@ class Intake:
                     sop_uid = str(read_received_header(file).get("SOPInstanceUID", ""))
                 # without its folder it never got a name, and a full disk has no room to make one
                 if self._archive.instance_path(sop_uid).parent.exists():
-                    with self._archive.held(sop_uid):
+                    with self._hold(sop_uid):
                         if not self._receipts.holds(sop_uid):
                             self._archive.forget(path, sop_uid)
             except InstanceRejectedError:
@@ -214,10 +222,9 @@ class Intake:
             patient = self._audit.patient(header)
         _check_identity(instance, request)
         self._gate.check(request, instance, spooled.path)
-        with self._archive.held(instance.sop_uid):
+        with self._hold(instance.sop_uid):
             receipt = self._receipts.known(instance.sop_uid, spooled.size, spooled.crc32)
-            archived = self._archive.instance_path(instance.sop_uid)
-            if receipt is Receipt.DUPLICATE and not archived.exists():
+            if receipt is Receipt.DUPLICATE and not self._archive.has_instance(instance.sop_uid):
                 _log.error(
                     "archived file was gone; its bytes came again", extra={"sop_uid": instance.sop_uid}
                 )

@@ -132,7 +132,7 @@ class Lookup:
             held: Which one.
             transfer_syntax_uid: That in which it is held, or Explicit VR Little Endian.
         """
-        stored = self._archive.result_path(held.sop_uid).read_bytes()
+        stored = self._archive.result(held.sop_uid).read_bytes()
         return stored if transfer_syntax_uid == held.transfer_syntax_uid else decompressed(stored)
 
     def _candidates(
@@ -146,7 +146,7 @@ class Lookup:
             in_ledger = tuple(results)
             if by_header and not self._matches_study(in_ledger, by_header):
                 continue
-            in_study = tuple(one for one in in_ledger if self._archive.result_path(one.sop_uid).exists())
+            in_study = tuple(one for one in in_ledger if self._archive.has_result(one.sop_uid))
             counted = _study_attributes(in_study)
             if not in_study or not matches(_entity(Dataset(), counted), by_count):
                 continue
@@ -192,7 +192,7 @@ class Lookup:
         return True
 
     def _header(self, held: HeldResult) -> Dataset:
-        with self._archive.result_path(held.sop_uid).open("rb") as file:
+        with self._archive.result(held.sop_uid).open("rb") as file:
             return read_header(file)
 
     def _read_attributes(self, held: HeldResult) -> Dataset:

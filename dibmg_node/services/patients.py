@@ -66,7 +66,7 @@ class Patients:
             return Patient()
 
     def _from_header(self, sop_uid: str) -> Patient:
-        with self._archive.instance_path(sop_uid).open("rb") as file:
+        with self._archive.instance(sop_uid).open("rb") as file:
             header = read_header(file)
 
         def text(name: str) -> str:

@@ -98,7 +98,7 @@ class Pictures:
             DibmgError: It cannot be drawn.
             OSError: Its file cannot be read.
         """
-        return self._paint(MammogramOrder(self._archive.instance_path(sop_uid), center, width))
+        return self._paint(MammogramOrder(self._archive.instance(sop_uid), center, width))
 
     def overlay(self, sop_uid: str, source_shape: tuple[int, int]) -> bytes:
         """A JPEG of an overlay: its panel with the marks.
@@ -107,7 +107,7 @@ class Pictures:
             DibmgError: It cannot be drawn.
             OSError: Its file cannot be read.
         """
-        return self._paint(OverlayOrder(self._archive.result_path(sop_uid), source_shape))
+        return self._paint(OverlayOrder(self._archive.result(sop_uid), source_shape))
 
     def stop(self) -> None:
         """End the child."""

@@ -31,16 +31,21 @@ class Witness(Protocol):
 
 @dataclass(frozen=True)
 class Prover:
-    """Asks the destinations that it has a witness for; of the others no proof is wanted."""
+    """Asks the destinations that it has a witness for; of the others no proof is wanted.
+
+    Attributes:
+        name: Of the worker, as it stands in the ledger.
+    """
 
     proofs: Proofs
     witnesses: Mapping[str, Witness]
     now: Callable[[], datetime]
+    name: str = ""
 
     def prove(self, study_uid: str, destination: str) -> bool:
         """Ask for everything of a study whose proof is due at one destination; whether there was anything."""
         try:
-            unproven = self.proofs.claim(study_uid, destination, self.now(), LEASE)
+            unproven = self.proofs.claim(study_uid, destination, self.now(), LEASE, self.name)
         except LedgerConflictError:
             return False
         found, reached = self._ask(study_uid, destination, unproven)

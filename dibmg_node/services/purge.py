@@ -99,10 +99,11 @@ class Purge:
         self, tell_patient: Callable[[str], None], instance_uids: Sequence[str], result_uids: Sequence[str]
     ) -> int:
         """Remove files, and tell the pseudonym of the patient of the first that can be read."""
-        paths = [*map(self.archive.instance_path, instance_uids), *map(self.archive.result_path, result_uids)]
-        for path in paths:
+        files = [partial(self.archive.instance, uid) for uid in instance_uids]
+        files += [partial(self.archive.result, uid) for uid in result_uids]
+        for bring in files:
             try:
-                with path.open("rb") as file:
+                with bring().open("rb") as file:
                     tell_patient(self.audit.patient(read_header(file)))
                 break
             except (OSError, InstanceRejectedError):

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final
 
 from dibmg_node.errors import StorageFullError
+from dibmg_node.storage.archive_identity import give_identity, marker_file, read_identity
 from dibmg_node.storage.folders import make_folder, sync_folder, sync_path
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -95,23 +96,75 @@ class SpoolFile:
 class Archive:
     """Folders under one root, on one file system.
 
-    `drafts` is where results are written; `instances`, `results` and `quarantine` hold what is finished.
+    `instances`, `results` and `quarantine` hold what is finished.
     A received file keeps its entry in the spool until its ledger entry is committed, so what is found
     there at the next start was told to nobody.
 
     Attributes:
         spool: Folder in which this process receives. Each receiving process has one of its own: it repairs
             at its start what its predecessor left, while the others go on.
+        drafts: Folder in which the node's analysis writes results, likewise.
     """
 
     root: Path
     spool: str = "spool"
+    drafts: str = "drafts"
 
     def prepare(self) -> None:
         """Make the folders; they are on the disk."""
-        for folder in (self.spool, "drafts", "instances", "results", "quarantine"):
+        for folder in (self.spool, self.drafts, "instances", "results", "quarantine"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         sync_path(self.root)
+
+    def identity(self) -> str | None:
+        """What tells this archive from every other; None: it was never used.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        return read_identity(self.root)
+
+    def give_identity(self, identity: str | None = None) -> str:
+        """Give it an identity, the ledger's or a new one, unless it has one; the one that it has.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        return give_identity(self.root, identity)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether files are brought here over the network when they are asked for."""
+        return False
+
+    @property
+    def marker(self) -> str:
+        """Where its identity stands."""
+        return str(marker_file(self.root))
+
+    def has_instance(self, sop_uid: str) -> bool:
+        """Whether an instance is in the archive."""
+        return self.instance_path(sop_uid).exists()
+
+    def has_result(self, sop_uid: str) -> bool:
+        """Whether a result is in the archive."""
+        return self.result_path(sop_uid).exists()
+
+    def instance(self, sop_uid: str) -> Path:
+        """File of an instance, to be read on this machine.
+
+        Raises:
+            OSError: It is not there, or cannot be brought here.
+        """
+        return self.instance_path(sop_uid)
+
+    def result(self, sop_uid: str) -> Path:
+        """File of a result, likewise."""
+        return self.result_path(sop_uid)
+
+    def files(self, folder: str) -> dict[str, Path]:
+        """Files of all `instances` or `results`, by their names without suffix."""
+        return {path.stem: path for path in (self.root / folder).glob("??/*") if path.is_file()}
 
     def left_in_spool(self) -> list[Path]:
         """What a killed intake left."""
@@ -149,7 +202,7 @@ class Archive:
 
     def clear_drafts(self) -> None:
         """Remove results that a killed worker had half written."""
-        for path in (self.root / "drafts").iterdir():
+        for path in (self.root / self.drafts).iterdir():
             path.unlink(missing_ok=True)
 
     def open_spool(self, prefix: bytes) -> SpoolFile:
@@ -215,7 +268,7 @@ class Archive:
         """
         path = self.result_path(sop_uid)
         if not path.exists():
-            with self._open("drafts", content) as spooled:
+            with self._open(self.drafts, content) as spooled:
                 spooled.sync()
                 _publish(spooled.path, path)
         return sha256(path.read_bytes()).hexdigest()

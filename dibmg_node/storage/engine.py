@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from dibmg_node.errors import LedgerUnavailableError
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _POOL: Final = {"pool_size": 8, "max_overflow": 128}
 """A thread of the intake that had to wait for a connection could not answer its sender."""
 _READ_ONLY: Final = "25006"
@@ -112,21 +106,3 @@ def reading(engine: Engine) -> Engine:
     if engine.dialect.name == "postgresql":
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return engine.execution_options(sqlite_begin="DEFERRED")
-
-
-def migrate(engine: Engine, revision: str = "head") -> None:
-    """Bring the ledger to a schema, the current one; does nothing where it is there already."""
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-
-
-def is_current(engine: Engine) -> bool:
-    """Whether the ledger has the schema that this program expects."""
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    with reading(engine).connect() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
-    return found == ScriptDirectory.from_config(config).get_current_head()

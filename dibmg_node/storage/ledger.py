@@ -17,6 +17,8 @@ from dibmg_node.storage.engine import open_engine, reading
 from dibmg_node.storage.exam_scores import ExamScores
 from dibmg_node.storage.holdings import Holdings
 from dibmg_node.storage.listing import Listing
+from dibmg_node.storage.marks import Marks
+from dibmg_node.storage.nodes import Nodes
 from dibmg_node.storage.notices import Notices
 from dibmg_node.storage.outbox import Outbox
 from dibmg_node.storage.overdue import OverdueResults
@@ -27,6 +29,7 @@ from dibmg_node.storage.receipts import Receipts
 from dibmg_node.storage.rejections import Rejections
 from dibmg_node.storage.retries import Retries
 from dibmg_node.storage.selftests import SelfTests
+from dibmg_node.storage.turns import Turns
 from dibmg_node.storage.views import Views
 
 
@@ -54,10 +57,13 @@ class Ledger:
     selftests: SelfTests
     exam_scores: ExamScores
     drift_baselines: DriftBaselines
+    nodes: Nodes
+    turns: Turns
+    marks: Marks
 
 
 def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
-    """Open a ledger that has the current schema (`engine.migrate` brings it there)."""
+    """Open a ledger that has the current schema (`compatibility.migrate` brings it there)."""
     engine = open_engine(url)
     return Ledger(
         engine,
@@ -80,4 +86,7 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         SelfTests(engine),
         ExamScores(reading(engine)),
         DriftBaselines(engine),
+        Nodes(engine),
+        Turns(engine),
+        Marks(engine),
     )

@@ -53,7 +53,11 @@ class Settlement:
 
 
 class Outbox:
-    """Hands out what is owed, and takes what became of it."""
+    """Hands out what is owed, and takes what became of it.
+
+    What a study owes one destination is in the hands of one worker at a time, on whichever machine: two would
+    send it twice, and what an older reading said after what a newer one says.
+    """
 
     def __init__(self, engine: Engine, jitter: Callable[[], float]) -> None:
         self._engine = engine
@@ -89,11 +93,20 @@ class Outbox:
                 )
             return [(row.study_uid, row.revision, row.destination) for row in rows]
 
-    def claim(self, study_uid: str, destination: str, now: datetime, lease: timedelta) -> list[Owed]:
+    def claim(
+        self, study_uid: str, destination: str, now: datetime, lease: timedelta, owner: str = ""
+    ) -> list[Owed]:
         """Take all that a study owes one destination and that is due; SR last.
 
         While a study is read anew nothing of it is sent: what that reading will say replaces only the reports
         that it knew of when it began.
+
+        Args:
+            study_uid: The study.
+            destination: Where its results are to go.
+            now: The time.
+            lease: How long the worker has them, unless it renews that.
+            owner: The worker.
 
         Raises:
             LedgerConflictError: Nothing is due, another worker is sending it, or the study is being read.
@@ -101,13 +114,15 @@ class Outbox:
         with self._engine.begin() as connection:
             if lock_study(connection, study_uid)["state"] == StudyState.ANALYZING.value:
                 raise LedgerConflictError(f"study {study_uid} is being read")
-            condition = and_(
+            owed_there = and_(
                 deliveries.c.study_uid == study_uid,
                 deliveries.c.destination == destination,
                 deliveries.c.state == DeliveryState.OWED.value,
-                deliveries.c.next_at <= now,
-                is_free(now),
             )
+            in_hand = select(deliveries.c.result_uid).where(owed_there, deliveries.c.lease_until > now)
+            if connection.execute(in_hand.limit(1)).first():
+                raise LedgerConflictError(f"study {study_uid} is being sent to {destination}")
+            condition = and_(owed_there, deliveries.c.next_at <= now, is_free(now))
             rows = connection.execute(
                 select(results, deliveries.c.lease_until)
                 .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
@@ -126,12 +141,16 @@ class Outbox:
             ]
             if not owed:
                 raise LedgerConflictError(f"nothing of study {study_uid} is due at {destination}")
-            connection.execute(update(deliveries).where(condition).values(lease_until=now + lease))
+            connection.execute(
+                update(deliveries).where(condition).values(lease_until=now + lease, claimed_by=owner)
+            )
             # a reader that finds the report finds the images that it speaks of
             return sorted(owed, key=lambda one: (one.kind in REPORTS, one.kind, one.sop_uid))
 
-    def renew(self, study_uid: str, destination: str, now: datetime, lease: timedelta) -> None:
-        """Hold longer what a study owes one destination and is being sent."""
+    def renew(
+        self, study_uid: str, destination: str, now: datetime, lease: timedelta, owner: str = ""
+    ) -> None:
+        """Hold longer what a study owes one destination and its owner is sending."""
         with self._engine.begin() as connection:
             connection.execute(
                 update(deliveries)
@@ -140,6 +159,7 @@ class Outbox:
                     deliveries.c.destination == destination,
                     deliveries.c.state == DeliveryState.OWED.value,
                     deliveries.c.lease_until > now,
+                    deliveries.c.claimed_by == owner,
                 )
                 .values(lease_until=now + lease)
             )
@@ -176,17 +196,23 @@ class Outbox:
                 _hasten(connection, destination, kept_back, now)
             told = ", ".join(sorted({f"{s.state} {s.status} {s.comment}".strip() for s in settlements}))
             sent = any(one.state is not DeliveryState.OWED for one in settlements)
+            _give_way(connection, study_uid, destination, now)
             event = "sent" if sent else "not sent, tried again later"
             note(connection, study_uid, event, now, f"to {destination}: {told}")
             close_if_delivered(connection, study_uid, now)
 
-    def release_all(self, now: datetime) -> int:
-        """The only delivering worker has just started: what it held before is free; returns how many."""
+    def release(self, owner: str, now: datetime) -> int:
+        """A delivering worker has just started: what it held before is free; returns how many."""
         held = (DeliveryState.OWED.value, DeliveryState.STORED.value)
         with self._engine.begin() as connection:
             return connection.execute(
                 update(deliveries)
-                .where(deliveries.c.state.in_(held), deliveries.c.lease_until > now)
+                .where(
+                    deliveries.c.state.in_(held),
+                    deliveries.c.lease_until > now,
+                    # one from before the workers' names were entered was the only one
+                    or_(deliveries.c.claimed_by == owner, deliveries.c.claimed_by.is_(None)),
+                )
                 .values(lease_until=now, published_at=None, next_at=now)
             ).rowcount
 
@@ -232,6 +258,22 @@ def _settle_one(
             settled_at=None if again else now,
             proof=(proof if to_be_proven else Proof.NONE).value,
         )
+    )
+
+
+def _give_way(connection: Connection, study_uid: str, destination: str, now: datetime) -> None:
+    """What came to be owed while this was sent may have been refused to another worker: it is told anew."""
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.study_uid == study_uid,
+            deliveries.c.destination == destination,
+            deliveries.c.state == DeliveryState.OWED.value,
+            deliveries.c.attempts == 0,
+            deliveries.c.next_at <= now,
+            is_free(now),
+        )
+        .values(published_at=None)
     )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, sele
 
 from dibmg_node.domain.lifecycle import DeliveryState, Proof, proof_delay, retry_delay
 from dibmg_node.errors import LedgerConflictError
-from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, is_unproven
+from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, is_unproven, unlocked
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.schema import commitments, deliveries, results
 from dibmg_node.storage.study_row import lock_study, note
@@ -88,15 +88,19 @@ class Proofs:
                 connection.execute(
                     update(deliveries)
                     .where(
-                        condition,
-                        deliveries.c.study_uid == row.study_uid,
-                        deliveries.c.destination == row.destination,
+                        unlocked(
+                            condition,
+                            deliveries.c.study_uid == row.study_uid,
+                            deliveries.c.destination == row.destination,
+                        )
                     )
                     .values(published_at=now)
                 )
             return [(row.study_uid, row.revision, row.destination) for row in rows]
 
-    def claim(self, study_uid: str, destination: str, now: datetime, lease: timedelta) -> list[Unproven]:
+    def claim(
+        self, study_uid: str, destination: str, now: datetime, lease: timedelta, owner: str = ""
+    ) -> list[Unproven]:
         """Take all results of a study whose proof by one destination is due.
 
         Raises:
@@ -118,7 +122,9 @@ class Proofs:
             ]
             if not found:
                 raise LedgerConflictError(f"no proof of study {study_uid} is due at {destination}")
-            connection.execute(update(deliveries).where(condition).values(lease_until=now + lease))
+            connection.execute(
+                update(deliveries).where(condition).values(lease_until=now + lease, claimed_by=owner)
+            )
             return found
 
     def ask(
@@ -294,10 +300,12 @@ def _postpone(connection: Connection, destination: str, until: datetime) -> None
     connection.execute(
         update(deliveries)
         .where(
-            deliveries.c.destination == destination,
-            is_unproven(),
-            deliveries.c.lease_until.is_(None),
-            deliveries.c.next_at < until,
+            unlocked(
+                deliveries.c.destination == destination,
+                is_unproven(),
+                deliveries.c.lease_until.is_(None),
+                deliveries.c.next_at < until,
+            )
         )
         .values(next_at=until, published_at=None)
     )

@@ -189,6 +189,7 @@ deliveries = Table(
     Column("next_at", Instant),
     Column("lease_until", Instant),
     Column("published_at", Instant),
+    Column("claimed_by", String(128)),
     Column("status", String(16), nullable=False, default=""),
     Column("comment", Text, nullable=False, default=""),
     Column("settled_at", Instant),
@@ -290,3 +291,33 @@ selftests = Table(
     Index("selftests_started", "started_at"),
 )
 """Registered before the first image is sent; the rows of its study go at its end, this one stays."""
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("token", String(32), nullable=False),
+    Column("roles", String(128), nullable=False),
+    Column("program", String(32), nullable=False),
+    Column("knows", String(32), nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+"""The nodes that are up, one row for each `dibmg up`."""
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("owner", String(128), nullable=False),
+    Column("until", Instant, nullable=False),
+)
+"""What one process does at a time, and which."""
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", String(128), nullable=False),
+)
+"""What the ledger says of itself."""

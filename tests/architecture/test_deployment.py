@@ -9,15 +9,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
 from dibmg_node.config import load_settings
 from dibmg_node.exposure import check_exposure
+from dibmg_node.role_choice import Role, check_roles
 from tests.programs import find_program
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "deploy" / "systemd" / "dibmg.service"
+KUBERNETES = ROOT / "deploy" / "kubernetes" / "dibmg.yaml"
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
 
@@ -168,3 +171,50 @@ def test_the_container_comes_up_with_its_token(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("DIBMG_STOW_TOKEN", "secret")
 
     check_exposure(load_settings(ROOT / "deploy" / "container" / "config.toml"))
+
+
+def test_kubernetes_takes_the_example_as_it_stands() -> None:
+    manifests = list(yaml.safe_load_all(KUBERNETES.read_text()))
+
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, "1.31", strict=True)
+
+    assert len(manifests) == 8
+
+
+def test_the_example_for_kubernetes_has_every_role_and_a_valid_configuration(tmp_path: Path) -> None:
+    manifests = list(yaml.safe_load_all(KUBERNETES.read_text()))
+    path = tmp_path / "config.toml"
+    path.write_text(next(one for one in manifests if one["kind"] == "ConfigMap")["data"]["config.toml"])
+    nodes = [one for one in manifests if one["kind"] == "StatefulSet"]
+    containers = [one["spec"]["template"]["spec"]["containers"][0] for one in nodes]
+    roles = [container["args"][2].split(",") for container in containers]
+
+    for some in roles:
+        check_roles(load_settings(path).with_roles(some))
+
+    assert sorted(role for some in roles for role in some) == sorted(Role)
+    assert all(one["securityContext"]["readOnlyRootFilesystem"] for one in containers)
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit_of_a_worker(tmp_path: Path) -> None:
+    dropin = UNIT.parent / "dibmg.service.d" / "worker.conf"
+    (tmp_path / "dibmg.service.d").mkdir()
+    (tmp_path / "dibmg.service.d" / "worker.conf").write_text(
+        dropin.read_text().replace("/opt/dibmg/bin/dibmg", sys.executable)
+    )
+
+    found = analyze(tmp_path, "verify", "--man=no")
+
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_the_worked_example_of_many_machines_is_a_valid_configuration(tmp_path: Path) -> None:
+    text = (ROOT / "deploy" / "many-machines.md").read_text()
+    path = tmp_path / "config.toml"
+    path.write_text(text.split("```toml\n")[1].split("```")[0])
+
+    settings = load_settings(path)
+
+    check_roles(settings)
+    check_roles(settings.with_roles(["analysis"]))

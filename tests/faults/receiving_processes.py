@@ -13,7 +13,8 @@ from types import TracebackType
 from dibmg_node import wiring
 from dibmg_node.config import load_settings
 from dibmg_node.processes import process_name
-from dibmg_node.storage.engine import migrate, open_engine
+from dibmg_node.storage.compatibility import migrate
+from dibmg_node.storage.engine import open_engine
 from tests.services.wire_peers import RawPeer
 
 PATIENCE_SECONDS = 120
@@ -128,7 +129,7 @@ class ReceivingProcesses:
 
     def _wait_until_ready(self) -> None:
         ledger = wiring.open_node_ledger(self.settings)
-        missing = {process_name(role) for role in self.processes}
+        missing = {process_name(role, self.settings.node_name) for role in self.processes}
         deadline = time.monotonic() + PATIENCE_SECONDS
         while missing and time.monotonic() < deadline:
             missing -= {beat.process for beat in ledger.views.beats()}

@@ -22,6 +22,7 @@ from dibmg_node.storage.views import Views
 from tests.programs import find_program
 
 PATIENCE_SECONDS = 120
+ROOT = Path(__file__).parents[2]
 DIBMG = (sys.executable, "-m", "dibmg_node")
 
 _CONFIGURATION = """\
@@ -55,6 +56,7 @@ class RunningNode:
         runtime: str = "openvino",
         weights: str = "synthetic",
         more: str = "",
+        program: Path | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -68,12 +70,14 @@ class RunningNode:
         text += more
         self.config.write_text(text)
         self.process: subprocess.Popen[str] | None = None
+        self.program = program
+        """Folder with another version of the program; None: the one that is tested."""
         self._opened: list[Ledger] = []
 
     def start(self) -> RunningNode:
         """Start, and wait for `ready`."""
         self.process = subprocess.Popen(
-            [*DIBMG, "up", "--config", str(self.config)], stderr=subprocess.PIPE, text=True
+            [*DIBMG, "up", "--config", str(self.config)], stderr=subprocess.PIPE, text=True, **self._where()
         )
         assert self.process.stderr is not None
         line = self.process.stderr.readline()
@@ -106,11 +110,11 @@ class RunningNode:
 
     def wait_for_role(self, role: str, other_than: int | None) -> int:
         """Process of a role as soon as it is another one."""
-        views = self.views
+        views, process = self.views, process_name(role, load_settings(self.config).node_name)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             for beat in views.beats():
-                if beat.process == process_name(role) and beat.pid != other_than:
+                if beat.process == process and beat.pid != other_than:
                     return beat.pid
             time.sleep(0.05)
         raise AssertionError(f"{role} was not started; {self.logs()}")
@@ -148,7 +152,9 @@ class RunningNode:
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One command, as a user types it."""
         command = [*DIBMG, *arguments, "--config", str(self.config)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, **self._where()
+        )
 
     def cli_json(self, *arguments: str) -> Any:
         """One command with `--json`."""
@@ -198,6 +204,13 @@ class RunningNode:
         """Every log of the node, for the message of a failure."""
         files = sorted((self.folder / "var" / "logs").glob("*.log"))
         return "\n".join(f"--- {path.name}\n{path.read_text()[-3000:]}" for path in files)
+
+    def _where(self) -> dict[str, Any]:
+        """Where the program is found that this node runs."""
+        if self.program is None:
+            return {}
+        path = os.pathsep.join([str(self.program), str(ROOT / "model")])
+        return {"cwd": self.program, "env": os.environ | {"PYTHONPATH": path}}
 
     def _ended(self) -> int:
         assert self.process is not None

@@ -62,8 +62,10 @@ class WatchedOutbox(Outbox):
 
     renewed = threading.Event()
 
-    def renew(self, study_uid: str, destination: str, now: datetime, lease: timedelta) -> None:
-        super().renew(study_uid, destination, now, lease)
+    def renew(
+        self, study_uid: str, destination: str, now: datetime, lease: timedelta, owner: str = ""
+    ) -> None:
+        super().renew(study_uid, destination, now, lease, owner)
         self.renewed.set()
 
     def wait(self) -> None:

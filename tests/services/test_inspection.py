@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,13 @@ from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.schema import instances
 from tests.factories import PATIENCE, R_CC, STUDY_UID, Clock, mammogram, part10, sop_uid
 from tests.services.test_intake import POLICY, files_under, send
+
+
+class Late(Archive):
+    """Lists nothing of what came since."""
+
+    def files(self, folder: str) -> dict[str, Path]:
+        return {}
 
 
 @pytest.fixture
@@ -44,6 +52,29 @@ def test_an_archive_that_the_ledger_knows_is_left_alone(inspection: Inspection, 
     send(intake, mammogram())
 
     assert inspection.run() == Found()
+
+
+def test_a_file_without_a_row_is_left_alone_while_other_machines_receive(
+    inspection: Inspection, archive: Archive, ledger: Ledger
+) -> None:
+    path = put(archive, part10(mammogram()))
+
+    found = inspection.run(alone=False)
+
+    assert (found, path.exists(), ledger.views.study(STUDY_UID)) == (Found(), True, None)
+
+
+def test_a_row_whose_file_comes_while_others_are_compared_is_not_missing(
+    inspection: Inspection, intake: Intake, archive: Archive
+) -> None:
+    send(intake, mammogram())
+    late = Late(archive.root)
+
+    found = replace(inspection, archive=late).run(alone=False)
+    archive.instance_path(sop_uid(R_CC)).unlink()
+
+    assert found == Found()
+    assert replace(inspection, archive=late).run(alone=False) == Found(missing=1)
 
 
 def test_a_file_without_a_row_is_adopted_with_its_bytes(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dibmg_node.domain.policy import ExamPolicy
-from dibmg_node.storage.engine import migrate, open_engine
+from dibmg_node.storage.compatibility import migrate
+from dibmg_node.storage.engine import open_engine
 from dibmg_node.storage.ledger import Ledger, open_ledger
 from dibmg_node.storage.schema import metadata
 from tests.factories import new_ledger

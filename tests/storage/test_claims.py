@@ -367,7 +367,7 @@ def test_a_result_that_is_being_sent_is_not_superseded_and_is_a_predecessor(
 
 def worker_killed(ledger: Ledger, clock: Clock) -> None:
     ledger.outbox.claim(STUDY_UID, "pacs", clock(), timedelta(minutes=5))
-    ledger.outbox.release_all(clock())
+    ledger.outbox.release("", clock())
 
 
 def answer_lost(ledger: Ledger, clock: Clock) -> None:

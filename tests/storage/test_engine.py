@@ -12,7 +12,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
 from dibmg_node.errors import LedgerUnavailableError
-from dibmg_node.storage.engine import is_current, migrate, open_engine, reading
+from dibmg_node.storage.compatibility import is_current, migrate
+from dibmg_node.storage.engine import open_engine, reading
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.receipts import Receipt
 from dibmg_node.storage.schema import metadata

@@ -78,7 +78,7 @@ def test_a_destination_that_cannot_be_reached_is_not_tried_for_each_of_its_studi
     owed = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
     (first, second) = owed
     away = Settlement(first.sop_uid, DeliveryState.OWED, "", "away")
-    ledger.outbox.release_all(clock())
+    ledger.outbox.release("", clock())
 
     ledger.outbox.settle(STUDY_UID, "pacs", [away], clock())
 
@@ -114,7 +114,7 @@ def test_two_workers_cannot_hold_one_delivery(ledger: Ledger, clock: Clock) -> N
     analyze(ledger, clock)
     ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
 
-    with pytest.raises(LedgerConflictError, match="nothing"):
+    with pytest.raises(LedgerConflictError, match="is being sent"):
         ledger.outbox.claim(STUDY_UID, "pacs", clock.advance(299), LEASE)
 
 
@@ -277,7 +277,7 @@ def test_a_worker_that_starts_frees_what_the_last_one_held(ledger: Ledger, clock
     ledger.outbox.due(clock(), START)
     ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
 
-    assert ledger.outbox.release_all(clock()) == 1
+    assert ledger.outbox.release("", clock()) == 1
     assert ledger.outbox.due(clock(), START) == [(STUDY_UID, 4, "pacs")]
     assert len(ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)) == 1
 
@@ -288,7 +288,7 @@ def test_a_wait_that_a_destination_asks_for_is_kept_and_everything_else_for_it_w
     make_ready(ledger, clock)
     analyze(ledger, clock, analysis(TWO, ["pacs", "archive"]))
     first = outbox.claim(STUDY_UID, "archive", clock(), LEASE)[0]
-    outbox.release_all(clock())
+    outbox.release("", clock())
     busy = Settlement(first.sop_uid, DeliveryState.OWED, "503", "busy", timedelta(minutes=10))
 
     outbox.settle(STUDY_UID, "archive", [busy], clock())
@@ -322,3 +322,44 @@ def test_an_http_status_and_the_reason_of_a_result_are_kept(ledger: Ledger, cloc
     settle(ledger, clock, DeliveryState.REFUSED, "202 0x0122")
 
     assert reason_of(ledger) == "pacs refused (202 0x0122)"
+
+
+def test_what_came_to_be_owed_while_a_study_is_sent_waits_for_that_and_is_told_anew(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock, screening()[:3])
+    analyze(ledger, clock, revision=3)
+    ledger.outbox.claim(STUDY_UID, "pacs", clock(), timedelta(hours=1), "delivery@a")
+    make_ready(ledger, clock, [instance(L_MLO)])
+    analyze(ledger, clock, analysis([a_result("2.25.2")]))
+
+    with pytest.raises(LedgerConflictError, match="is being sent"):
+        ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE, "delivery@b")
+    said = [Settlement("2.25.1", DeliveryState.STORED, "0x0000", "")]
+    ledger.outbox.settle(STUDY_UID, "pacs", said, clock())
+
+    assert ledger.outbox.due(clock(), START) == [(STUDY_UID, 4, "pacs")]
+    (left,) = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE, "delivery@b")
+    assert left.sop_uid == "2.25.2"
+
+
+def test_a_worker_that_starts_frees_its_own_deliveries_alone(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+    ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE, "delivery@a")
+
+    assert ledger.outbox.release("delivery@b", clock()) == 0
+    assert ledger.outbox.release("delivery@a", clock()) == 1
+
+
+def test_a_worker_that_lost_its_delivery_does_not_keep_it_from_the_one_that_has_it(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+    ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE, "delivery@a")
+    ledger.outbox.claim(STUDY_UID, "pacs", clock.advance(301), LEASE, "delivery@b")
+
+    ledger.outbox.renew(STUDY_UID, "pacs", clock.advance(299), LEASE, "delivery@a")
+
+    assert ledger.outbox.claim(STUDY_UID, "pacs", clock.advance(2), LEASE, "delivery@c")

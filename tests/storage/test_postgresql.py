@@ -13,7 +13,8 @@ from sqlalchemy import text
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.errors import LedgerUnavailableError
-from dibmg_node.storage.engine import is_current, migrate, open_engine, reading
+from dibmg_node.storage.compatibility import is_current, migrate
+from dibmg_node.storage.engine import open_engine, reading
 from dibmg_node.storage.ledger import Ledger, open_ledger
 from dibmg_node.storage.schema import metadata
 from tests.certificates import Authority
@@ -83,7 +84,8 @@ def test_an_empty_database_is_not_current(cluster: Cluster) -> None:
 
 MIGRATE = """
 import sys
-from dibmg_node.storage.engine import migrate, open_engine
+from dibmg_node.storage.compatibility import migrate
+from dibmg_node.storage.engine import open_engine
 engine = open_engine(sys.argv[1])
 migrate(engine)
 """

@@ -272,6 +272,6 @@ def test_a_worker_that_starts_frees_the_proofs_that_the_last_one_asked_for(
 ) -> None:
     proofs.claim(STUDY_UID, "pacs", clock(), LEASE)
 
-    ledger.outbox.release_all(clock())
+    ledger.outbox.release("", clock())
 
     assert len(proofs.claim(STUDY_UID, "pacs", clock(), LEASE)) == 2

@@ -3,6 +3,7 @@
 from alembic import context
 from sqlalchemy import text
 
+from dibmg_node.storage.compatibility import enter_oldest_reader
 from dibmg_node.storage.schema import metadata
 
 connection = context.config.attributes["connection"]
@@ -11,4 +12,7 @@ with context.begin_transaction():
     if connection.dialect.name == "postgresql":
         # nodes of several machines may come up at once; SQLite has one writer anyway
         connection.execute(text("SELECT pg_advisory_xact_lock(1145655623)"))
+        # an index on a large table takes longer than any statement of a node may
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
     context.run_migrations()
+    enter_oldest_reader(connection)

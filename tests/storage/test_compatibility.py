@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from dibmg_node.errors import ConfigError, PermanentError
+from dibmg_node.storage.compatibility import (
+    check_readable,
+    is_current,
+    make_usable,
+    migrate,
+    newest_known,
+)
+from dibmg_node.storage.engine import open_engine
+from dibmg_node.storage.ledger import Ledger
+from tests.factories import START
+
+VERSIONS = Path(__file__).parents[2] / "dibmg_node" / "storage" / "migrations" / "versions"
+BEFORE = {"0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"}
+"""Migrations from before programs compared theirs."""
+SILENT = timedelta(seconds=20)
+
+
+def as_if_newer(ledger: Ledger, min_reader: str) -> None:
+    """A schema of tomorrow, as far as the ledger says."""
+    with ledger.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("DELETE FROM marks WHERE name = 'min_reader'"))
+        connection.execute(text(f"INSERT INTO marks VALUES ('min_reader', '{min_reader}')"))
+
+
+def as_it_was(ledger: Ledger) -> None:
+    with ledger.engine.begin() as connection:
+        connection.execute(text(f"UPDATE alembic_version SET version_num = '{newest_known()}'"))
+
+
+def test_a_program_goes_on_with_a_newer_schema_that_is_for_it_too(ledger: Ledger) -> None:
+    as_if_newer(ledger, newest_known())
+
+    make_usable(ledger.engine, START, SILENT)
+    check_readable(ledger.engine)
+
+    assert not is_current(ledger.engine)
+    as_it_was(ledger)
+
+
+def test_a_program_stops_at_a_newer_schema_that_is_not_for_it(ledger: Ledger) -> None:
+    as_if_newer(ledger, "9998")
+
+    with pytest.raises(ConfigError, match="schema 9999, which is for programs that know 9998 or more"):
+        make_usable(ledger.engine, START, SILENT)
+    with pytest.raises(PermanentError, match="install a newer one"):
+        check_readable(ledger.engine)
+    as_it_was(ledger)
+
+
+def test_an_older_schema_is_to_be_migrated_first(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    migrate(engine, "0006")
+
+    with pytest.raises(PermanentError, match="restart the node to migrate it"):
+        check_readable(engine)
+    make_usable(engine, START, SILENT)
+
+    assert is_current(engine)
+    engine.dispose()
+
+
+def test_a_node_that_is_up_and_too_old_holds_a_migration_up_until_it_is_silent(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    migrate(engine, "0005")
+    at = int(START.timestamp() * 1_000_000)
+    with engine.begin() as connection:
+        connection.execute(
+            text(f"INSERT INTO beats (process, at, since, pid, detail) VALUES ('intake@old', {at}, 1, 1, '')")
+        )
+
+    with pytest.raises(ConfigError, match="up are nodes that do not: old"):
+        make_usable(engine, START, SILENT)
+    make_usable(engine, START + SILENT, SILENT)
+
+    assert is_current(engine)
+    engine.dispose()
+
+
+def test_every_migration_from_0010_on_says_who_may_go_on() -> None:
+    scripts = [path.read_text() for path in sorted(VERSIONS.glob("*.py"))]
+    named = {told(one, "revision")[0]: told(one, "min_reader") for one in scripts}
+
+    assert {revision for revision, readers in named.items() if not readers} <= BEFORE
+    assert {reader for readers in named.values() for reader in readers} <= named.keys()
+
+
+def told(script: str, name: str) -> list[str]:
+    """What a migration says of itself."""
+    return re.findall(rf'^{name} = "(.*)"', script, re.MULTILINE)

@@ -1,0 +1,152 @@
+"""An archive in a real S3-compatible storage, seen from two machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dibmg_node.storage.object_archive import ObjectArchive
+from tests.object_storage import BUCKET, ObjectStorage, running_object_storage
+
+Make = Callable[..., ObjectArchive]
+
+
+@pytest.fixture
+def storage() -> Iterator[ObjectStorage]:
+    with running_object_storage() as storage:
+        yield storage
+
+
+@pytest.fixture
+def make(storage: ObjectStorage, tmp_path: Path) -> Make:
+    """Archives of machines with a folder of their own."""
+
+    def make(machine: str, cache_bytes: int = 2**30) -> ObjectArchive:
+        archive = ObjectArchive(tmp_path / machine, objects=storage.store(), cache_bytes=cache_bytes)
+        archive.prepare()
+        return archive
+
+    return make
+
+
+def keep(archive: ObjectArchive, sop_uid: str, content: bytes = b"an image") -> None:
+    with archive.open_spool(content) as spooled:
+        spooled.sync()
+        archive.keep(spooled, sop_uid)
+
+
+def test_what_one_machine_keeps_another_reads(make: Make) -> None:
+    keep(make("a"), "1.2.3")
+
+    there = make("b")
+
+    assert there.has_instance("1.2.3")
+    assert there.instance("1.2.3").read_bytes() == b"an image"
+    assert not there.has_instance("1.2.4")
+
+
+def test_what_is_kept_is_in_the_storage_before_anybody_is_told(make: Make, storage: ObjectStorage) -> None:
+    archive = make("a")
+    with archive.open_spool(b"an image") as spooled:
+        spooled.sync()
+        storage.server.stop()
+
+        with pytest.raises(OSError, match="the object storage does not answer"):
+            archive.keep(spooled, "1.2.3")
+
+    assert not archive.instance_path("1.2.3").exists()
+    storage.server.start()
+
+
+def test_an_instance_that_is_nowhere_is_not_found(make: Make) -> None:
+    with pytest.raises(FileNotFoundError):
+        make("a").instance("1.2.3")
+
+
+def test_an_object_that_somebody_changed_is_not_read(make: Make, storage: ObjectStorage) -> None:
+    archive = make("a")
+    keep(archive, "1.2.3")
+    key = f"node/{archive.instance_path('1.2.3').relative_to(archive.root)}"
+    found = storage.client().head_object(Bucket=BUCKET, Key=key)  # type: ignore[attr-defined]
+    storage.client().put_object(  # type: ignore[attr-defined]
+        Bucket=BUCKET, Key=key, Body=b"another image", Metadata=found["Metadata"]
+    )
+
+    with pytest.raises(OSError, match="expected"):
+        make("b").instance("1.2.3")
+    assert list((make("b").root / "drafts").iterdir()) == []
+
+
+def test_a_result_is_written_once_whoever_writes_it(make: Make) -> None:
+    first = make("a").put_result("2.25.1", b"first")
+
+    second = make("b").put_result("2.25.1", b"second")
+
+    assert second == first
+    assert make("c").result("2.25.1").read_bytes() == b"first"
+
+
+def test_a_result_of_this_machine_that_never_came_to_the_storage_does_not_count(make: Make) -> None:
+    killed = make("a")
+    path = killed.result_path("2.25.1")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"written, and not sent")
+    first = make("b").put_result("2.25.1", b"first")
+
+    assert killed.put_result("2.25.1", b"second") == first
+    assert killed.result("2.25.1").read_bytes() == b"first"
+
+
+def test_what_is_purged_is_gone_from_the_storage(make: Make) -> None:
+    archive = make("a")
+    keep(archive, "1.2.3")
+    archive.put_result("2.25.1", b"a result")
+
+    freed = archive.remove(["1.2.3", "9.9.9"], ["2.25.1"])
+
+    assert freed == len(b"an image") + len(b"a result")
+    assert not make("b").has_instance("1.2.3")
+    assert not make("b").has_result("2.25.1")
+
+
+def test_the_inventory_is_that_of_the_storage(make: Make) -> None:
+    keep(make("a"), "1.2.3")
+    keep(make("b"), "1.2.4")
+    there = make("c")
+
+    assert set(there.files("instances")) == {there.instance_path(uid).stem for uid in ("1.2.3", "1.2.4")}
+    assert there.files("results") == {}
+
+
+def test_the_cache_stays_as_small_as_it_may_be(make: Make) -> None:
+    archive = make("a", cache_bytes=10)
+    for number in range(65):
+        keep(archive, f"1.2.{number}")
+
+    kept = list((archive.root / "instances").glob("??/*.dcm"))
+
+    assert len(kept) == 2  # one that fits, and the one that came after the look
+    assert archive.instance("1.2.0").read_bytes() == b"an image"
+
+
+def test_all_machines_see_one_identity(make: Make) -> None:
+    before = make("a").identity()
+
+    given = make("a").give_identity()
+
+    assert before is None
+    assert make("b").identity() == given
+    assert make("b").give_identity("another") == given
+
+
+def test_the_name_of_what_nobody_was_told_of_is_forgotten(make: Make) -> None:
+    archive = make("a")
+    with archive.open_spool(b"an image") as spooled:
+        spooled.sync()
+        archive.keep(spooled, "1.2.3")
+
+        assert archive.forget(spooled.path, "1.2.3")
+
+    assert not make("b").has_instance("1.2.3")
