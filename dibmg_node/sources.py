@@ -36,6 +36,7 @@ def fetch_study(
         NoSuchStudyError: The PACS has no such study.
         PeerUnavailableError: It cannot be reached.
         PeerRefusedError: It does not let this node fetch.
+        IntakePausedError: An operator paused intake.
         PermanentError: Another fetch into this data folder is running.
     """
     with alone(settings.data_dir / "fetch.lock", "another fetch into this data folder is running"):
@@ -43,6 +44,7 @@ def fetch_study(
         archive.prepare()
         audit = open_audit(settings, "fetch", wiring.now)
         intake = wiring.make_intake(settings, ledger, archive, audit)
+        intake.check_open()
         intake.repair()
         longest = int(settings.intake.max_instance_gb * 2**30)
         sender = (source.ae_title or source.name)[:_LONGEST_AE_TITLE]
