@@ -12,6 +12,7 @@ from typing import Any, Final
 from dibmg_node.alarm_sections import AlarmsSection
 from dibmg_node.domain.alarm import AlarmKey, Condition
 from dibmg_node.domain.drift import DriftState
+from dibmg_node.domain.pause import Part
 
 Facts = Mapping[str, Any]
 """The node at a glance, as `health.look` gives it."""
@@ -31,7 +32,8 @@ def conditions(found: Facts, limits: AlarmsSection, now: datetime) -> list[Condi
 
 def _waiting(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
     oldest, most = found["oldest_waiting"], timedelta(minutes=limits.waiting_minutes)
-    if most and oldest and now - oldest > most:
+    is_analyzed = not any(one["part"] == Part.ANALYSIS for one in found["pauses"])
+    if most and oldest and now - oldest > most and is_analyzed:
         told = f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}"
         yield Condition(AlarmKey.WAITING, "", told)
 

@@ -22,6 +22,7 @@ from pydantic import (
 from dibmg.operating_choice import names_a_file
 from dibmg_node.alarm_sections import AlarmChannelSection, AlarmsSection
 from dibmg_node.domain.policy import ExamPolicy
+from dibmg_node.domain.priority import Priority
 from dibmg_node.environment import read_secret
 from dibmg_node.errors import ConfigError
 from dibmg_node.sections import (
@@ -203,6 +204,11 @@ class Settings(Section):
             if sender.ae_title == sender_aet and sender.quiet_seconds is not None:
                 return timedelta(seconds=sender.quiet_seconds)
         return timedelta(seconds=self.intake.quiet_seconds)
+
+    def priority(self, sender_aet: str) -> Priority | None:
+        """Priority of what one sender sends; None: what its images say."""
+        named = (one.priority for one in self.sender if one.ae_title == sender_aet)
+        return next((priority for priority in named if priority is not None), None)
 
 
 def load_settings(path: Path | None) -> Settings:

@@ -72,6 +72,10 @@ class StorageFullError(RetryableError):
     """No room; 0xA700 to the sender."""
 
 
+class IntakePausedError(RetryableError):
+    """An operator paused intake; 0xA700 to the sender."""
+
+
 class LedgerUnavailableError(RetryableError):
     """The ledger's database does not answer, is locked, or has no room."""
 

@@ -11,6 +11,7 @@ from dibmg_node import wiring
 from dibmg_node.auditing import bookmark_file, trail_folder
 from dibmg_node.certificate_watch import expiries
 from dibmg_node.config import Settings
+from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.errors import RetryableError
 from dibmg_node.exposure import is_insecure
 from dibmg_node.model_facts import drift_facts, model_facts, weights_in_use
@@ -60,17 +61,21 @@ def look(settings: Settings, ledger: Ledger, roles: Sequence[str]) -> dict[str, 
 def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Health) -> dict[str, Any]:
     now = wiring.now()
     views = ledger.views
+    pauses = ledger.pauses.all()
+    health.degraded += [one.sentence for one in pauses]
     failed = views.failed_since(now - _DAY)
     if failed:
         health.degraded.append(f"{failed} studies failed within a day")
     weights, choice = weights_in_use(settings, health.degraded)
     oldest = views.oldest_waiting()
-    if oldest and now - oldest > _WAITING_ALARM:
+    is_analyzed = not any(one.part is Part.ANALYSIS for one in pauses)
+    if oldest and now - oldest > _WAITING_ALARM and is_analyzed:
         health.degraded.append(f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}")
     roll = call_roll(ledger, settings.node_name, roles, now)
     health.down += roll.down
     health.degraded += roll.degraded
     return {
+        "pauses": [vars(one) for one in pauses],
         "processes": roll.processes,
         "nodes": roll.nodes,
         "broker": _broker(settings, health),
@@ -81,7 +86,7 @@ def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Heal
         "overdue": _overdue(settings, ledger, now),
         "alarms": _alarms(ledger, health),
         "alarm_channels": _alarm_channels(settings, ledger, now, health),
-        "destinations": _destinations(settings, ledger, now, health),
+        "destinations": _destinations(settings, ledger, pauses, now, health),
         "disk": _disk(settings, health),
         "archive": _archive(settings, ledger, health),
         "model": model_facts(settings, weights, choice),
@@ -189,13 +194,16 @@ def _broker(settings: Settings, health: Health) -> dict[str, Any]:
         return {"answers": False, "analyses": None, "deliveries": None}
 
 
-def _destinations(settings: Settings, ledger: Ledger, now: datetime, health: Health) -> list[dict[str, Any]]:
+def _destinations(
+    settings: Settings, ledger: Ledger, pauses: Sequence[Pause], now: datetime, health: Health
+) -> list[dict[str, Any]]:
     rows = []
     for destination in settings.destination:
         view = ledger.views.destination(destination.name, now - _DAY)
-        if view.failing:
+        pause = next((one for one in pauses if one.name == destination.name), None)
+        if view.failing and not pause:
             health.degraded.append(f"{destination.name}: {view.failing} results could not be sent yet")
-        if view.doubtful:
+        if view.doubtful and not pause:
             health.degraded.append(f"{destination.name}: {view.doubtful} results could not be proven yet")
         if view.refused:
             health.degraded.append(f"{destination.name}: {view.refused} results were refused")
@@ -205,6 +213,7 @@ def _destinations(settings: Settings, ledger: Ledger, now: datetime, health: Hea
                 "kind": destination.kind,
                 "insecure": destination.insecure,
                 "proof": destination.proof.value,
+                "paused": pause.sentence if pause else None,
                 **vars(view),
             }
         )

@@ -197,7 +197,7 @@ def _delivery(settings: Settings, audit: Auditor) -> None:
         lanes = Lanes(partial(work, Tracer(ledger.pace, tell, wiring.now)))
 
         def deliver(study_uid: str, revision: int, destination: str) -> None:
-            lanes.give(study_uid, destination)
+            lanes.give(study_uid, destination, ledger.outbox.priority_of(study_uid))
 
         try:
             tasks.run_worker(

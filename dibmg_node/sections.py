@@ -22,6 +22,7 @@ from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg_node.destination_rules import rules_broken
 from dibmg_node.domain.lifecycle import Proof
 from dibmg_node.domain.policy import ExamMinimum, ImplantPolicy
+from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.result import FindingCode, OverlayStyle, ResultKind
 from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.subject import is_subject
@@ -122,6 +123,7 @@ class SenderSection(Section):
     address: ipaddress.IPv4Network | ipaddress.IPv6Network
     certificate_subject: str | None = None
     quiet_seconds: Seconds | None = None
+    priority: Priority | None = None
 
     @field_validator("certificate_subject")
     @classmethod

@@ -37,6 +37,7 @@ def fetch_study(
         NoSuchStudyError: The PACS has no such study.
         PeerUnavailableError: It cannot be reached.
         PeerRefusedError: It does not let this node fetch.
+        IntakePausedError: An operator paused intake.
         PermanentError: Another fetch into this data folder is running.
         ConfigError: The archive is not that of the ledger.
     """
@@ -46,6 +47,7 @@ def fetch_study(
         check_archive(settings, archive, ledger.marks)
         audit = open_audit(settings, "fetch", wiring.now)
         intake = wiring.make_intake(settings, ledger, archive, audit)
+        intake.check_open()
         intake.repair()
         longest = int(settings.intake.max_instance_gb * 2**30)
         sender = (source.ae_title or source.name)[:_LONGEST_AE_TITLE]

@@ -7,21 +7,24 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from celery import Celery
 from kombu.exceptions import ChannelError, OperationalError
 
+from dibmg_node.domain.priority import Priority
 from dibmg_node.errors import RetryableError
 from dibmg_node.services.tls import TlsFiles, told_of
 
 _log = logging.getLogger(__name__)
 
-ANALYSES: Final = "analyses"
-DELIVERIES: Final = "deliveries"
+ANALYSES: Final = tuple(f"analyses-{one.rank}-{one.value}" for one in Priority)
+"""Queues of a worker that analyzes, the one that comes first first."""
+DELIVERIES: Final = ("deliveries",)
+"""The queue of a worker that delivers."""
 _ANALYZE: Final = "dibmg.analyze"
 _DELIVER: Final = "dibmg.deliver"
 _CONNECT_SECONDS: Final = 5
@@ -41,7 +44,8 @@ def open_queue(broker_url: str, longest_task_seconds: float, tls: TlsFiles = Tls
     """A Celery application with the settings that this node needs.
 
     A message is a hint (the ledger's claim admits one worker), so its loss or its double costs nothing:
-    no results, no countdowns, late acknowledgment, one message at a time.
+    no results, no countdowns, late acknowledgment, one message at a time. So the next message is chosen when
+    the one before is done with: from the first queue in the order of their names that has one.
 
     Args:
         broker_url: redis://, rediss:// or redis+socket://.
@@ -65,6 +69,7 @@ def open_queue(broker_url: str, longest_task_seconds: float, tls: TlsFiles = Tls
         broker_connection_max_retries=None,
         broker_connection_timeout=_CONNECT_SECONDS,
         broker_transport_options={
+            "queue_order_strategy": "sorted",
             "visibility_timeout": int(3 * longest_task_seconds),
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
@@ -73,7 +78,7 @@ def open_queue(broker_url: str, longest_task_seconds: float, tls: TlsFiles = Tls
             "socket_keepalive": True,
         },
         broker_use_ssl=_verified(tls) if broker_url.startswith("rediss:") else None,
-        task_default_queue=ANALYSES,
+        task_default_queue=ANALYSES[Priority.ROUTINE.rank],
         enable_utc=True,
     )
     return app
@@ -85,15 +90,17 @@ class CeleryPublisher:
 
     app: Queue
 
-    def analyze(self, study_uid: str, revision: int) -> None:
+    def analyze(self, study_uid: str, revision: int, priority: Priority) -> None:
         """A study is READY."""
+        queue = ANALYSES[priority.rank]
         with _translated():
-            self.app.send_task(_ANALYZE, (study_uid, revision), queue=ANALYSES, retry=False)
+            self.app.send_task(_ANALYZE, (study_uid, revision), queue=queue, retry=False)
 
     def deliver(self, study_uid: str, revision: int, destination: str) -> None:
         """Results of a study are due at a destination."""
         with _translated():
-            self.app.send_task(_DELIVER, (study_uid, revision, destination), queue=DELIVERIES, retry=False)
+            hint = (study_uid, revision, destination)
+            self.app.send_task(_DELIVER, hint, queue=DELIVERIES[0], retry=False)
 
     def waiting(self) -> tuple[int, int]:
         """Messages that no worker has taken yet: of analyses, of deliveries."""
@@ -103,18 +110,18 @@ class CeleryPublisher:
 def run_worker(
     app: Queue,
     name: str,
-    queue: str,
+    queues: Sequence[str],
     *,
     analyze: Callable[[str, int], None] | None = None,
     deliver: Callable[[str, int, str], None] | None = None,
     before_end: Callable[[], object] = lambda: None,
 ) -> None:
-    """Work on one queue in this process until SIGTERM, which lets the task in hand be finished.
+    """Work on messages in this process until SIGTERM, which lets the task in hand be finished.
 
     Args:
         app: From `open_queue`.
         name: Of this worker.
-        queue: ANALYSES or DELIVERIES.
+        queues: ANALYSES or DELIVERIES.
         analyze: Carries out analyses.
         deliver: Carries out deliveries.
         before_end: Brings to its end what the tasks have set going, should the worker have gone deaf.
@@ -126,7 +133,7 @@ def run_worker(
         app.task(attention.while_at(_dropping_nothing(deliver)), name=_DELIVER)
     worker = app.Worker(
         pool="solo",
-        queues=[queue],
+        queues=list(queues),
         hostname=name,
         without_gossip=True,
         without_mingle=True,
@@ -134,7 +141,7 @@ def run_worker(
         quiet=True,
         loglevel="INFO",
     )
-    watched = (app, queue, before_end)
+    watched = (app, queues, before_end)
     threading.Thread(target=attention.watch, args=watched, name="attention", daemon=True).start()
     try:
         worker.start()
@@ -168,19 +175,19 @@ class _Attention:
 
         return carry_out
 
-    def watch(self, app: Queue, queue: str, before_end: Callable[[], object]) -> None:
+    def watch(self, app: Queue, queues: Sequence[str], before_end: Callable[[], object]) -> None:
         """End this process once it is deaf: the supervisor starts it again, and the ledger lacks nothing."""
         while not self.ended.wait(_LOOK_SECONDS):
             try:
-                waiting = _waiting_in(app, queue)
+                waiting = _waiting_in(app, queues)
             except BrokerUnavailableError:
                 continue
             # redis-py's own, where the broker dies between two of its answers: this thread has to outlive it
             except Exception as error:  # noqa: BLE001
-                _log.warning("queue not looked at", extra={"queue": queue, "error": type(error).__name__})
+                _log.warning("queues not looked at", extra={"error": type(error).__name__})
                 continue
             if waiting and not self._is_busy and time.monotonic() - self._idle_since > _DEAF_SECONDS:
-                extra = {"queue": queue, "waiting": waiting}
+                extra = {"queues": list(queues), "waiting": waiting}
                 _log.error("worker takes no message although some wait; it ends", extra=extra)
                 before_end()
                 if not self.ended.is_set():
@@ -217,17 +224,20 @@ def _dropping_nothing(work: Callable[..., None]) -> Callable[..., None]:
     return carry_out
 
 
-def _waiting_in(app: Queue, queue: str) -> int:
-    """Messages in a queue.
+def _waiting_in(app: Queue, queues: Sequence[str]) -> int:
+    """Messages in some queues.
 
     Raises:
         BrokerUnavailableError: It does not answer.
     """
+    waiting = 0
     with _translated(), app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
-        try:
-            return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
-        except ChannelError:
-            return 0  # Redis knows no empty queue
+        for queue in queues:
+            # Redis knows no empty queue
+            with suppress(ChannelError):
+                declared = connection.default_channel.queue_declare(queue, passive=True)
+                waiting += int(declared.message_count)
+    return waiting
 
 
 @contextmanager

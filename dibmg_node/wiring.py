@@ -28,6 +28,7 @@ from dibmg_node.destinations import (
     proofs_asked,
 )
 from dibmg_node.dicom import facts
+from dibmg_node.domain.pause import Part
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.selftest import SELFTEST_DESTINATION
 from dibmg_node.environment import read_secret
@@ -42,7 +43,8 @@ from dibmg_node.services.analysis import Analyst, Order, Report, Subscriber, car
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.delivery import Courier
 from dibmg_node.services.inspection import Inspection
-from dibmg_node.services.intake import AllowedSender, Hold, Intake, IntakePolicy
+from dibmg_node.services.intake import Hold, Intake
+from dibmg_node.services.intake_policy import AllowedSender, IntakePolicy
 from dibmg_node.services.loopback_pacs import LoopbackSender
 from dibmg_node.services.proving import Prover
 from dibmg_node.services.purge import Purge, PurgePolicy
@@ -126,6 +128,8 @@ def make_intake(settings: Settings, ledger: Ledger, archive: Archive, audit: Aud
         quiet_time=settings.quiet_time,
         longest_wait=timedelta(seconds=settings.intake.max_wait_seconds),
         may_report=partial(may_report, settings),
+        priority=settings.priority,
+        is_paused=lambda: ledger.pauses.find(Part.INTAKE) is not None,
     )
     gate = SelfTestGate(ledger.selftests, address_of(settings.intake.address), now)
     hold = make_hold(settings, ledger, archive)

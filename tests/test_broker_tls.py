@@ -10,6 +10,7 @@ import pytest
 from pacs import free_port
 
 from dibmg_node.config import load_settings
+from dibmg_node.domain.priority import Priority
 from dibmg_node.services.tls import TlsFiles
 from dibmg_node.tasks import BrokerUnavailableError, CeleryPublisher, open_queue
 from dibmg_node.wiring import broker_tls
@@ -74,7 +75,7 @@ def test_messages_go_over_tls_with_the_password_from_the_environment(
     settings = load_settings(tmp_path / "config.toml")
     publisher = CeleryPublisher(open_queue(settings.broker_url, 60, broker_tls(settings)))
 
-    publisher.analyze("1.2.3", 1)
+    publisher.analyze("1.2.3", 1, Priority.LOW)
 
     assert publisher.waiting() == (1, 0)
 

@@ -9,6 +9,7 @@ import pytest
 
 from dibmg_node.alarm_sections import AlarmsSection
 from dibmg_node.conditions import conditions
+from dibmg_node.domain.pause import Part
 from tests.factories import START
 
 LIMITS = AlarmsSection()
@@ -20,6 +21,7 @@ DEVICE = {
     "sentence": "Maker Unit 1: PSI 0.3",
 }
 WELL: dict[str, Any] = {
+    "pauses": [],
     "oldest_waiting": START - timedelta(minutes=15),
     "overdue": [],
     "disk": {"free_bytes": 6, "reserve_bytes": 5, "forecast": {"hours_until_reserve": 24.0}},
@@ -145,3 +147,10 @@ def test_what_is_wrong_is_told_in_a_sentence_and_can_be_left_out(
 def test_a_limit_of_the_configuration_counts() -> None:
     assert found(AlarmsSection(failed_studies=3), failed_last_day=2) == []
     assert found(AlarmsSection(failed_studies=3), failed_last_day=3) != []
+
+
+def test_a_study_that_waits_because_analysis_is_paused_is_no_alarm() -> None:
+    waiting = START - timedelta(hours=3)
+
+    assert found(oldest_waiting=waiting) != []
+    assert found(oldest_waiting=waiting, pauses=[{"part": Part.ANALYSIS, "name": ""}]) == []

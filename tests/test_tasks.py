@@ -3,10 +3,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from dibmg_node.broker import start_server
+from dibmg_node.domain.priority import Priority
+from dibmg_node.services.sweep import Sweep
+from dibmg_node.storage.ledger import Ledger
 from dibmg_node.tasks import BrokerUnavailableError, CeleryPublisher, open_queue
+from tests.factories import PATIENCE, R_CC, Clock, instance, received
 
 WAIT_SECONDS = 120
 
@@ -23,12 +29,14 @@ run_worker(open_queue(sys.argv[1], 60), "analysis@test", ANALYSES, analyze=analy
 """
 
 
-def publish(publisher: CeleryPublisher, study_uid: str, revision: int) -> None:
+def publish(
+    publisher: CeleryPublisher, study_uid: str, revision: int, priority: Priority = Priority.ROUTINE
+) -> None:
     """Publish as soon as the broker listens."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
-            return publisher.analyze(study_uid, revision)
+            return publisher.analyze(study_uid, revision, priority)
         except BrokerUnavailableError:
             assert time.monotonic() < deadline, "the broker did not come up"
             time.sleep(0.05)
@@ -66,3 +74,80 @@ def test_a_worker_that_lost_its_broker_twice_in_mid_task_does_not_stay_deaf(tmp_
             worker.kill()
             broker.kill()
             broker.wait()
+
+
+ORDER = """
+import sys
+from datetime import UTC, datetime, timedelta
+from dibmg_node.domain.policy import ExamPolicy
+from dibmg_node.storage.ledger import open_ledger
+from dibmg_node.tasks import ANALYSES, open_queue, run_worker
+
+claims = open_ledger(sys.argv[2], ExamPolicy()).claims
+
+def analyze(study_uid, revision):
+    claims.claim(study_uid, revision, "worker", datetime.now(UTC), timedelta(hours=1))
+    print(f"claimed {study_uid}", flush=True)
+    sys.stdin.readline()
+
+run_worker(open_queue(sys.argv[1], 60), "analysis@test", ANALYSES, analyze=analyze)
+"""
+
+
+def receive(ledger: Ledger, clock: Clock, study_uid: str, priority: Priority) -> None:
+    """A study that came last, and is READY."""
+    one = received(instance(R_CC, study_uid=study_uid, sop_uid=f"{study_uid}.1"))
+    ledger.receipts.store(replace(one, priority=priority), PATIENCE, clock.advance(1))
+    ledger.receipts.complete_due(clock.advance(PATIENCE.longest.total_seconds()))
+
+
+def test_a_stat_study_that_comes_last_is_analyzed_before_those_that_wait(
+    tmp_path: Path, ledger: Ledger, clock: Clock
+) -> None:
+    socket = tmp_path / "broker.sock"
+    url = f"redis+socket://{socket}"
+    broker = start_server(tmp_path, socket, tmp_path / "broker.log")
+    sweep = Sweep(ledger, CeleryPublisher(open_queue(url, 60)), clock)
+    receive(ledger, clock, "1.2.1", Priority.LOW)
+    for number in (2, 3, 4):
+        receive(ledger, clock, f"1.2.{number}", Priority.ROUTINE)
+    run_once_it_listens(sweep)
+    worker = subprocess.Popen(
+        [sys.executable, "-c", ORDER, url, str(ledger.engine.url)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        claimed = [next_claimed(worker.stdout)]
+        receive(ledger, clock, "1.2.9", Priority.STAT)
+        sweep.run()
+
+        for _ in range(4):
+            worker.stdin.write("the analysis ends\n")
+            worker.stdin.flush()
+            claimed.append(next_claimed(worker.stdout))
+
+        worker.kill()
+        broker.kill()
+        broker.wait()
+    assert claimed == ["1.2.2", "1.2.9", "1.2.3", "1.2.4", "1.2.1"]
+
+
+def next_claimed(told: IO[str]) -> str:
+    """The study that the worker claims next; it says so in a line of its log."""
+    return next(line for line in told if "claimed " in line).split("claimed ")[1].strip()
+
+
+def run_once_it_listens(sweep: Sweep) -> None:
+    """Sweep as soon as the broker listens."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            return sweep.run()
+        except BrokerUnavailableError:
+            assert time.monotonic() < deadline, "the broker did not come up"
+            time.sleep(0.05)

@@ -12,6 +12,7 @@ from dibmg_node.cli.alarms import alarms
 from dibmg_node.cli.analyze import analyze
 from dibmg_node.cli.audit import audit
 from dibmg_node.cli.conformance import conformance
+from dibmg_node.cli.control import cancel, pause, priority, resume
 from dibmg_node.cli.dataset import dataset
 from dibmg_node.cli.doctor import doctor
 from dibmg_node.cli.drift import drift
@@ -123,6 +124,10 @@ for _command in (
     study,
     explain,
     retry,
+    cancel,
+    priority,
+    pause,
+    resume,
     user,
     alarms,
     echo,

@@ -56,6 +56,11 @@ def _print(found: dict[str, Any]) -> None:
         word = "[green]yes[/]" if row["alive"] else "[red]no[/]"
         processes.add_row(row["process"], word, str(row["pid"] or ""), since, row["detail"])
     console.print(processes)
+    for pause in found["pauses"]:
+        by, why = pause["by"] or "an operator", pause["reason"] or "no reason given"
+        told = f"{pause['part']} {pause['name']}".strip()
+        since = f"{pause['since'].astimezone():%Y-%m-%d %H:%M:%S}"
+        console.print(f"[yellow]paused[/]    {escape(f'{told}, since {since} by {by}: {why}')}")
     console.print("studies   " + "  ".join(f"{state} {n}" for state, n in found["studies"].items()))
     broker = found["broker"]
     waiting = f"{broker['analyses']} analyses, {broker['deliveries']} deliveries queued"

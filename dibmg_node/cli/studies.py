@@ -10,7 +10,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from dibmg_node import wiring
+from dibmg_node.cli.control import operating_on, this_person
 from dibmg_node.cli.options import (
     EXIT_UNKNOWN,
     console,
@@ -33,6 +33,7 @@ STATE_COLORS = {
     "DELIVERED": "green",
     "EXCLUDED": "magenta",
     "FAILED": "red",
+    "CANCELED": "magenta",
 }
 
 
@@ -130,11 +131,9 @@ def explain(study_uid: str, settings: Settings, as_json: bool) -> None:
 @with_config
 @with_json
 def retry(study_uid: str, what: str | None, settings: Settings, as_json: bool) -> None:
-    """Try again what failed: the analysis, or the deliveries that were refused or are still owed."""
-    ledger = open_existing_ledger(settings)
-    if ledger.views.study(study_uid) is None:
-        fail(f"no study {study_uid} in the ledger", EXIT_UNKNOWN)
-    tried = ledger.retries.ask(study_uid, wiring.now(), Retry(what) if what else Retry.AUTOMATIC)
+    """Try again what failed or was canceled: the analysis, or the deliveries that are lacking."""
+    wanted = Retry(what) if what else Retry.AUTOMATIC
+    tried = operating_on(settings, study_uid).retry(this_person(), study_uid, wanted)
     if as_json:
         print_json({"study_uid": study_uid, "retried": tried.value})
     else:
@@ -167,7 +166,10 @@ def _print_head(found: Mapping[str, Any]) -> None:
     scores = found["scores"]
     console.print(f"study     {found['study_uid']}")
     sender = escape(found["sender"])
-    console.print(f"state     {state_text(found['state'])}, revision {found['revision']}, from {sender}")
+    urgency = "" if found["priority"] == "routine" else f", {found['priority']}"
+    console.print(
+        f"state     {state_text(found['state'])}, revision {found['revision']}, from {sender}{urgency}"
+    )
     if found["purged_at"]:
         at = moment(found["purged_at"])
         console.print(f"purged    {at}: its files are gone; it is read again when its images come again")

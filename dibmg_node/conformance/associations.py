@@ -33,6 +33,10 @@ _REJECTIONS: Final[Mapping[Rejection, str]] = {
     wire.PROTOCOL_NOT_SUPPORTED: "another protocol version than 1",
     wire.LOCAL_LIMIT_EXCEEDED: "too many associations, in all or from one address",
     wire.NO_ROOM: "less disk is free than the reserve; not who may report on storage commitment",
+    wire.INTAKE_PAUSED: (
+        "an operator paused intake; not who may report on storage commitment, nor a request that proposes "
+        "Verification alone"
+    ),
 }
 
 

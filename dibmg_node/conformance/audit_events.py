@@ -8,7 +8,8 @@ from dibmg_node.conformance.markdown import table
 from dibmg_node.domain.audit import EventId, EventType
 
 _TOLD: Final = {
-    EventId.APPLICATION_ACTIVITY: "a process of the node starts, or stops as it was asked to",
+    EventId.APPLICATION_ACTIVITY: "a process of the node starts, or stops as it was asked to; an operator "
+    "has a study tried again, gives it up, sets its priority, or pauses or resumes a part of the node",
     EventId.BEGIN_TRANSFERRING: "the first instance of a study on an association, in a STOW-RS request or in "
     "a fetch is safe; results are about to be sent",
     EventId.INSTANCES_ACCESSED: "results are given out by WADO-RS, as files or as metadata",
@@ -21,7 +22,15 @@ _TOLD: Final = {
     EventId.USER_AUTHENTICATION: "a user of the web server shows a bearer token, or is refused",
 }
 _TYPES: Final = {
-    EventId.APPLICATION_ACTIVITY: (EventType.APPLICATION_START, EventType.APPLICATION_STOP),
+    EventId.APPLICATION_ACTIVITY: (
+        EventType.APPLICATION_START,
+        EventType.APPLICATION_STOP,
+        EventType.RETRY,
+        EventType.CANCEL,
+        EventType.PRIORITY,
+        EventType.PAUSE,
+        EventType.RESUME,
+    ),
     EventId.SECURITY_ALERT: (EventType.NODE_AUTHENTICATION, EventType.RECORDING_STOPPED, EventType.SAME_UID),
     EventId.USER_AUTHENTICATION: (EventType.LOGIN,),
 }

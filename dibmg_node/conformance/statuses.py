@@ -44,7 +44,8 @@ _ANSWERS: Final[Mapping[StoreStatus, tuple[str, str]]] = {
         "nothing is kept",
     ),
     StoreStatus.OUT_OF_RESOURCES: (
-        "less disk is free than the reserve, the ledger does not answer, or the data set is too long",
+        "less disk is free than the reserve, the ledger does not answer, an operator paused intake while the "
+        "association was open, or the data set is too long",
         "nothing is kept; the sender may try again",
     ),
     StoreStatus.DATA_SET_MISMATCH: (

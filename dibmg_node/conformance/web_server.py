@@ -58,7 +58,12 @@ ANSWERS: Final = (
     (411, _STORE, "a body with neither Content-Length nor chunks"),
     (413, _STORE, "more bytes or instances than allowed"),
     (415, _STORE, f"another type than {_FILES}, or an encoded body"),
-    (503, _STORE, "too many requests at the same time, or the ledger does not answer; with Retry-After"),
+    (
+        503,
+        _STORE,
+        "an operator paused intake, too many requests at the same time, or the ledger does not answer; "
+        "with Retry-After",
+    ),
     (507, _STORE, "less disk is free than the reserve; with Retry-After"),
     (200, _SEARCH, "matches"),
     (204, _SEARCH, "no match"),

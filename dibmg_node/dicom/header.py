@@ -190,7 +190,8 @@ def _integer(header: Dataset, name: str, default: int) -> int:
         return default
 
 
-def _codes(header: Dataset, name: str) -> list[Dataset]:
+def datasets_of(header: Dataset, name: str) -> list[Dataset]:
+    """Items of a sequence; empty where it is absent or cannot be read."""
     try:
         return list(header.get(name) or [])
     except Exception:  # noqa: BLE001 - a damaged optional sequence is an absent one
@@ -212,8 +213,8 @@ def _laterality(header: Dataset) -> Laterality | None:
         value = _text(header, name).upper()
         if value in _LATERALITIES:
             return Laterality(value)
-    for region in _codes(header, "AnatomicRegionSequence"):
-        for code in [region, *_codes(region, "AnatomicRegionModifierSequence")]:
+    for region in datasets_of(header, "AnatomicRegionSequence"):
+        for code in [region, *datasets_of(region, "AnatomicRegionModifierSequence")]:
             laterality = facts.LATERALITY_BY_CODE.get(_text(code, "CodeValue"))
             if laterality is not None:
                 return laterality
@@ -225,7 +226,7 @@ def _view(header: Dataset) -> View | None:
 
     A code that CID 4014 does not have is another view than CC or MLO, whatever View Position says.
     """
-    codes = [code for code in _codes(header, "ViewCodeSequence") if _text(code, "CodeValue")]
+    codes = [code for code in datasets_of(header, "ViewCodeSequence") if _text(code, "CodeValue")]
     if codes:
         return facts.VIEW_BY_CODE.get(_text(codes[0], "CodeValue"))
     position = _text(header, "ViewPosition").upper()
@@ -236,8 +237,8 @@ def _modifiers(header: Dataset) -> tuple[ViewModifier, ...]:
     """View modifiers; PS3.3 nests them in the view's code, some units put them at the top level."""
     codes = [
         modifier
-        for code in [*_codes(header, "ViewCodeSequence"), header]
-        for modifier in _codes(code, "ViewModifierCodeSequence")
+        for code in [*datasets_of(header, "ViewCodeSequence"), header]
+        for modifier in datasets_of(code, "ViewModifierCodeSequence")
     ]
     return tuple(
         facts.MODIFIER_BY_CODE.get(_text(code, "CodeValue"), ViewModifier.UNKNOWN)

@@ -54,6 +54,11 @@ class EventType(_Coded):
     LOGIN = ("110122", "Login")
     NODE_AUTHENTICATION = ("110126", "Node Authentication")
     RECORDING_STOPPED = ("110133", "Audit Recording Stopped")
+    RETRY = ("retry", "Study tried again")
+    CANCEL = ("cancel", "Study given up")
+    PRIORITY = ("priority", "Priority of a study set")
+    PAUSE = ("pause", "Part of the node paused")
+    RESUME = ("resume", "Part of the node resumed")
     SAME_UID = ("same-uid", "Other bytes under a known SOP Instance UID")
 
 

@@ -28,6 +28,7 @@ class StudyState(StrEnum):
     DELIVERED = "DELIVERED"
     EXCLUDED = "EXCLUDED"
     FAILED = "FAILED"
+    CANCELED = "CANCELED"
 
 
 class StudyEvent(StrEnum):
@@ -44,13 +45,14 @@ class StudyEvent(StrEnum):
     DELIVERY_REFUSED = "delivery refused"
     RETRY_ASKED = "retry asked"
     REDELIVERY_ASKED = "redelivery asked"
+    CANCELED = "canceled"
 
 
 class DeliveryState(StrEnum):
     """Where one result stands with one destination.
 
     STORED is what its answer to the sending said; PROVEN what it said when it was asked afterwards, where the
-    destination is to be asked.
+    destination is to be asked. CANCELED was owed or refused until an operator gave it up.
     """
 
     OWED = "OWED"
@@ -58,6 +60,7 @@ class DeliveryState(StrEnum):
     PROVEN = "PROVEN"
     REFUSED = "REFUSED"
     SUPERSEDED = "SUPERSEDED"
+    CANCELED = "CANCELED"
 
 
 HELD: Final = (DeliveryState.STORED, DeliveryState.PROVEN)
@@ -84,12 +87,14 @@ TRANSITIONS: Final[Mapping[tuple[StudyState, StudyEvent], StudyState]] = {
     (_S.ANALYZING, _E.GIVEN_UP): _S.FAILED,
     (_S.ANALYZED, _E.ALL_DELIVERED): _S.DELIVERED,
     (_S.ANALYZED, _E.DELIVERY_REFUSED): _S.FAILED,
-    **{
-        (state, _E.RETRY_ASKED): _S.READY
-        for state in (_S.RECEIVING, _S.READY, _S.ANALYZED, _S.DELIVERED, _S.EXCLUDED, _S.FAILED)
-    },
+    **{(state, _E.RETRY_ASKED): _S.READY for state in StudyState if state is not _S.ANALYZING},
     (_S.FAILED, _E.REDELIVERY_ASKED): _S.ANALYZED,
     (_S.DELIVERED, _E.REDELIVERY_ASKED): _S.ANALYZED,
+    (_S.CANCELED, _E.REDELIVERY_ASKED): _S.ANALYZED,
+    **{
+        (state, _E.CANCELED): _S.CANCELED
+        for state in (_S.RECEIVING, _S.READY, _S.ANALYZING, _S.ANALYZED, _S.FAILED)
+    },
 }
 """The only definition of a study's life."""
 

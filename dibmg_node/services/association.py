@@ -181,6 +181,7 @@ class Association:
             certificate_subject=self._connection.certificate_subject,
             implementation_class_uid=proposal.implementation_class_uid,
             implementation_version_name=proposal.implementation_version_name,
+            abstract_syntaxes=frozenset(one.abstract_syntax_uid for one in proposal.contexts),
         )
 
     def _establish(

@@ -268,6 +268,28 @@ class Auditor:
             )
         )
 
+    def operated(self, kind: EventType, user: str, address: str, description: str, study_uid: str) -> None:
+        """An operator decided something while the node runs.
+
+        Args:
+            kind: What.
+            user: Who; empty where nobody has to log in.
+            address: Where the pages are looked at from; empty for a command.
+            description: How, and why, in the operator's words.
+            study_uid: About which study; empty: about the node.
+        """
+        person = Participant(user or address or "operator", None, address, True)
+        self._record(
+            AuditEvent(
+                EventId.APPLICATION_ACTIVITY,
+                Action.EXECUTE,
+                (person, self._here(Role.APPLICATION)),
+                kind,
+                description=description,
+                studies=(AuditedStudy(study_uid),) if study_uid else (),
+            )
+        )
+
     def _activity(self, process: str, kind: EventType) -> None:
         participant = Participant(process, Role.APPLICATION)
         self._record(AuditEvent(EventId.APPLICATION_ACTIVITY, Action.EXECUTE, (participant,), kind))

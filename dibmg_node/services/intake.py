@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import TypeAlias
 
-from dibmg_node.dicom.facts import StoreStatus
+from dibmg_node.dicom.facts import VERIFICATION, StoreStatus
 from dibmg_node.dicom.header import read_instance, read_received_header
 from dibmg_node.dicom.part10 import part10_prefix
 from dibmg_node.dicom.search_keys import search_keys
+from dibmg_node.dicom.urgency import read_priority
+from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.study import Instance
-from dibmg_node.domain.subject import same_subject
-from dibmg_node.errors import InstanceRejectedError, RetryableError, StorageFullError
-from dibmg_node.services.addresses import Address, address_of
+from dibmg_node.errors import InstanceRejectedError, IntakePausedError, RetryableError, StorageFullError
+from dibmg_node.services.addresses import address_of
 from dibmg_node.services.audit import SILENT, Auditor
+from dibmg_node.services.intake_policy import IntakePolicy
 from dibmg_node.services.selftest_gate import ClosedGate, Gate
 from dibmg_node.services.wire import (
     CALLED_AE_NOT_RECOGNIZED,
     CALLING_AE_NOT_RECOGNIZED,
+    INTAKE_PAUSED,
     NO_ROOM,
     AssociationEnd,
     AssociationRequest,
@@ -39,42 +41,6 @@ _log = logging.getLogger(__name__)
 
 Hold: TypeAlias = Callable[[str], AbstractContextManager[None]]
 """Keeps every other thread and process from naming an instance until the ledger knows of it."""
-
-
-@dataclass(frozen=True)
-class AllowedSender:
-    """One AE title from one network.
-
-    Attributes:
-        certificate_subject: Of the certificate that it has to show; None: of whoever's it is.
-    """
-
-    ae_title: str
-    network: ipaddress.IPv4Network | ipaddress.IPv6Network
-    certificate_subject: str | None = None
-
-
-@dataclass(frozen=True)
-class IntakePolicy:
-    """What intake takes, and from whom.
-
-    Attributes:
-        senders: Empty: this machine (loopback) under any calling AE title.
-        reserve_bytes: Less free disk than this is answered "out of resources".
-        keep_first: Answer Success to other bytes under a known UID (the first bytes stay).
-        quiet_time: Of one sender, by its AE title.
-        may_report: Whether a peer, by its AE title and address, may report on storage commitment although it
-            is no sender.
-        longest_wait: For any study, from its first instance.
-    """
-
-    ae_title: str
-    senders: tuple[AllowedSender, ...]
-    reserve_bytes: int
-    keep_first: bool
-    quiet_time: Callable[[str], timedelta]
-    longest_wait: timedelta
-    may_report: Callable[[str, Address], bool] = lambda aet, address: False
 
 
 class Intake:
@@ -100,10 +66,11 @@ class Intake:
         self._studies: dict[str, set[str]] = {}
 
     def admit(self, request: AssociationRequest) -> Rejection | None:
-        """Decide on an association by AE titles, address and certificate, and by the room on the disk.
+        """Decide on an association by AE titles, address, certificate, and whether anything is received now.
 
         The peer hears no more than result, source and reason; the sentence is for the log and for status. Who
-        may report on storage commitment is let in with a full disk, too: what it proves may be purged.
+        may report on storage commitment is let in with a full disk, too: what it proves may be purged. While
+        intake is paused a sender may still ask whether somebody is there, on an association for nothing else.
         """
         if request.called_aet != self._policy.ae_title:
             return CALLED_AE_NOT_RECOGNIZED
@@ -113,6 +80,8 @@ class Intake:
         if lacking is not None:
             told = f"{CALLING_AE_NOT_RECOGNIZED.sentence}: {lacking}"
             return replace(CALLING_AE_NOT_RECOGNIZED, sentence=told)
+        if request.abstract_syntaxes != {VERIFICATION} and self._is_paused():
+            return INTAKE_PAUSED
         return None if self._archive.free_bytes() >= self._policy.reserve_bytes else NO_ROOM
 
     def open_sent(self, request: StoreRequest) -> Reception:
@@ -120,7 +89,7 @@ class Intake:
 
         Raises:
             InstanceRejectedError: 0x0124, the peer is no sender: it was let in for its reports alone.
-            StorageFullError: Less is free than the reserve.
+            RetryableError: As `open_instance`.
         """
         if self._lacking(request) is not None:
             raise InstanceRejectedError(
@@ -129,35 +98,39 @@ class Intake:
         return self.open_instance(request)
 
     def _lacking(self, request: AssociationRequest | StoreRequest) -> str | None:
-        """Why a peer is none of the senders; None: it is one."""
-        address = address_of(request.peer_address)
+        """Why a peer is none of the senders, nor a self-test; None: it is one."""
         if request.calling_aet == SELFTEST_AET:
-            return self._gate.lacking(address)
-        if not self._policy.senders:
-            return None if address.is_loopback else "no [[sender]] is listed, so only this machine may send"
-        named = [one for one in self._policy.senders if one.ae_title == request.calling_aet]
-        if not named:
-            return "no [[sender]] has this AE title"
-        there = [one for one in named if address in one.network]
-        if not there:
-            return "no [[sender]] of this AE title has this address"
-        found = request.certificate_subject
-        if any(
-            one.certificate_subject is None or (found and same_subject(one.certificate_subject, found))
-            for one in there
-        ):
-            return None
-        return f"its [[sender]] has another certificate_subject than {found or 'none'}"
+            return self._gate.lacking(address_of(request.peer_address))
+        return self._policy.lacking(request)
 
     def open_instance(self, request: StoreRequest) -> Reception:
         """Start to receive one instance.
 
         Raises:
+            IntakePausedError: An operator paused intake.
+            LedgerUnavailableError: Nobody can tell; nothing could be entered either.
             StorageFullError: Less is free than the reserve.
         """
+        self.check_open()
         self.check_room()
         prefix = part10_prefix(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid)
         return Reception(self, request, self._archive.open_spool(prefix))
+
+    def check_open(self) -> None:
+        """Whether an operator lets anything be received.
+
+        Raises:
+            IntakePausedError: Intake is paused.
+            LedgerUnavailableError: Nobody can tell.
+        """
+        if self._policy.is_paused():
+            raise IntakePausedError("intake is paused: send it again later")
+
+    def _is_paused(self) -> bool:
+        try:
+            return self._policy.is_paused()
+        except RetryableError:
+            return False  # whatever is sent is answered by the ledger's silence
 
     def check_room(self) -> None:
         """Whether anything may be received at all.
@@ -234,7 +207,16 @@ class Intake:
                 self._archive.keep(spooled, instance.sop_uid)
                 patience = Patience(self._policy.quiet_time(request.calling_aet), self._policy.longest_wait)
                 receipt = self._receipts.store(
-                    Received(instance, spooled.size, spooled.crc32, request.calling_aet, search_keys(header)),
+                    Received(
+                        instance,
+                        spooled.size,
+                        spooled.crc32,
+                        request.calling_aet,
+                        search_keys(header),
+                        self._policy.priority(request.calling_aet)
+                        or read_priority(header)
+                        or Priority.ROUTINE,
+                    ),
                     patience,
                     self._now(),
                 )

@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Callable
 
+from dibmg_node.domain.priority import Priority
 from dibmg_node.errors import RetryableError
 
 _log = logging.getLogger(__name__)
 
 
 class Lanes:
-    """Takes hints (study, destination) and works on them, one at a time for each destination.
+    """Takes hints (study, destination) and works on them, one at a time for each destination, STAT first.
 
     Hints live in memory only: what is lost with the process is in the ledger, and hinted at again.
     """
@@ -26,11 +27,11 @@ class Lanes:
         """
         self._work = work
         self._changed = threading.Condition()
-        self._waiting: dict[str, dict[str, None]] = {}
+        self._waiting: dict[str, dict[str, int]] = {}
         self._threads: list[threading.Thread] = []
         self._stopping = False
 
-    def give(self, study_uid: str, destination: str) -> None:
+    def give(self, study_uid: str, destination: str, priority: Priority = Priority.ROUTINE) -> None:
         """Have a study looked at; one that waits at this destination already does not wait twice."""
         with self._changed:
             if self._stopping:
@@ -42,7 +43,7 @@ class Lanes:
                 )
                 self._threads.append(thread)
                 thread.start()
-            self._waiting[destination][study_uid] = None
+            self._waiting[destination][study_uid] = priority.rank
             self._changed.notify_all()
 
     def stop(self, seconds: float) -> int:
@@ -62,7 +63,7 @@ class Lanes:
                 self._changed.wait_for(lambda: waiting or self._stopping)
                 if self._stopping:
                     return
-                study_uid = next(iter(waiting))
+                study_uid = min(waiting, key=waiting.__getitem__)
                 del waiting[study_uid]
             extra = {"study_uid": study_uid, "destination": destination}
             try:

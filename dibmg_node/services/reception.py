@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.facts import StoreStatus
-from dibmg_node.errors import InstanceRejectedError, StorageFullError
+from dibmg_node.errors import InstanceRejectedError, IntakePausedError, RetryableError
 from dibmg_node.services.pdu import AbortReason, ProtocolError
 from dibmg_node.services.wire import InstanceSink, StoreAnswer
 
@@ -108,7 +108,9 @@ def answer_of(error: Exception) -> StoreAnswer:
     """What a sender is told about an error of the sink. Comments hold no path and no message of others."""
     if isinstance(error, InstanceRejectedError):
         return StoreAnswer(error.status, str(error), error.offending_element)
-    if isinstance(error, (StorageFullError, OSError, MemoryError)):
+    if isinstance(error, IntakePausedError):
+        return StoreAnswer(StoreStatus.OUT_OF_RESOURCES, str(error))
+    if isinstance(error, (RetryableError, OSError, MemoryError)):
         _log.error("storage failed", extra=_facts(error))
         return StoreAnswer(StoreStatus.OUT_OF_RESOURCES, "no room, or storage failed")
     _log.error("instance failed unexpectedly", extra=_facts(error))

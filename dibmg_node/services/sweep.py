@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
+from dibmg_node.domain.priority import Priority
 from dibmg_node.storage.ledger import Ledger
 
 _log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ _NEVER: Final = datetime(1970, 1, 2, tzinfo=UTC)
 class Publisher(Protocol):
     """Tells workers where to look; losing what it says loses nothing."""
 
-    def analyze(self, study_uid: str, revision: int) -> None:
+    def analyze(self, study_uid: str, revision: int, priority: Priority) -> None:
         """A study is READY."""
 
     def deliver(self, study_uid: str, revision: int, destination: str) -> None:
@@ -48,9 +49,10 @@ class Sweep:
         if completed or expired:
             _log.info("studies ready", extra={"completed": completed, "expired": expired})
         analyses_before, deliveries_before = self._lost_before(now)
-        for study_uid, revision in self.ledger.claims.unpublished(now, analyses_before):
-            _log.debug("analysis published", extra={"study_uid": study_uid, "revision": revision})
-            self.publisher.analyze(study_uid, revision)
+        for study_uid, revision, priority in self.ledger.claims.unpublished(now, analyses_before):
+            extra = {"study_uid": study_uid, "revision": revision, "priority": priority.value}
+            _log.debug("analysis published", extra=extra)
+            self.publisher.analyze(study_uid, revision, priority)
         due = self.ledger.outbox.due(now, deliveries_before) + self.ledger.proofs.due(now, deliveries_before)
         for study_uid, revision, destination in dict.fromkeys(due):
             _log.debug("delivery published", extra={"study_uid": study_uid, "destination": destination})

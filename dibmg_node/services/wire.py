@@ -64,6 +64,7 @@ class AssociationRequest:
         association_id: Unique to this association, also in logs, StoreRequest and AssociationEnd.
         certificate_subject: `CN=mg1,O=Clinic` of the verified client certificate; None without one.
         implementation_version_name: As the peer gives it, empty where it does not.
+        abstract_syntaxes: UIDs that it proposes.
     """
 
     association_id: str
@@ -74,6 +75,7 @@ class AssociationRequest:
     certificate_subject: str | None
     implementation_class_uid: str
     implementation_version_name: str
+    abstract_syntaxes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ CALLED_AE_NOT_RECOGNIZED = Rejection(1, 1, 7, "called AE title not recognized")
 PROTOCOL_NOT_SUPPORTED = Rejection(1, 2, 2, "protocol version not supported")
 LOCAL_LIMIT_EXCEEDED = Rejection(2, 3, 2, "local limit exceeded")
 NO_ROOM = Rejection(2, 3, 2, "local limit exceeded: no room on the disk")
+INTAKE_PAUSED = Rejection(2, 3, 1, "temporary congestion: intake is paused")
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, literal_column, or_, select, update
 
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS, StudyEvent, StudyState
+from dibmg_node.domain.pause import Part
+from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.result import Delivered
 from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.study import Study
@@ -16,6 +18,7 @@ from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.analysis_rows import Analysis, enter_analysis
 from dibmg_node.storage.delivery_rows import delivered
 from dibmg_node.storage.facts_json import load_facts
+from dibmg_node.storage.pauses import find_pause
 from dibmg_node.storage.schema import instances, results, studies
 from dibmg_node.storage.study_row import apply_event, lock_study
 
@@ -55,9 +58,12 @@ class Claims:
         """Take one revision of one study.
 
         Raises:
-            LedgerConflictError: It is not READY in this revision: someone else has it, or it moved on.
+            LedgerConflictError: It is not READY in this revision: someone else has it, or it moved on; or
+                analysis is paused.
         """
         with self._engine.begin() as connection:
+            if find_pause(connection, Part.ANALYSIS):
+                raise LedgerConflictError("analysis is paused")
             row = lock_study(connection, study_uid)
             if row["revision"] != revision:
                 raise LedgerConflictError(f"revision {revision} asked, the study is at {row['revision']}")
@@ -141,16 +147,22 @@ class Claims:
         """Make studies READY that a worker held that is known to be gone; returns how many."""
         return self._end(now, studies.c.claimed_by == owner, "the worker ended in mid-analysis")
 
-    def unpublished(self, now: datetime, published_before: datetime) -> list[tuple[str, int]]:
-        """READY studies that nobody was told of, or long ago; they count as told now."""
+    def unpublished(self, now: datetime, published_before: datetime) -> list[tuple[str, int, Priority]]:
+        """READY studies that nobody was told of, or long ago; they count as told now.
+
+        The most urgent first, then those that wait longest; none while analysis is paused.
+        """
         with self._engine.begin() as connection:
+            if find_pause(connection, Part.ANALYSIS):
+                return []
             rows = connection.execute(
-                select(studies.c.study_uid, studies.c.revision)
+                select(studies.c.study_uid, studies.c.revision, studies.c.priority)
                 .where(
-                    studies.c.state == StudyState.READY.value,
+                    # in the words of the partial index: a parameter would not match it
+                    studies.c.state == literal_column(f"'{StudyState.READY.value}'"),
                     or_(studies.c.published_at.is_(None), studies.c.published_at <= published_before),
                 )
-                .order_by(studies.c.last_instance_at)
+                .order_by(studies.c.priority, studies.c.last_instance_at)
                 .limit(500)
             ).all()
             connection.execute(
@@ -158,7 +170,7 @@ class Claims:
                 .where(studies.c.study_uid.in_([row.study_uid for row in rows]))
                 .values(published_at=now)
             )
-            return [(row.study_uid, row.revision) for row in rows]
+            return [(row.study_uid, row.revision, Priority.of_rank(row.priority)) for row in rows]
 
     def _end(self, now: datetime, condition: ColumnElement[bool], reason: str) -> int:
         with self._engine.begin() as connection:

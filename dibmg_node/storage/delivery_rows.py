@@ -14,6 +14,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     or_,
     select,
     tuple_,
@@ -26,8 +27,15 @@ from dibmg_node.domain.study import ViewKey
 from dibmg_node.storage.schema import Instant, deliveries, results, studies
 from dibmg_node.storage.study_row import apply_event, lock_study
 
-_UNDELIVERED = (DeliveryState.OWED.value, DeliveryState.REFUSED.value)
+UNDELIVERED = (DeliveryState.OWED.value, DeliveryState.REFUSED.value)
+"""What a destination lacks and is still to get, or a person is to look at."""
+_LACKED = (*UNDELIVERED, DeliveryState.CANCELED.value)
 _HELD = tuple(state.value for state in HELD)
+
+
+def is_owed() -> ColumnElement[bool]:
+    """Deliveries that are owed, in the words of the partial index: a parameter would not match it."""
+    return deliveries.c.state == literal_column(f"'{DeliveryState.OWED.value}'")
 
 
 def is_free(now: datetime) -> ColumnElement[bool]:
@@ -38,9 +46,10 @@ def is_free(now: datetime) -> ColumnElement[bool]:
 def is_in_doubt() -> ColumnElement[bool]:
     """Deliveries that were in a worker's hands and are not settled: the destination may have the result.
 
-    A lease that is over stays in its row for that.
+    A lease that is over stays in its row for that, also where an operator gave the delivery up.
     """
-    return and_(deliveries.c.state == DeliveryState.OWED.value, deliveries.c.lease_until.is_not(None))
+    unsettled = (DeliveryState.OWED.value, DeliveryState.CANCELED.value)
+    return and_(deliveries.c.state.in_(unsettled), deliveries.c.lease_until.is_not(None))
 
 
 def unlocked(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -119,7 +128,7 @@ def supersede(connection: Connection, study_uid: str, current: Sequence[str], no
         update(deliveries)
         .where(
             deliveries.c.study_uid == study_uid,
-            deliveries.c.state.in_(_UNDELIVERED),
+            deliveries.c.state.in_(_LACKED),
             deliveries.c.result_uid.not_in(list(current)),
             deliveries.c.lease_until.is_(None),
         )
@@ -206,15 +215,17 @@ def owe_again(connection: Connection, study_uid: str, now: datetime, *, even_sto
         even_stored: Send again what destinations said that they have, too: one may have lost it. Of an
             earlier revision nothing is sent again: it would come back after what took its place.
     """
-    missing = deliveries.c.state.in_(_UNDELIVERED)
+    missing = deliveries.c.state.in_(_LACKED)
     current = select(studies.c.revision).where(studies.c.study_uid == study_uid).scalar_subquery()
     held = and_(deliveries.c.state.in_(_HELD), deliveries.c.revision == current)
     wanted = and_(deliveries.c.study_uid == study_uid, or_(missing, held) if even_stored else missing)
     unproven = and_(deliveries.c.study_uid == study_uid, is_unproven())
     found = connection.execute(select(deliveries.c.result_uid).where(or_(wanted, unproven)).limit(1)).first()
+    # what was given up while a worker sent it is that worker's to settle, if it is wanted again
+    not_in_hand = or_(is_free(now), deliveries.c.state == DeliveryState.CANCELED.value)
     connection.execute(
         update(deliveries)
-        .where(wanted, is_free(now))
+        .where(wanted, not_in_hand)
         .values(
             state=DeliveryState.OWED.value,
             attempts=0,

@@ -12,6 +12,7 @@ from dibmg_node.storage.alarms import Alarms
 from dibmg_node.storage.beats import Beats
 from dibmg_node.storage.catalog import Catalog
 from dibmg_node.storage.claims import Claims
+from dibmg_node.storage.decisions import Decisions
 from dibmg_node.storage.drift_baselines import DriftBaselines
 from dibmg_node.storage.engine import open_engine, reading
 from dibmg_node.storage.exam_scores import ExamScores
@@ -23,6 +24,7 @@ from dibmg_node.storage.notices import Notices
 from dibmg_node.storage.outbox import Outbox
 from dibmg_node.storage.overdue import OverdueResults
 from dibmg_node.storage.pace import Pace
+from dibmg_node.storage.pauses import Pauses
 from dibmg_node.storage.proofs import Proofs
 from dibmg_node.storage.purges import Purges
 from dibmg_node.storage.receipts import Receipts
@@ -41,6 +43,8 @@ class Ledger:
     receipts: Receipts
     claims: Claims
     retries: Retries
+    decisions: Decisions
+    pauses: Pauses
     outbox: Outbox
     proofs: Proofs
     purges: Purges
@@ -70,6 +74,8 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         Receipts(engine, policy),
         Claims(engine),
         Retries(engine),
+        Decisions(engine),
+        Pauses(engine),
         Outbox(engine, Random().random),
         Proofs(engine, Random().random),
         Purges(engine),

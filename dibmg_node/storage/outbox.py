@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import Connection, Engine, and_, func, or_, select, update
 
 from dibmg_node.domain.lifecycle import DeliveryState, Proof, StudyState, retry_delay
+from dibmg_node.domain.pause import Part
+from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.result import REPORTS
 from dibmg_node.errors import LedgerConflictError
-from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, unlocked
+from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, is_owed, unlocked
+from dibmg_node.storage.distinct import distinct
+from dibmg_node.storage.engine import reading
+from dibmg_node.storage.pauses import find_pause, paused_destinations
 from dibmg_node.storage.schema import deliveries, results, studies
 from dibmg_node.storage.study_row import lock_study, note
 
+_MOST_RESULTS: Final = 500
+"""That are told of at once, of one destination: a long pause that is over must not hold up a sweep."""
 _BEING_READ = select(studies.c.study_uid).where(studies.c.state == StudyState.ANALYZING.value)
 
 
@@ -61,37 +69,33 @@ class Outbox:
 
     def __init__(self, engine: Engine, jitter: Callable[[], float]) -> None:
         self._engine = engine
+        self._reading = reading(engine)
         self._jitter = jitter
 
     def due(self, now: datetime, published_before: datetime) -> list[tuple[str, int, str]]:
-        """(study, revision, destination) with something owed that is due and nobody was told of lately."""
+        """(study, revision, destination) with something owed that is due and nobody was told of lately.
+
+        Of each destination that is not paused, a part of it at a time, the most urgent studies of that first.
+        """
         with self._engine.begin() as connection:
-            condition = and_(
-                deliveries.c.state == DeliveryState.OWED.value,
-                deliveries.c.next_at <= now,
-                is_free(now),
-                deliveries.c.study_uid.not_in(_BEING_READ),
-                or_(deliveries.c.published_at.is_(None), deliveries.c.published_at <= published_before),
-            )
-            rows = connection.execute(
-                select(deliveries.c.study_uid, deliveries.c.revision, deliveries.c.destination)
-                .where(condition)
-                .distinct()
-                .limit(500)
-            ).all()
-            for row in rows:
-                connection.execute(
-                    update(deliveries)
-                    .where(
-                        unlocked(
-                            condition,
-                            deliveries.c.study_uid == row.study_uid,
-                            deliveries.c.destination == row.destination,
-                        )
-                    )
-                    .values(published_at=now)
-                )
-            return [(row.study_uid, row.revision, row.destination) for row in rows]
+            paused = paused_destinations(connection)
+            names = distinct(connection, deliveries.c.destination, is_owed())
+            # one by one: what is owed to a paused destination may be much, and is not even looked at
+            found = [
+                row
+                for name in names
+                if name not in paused
+                for row in _due(connection, name, now, published_before)
+            ]
+            found.sort(key=lambda row: row[0])
+            return [(study_uid, revision, destination) for _, study_uid, revision, destination in found]
+
+    def priority_of(self, study_uid: str) -> Priority:
+        """How urgent the results of a study are."""
+        query = select(studies.c.priority).where(studies.c.study_uid == study_uid)
+        with self._reading.connect() as connection:
+            rank = connection.execute(query).scalar_one_or_none()
+        return Priority.ROUTINE if rank is None else Priority.of_rank(rank)
 
     def claim(
         self, study_uid: str, destination: str, now: datetime, lease: timedelta, owner: str = ""
@@ -109,9 +113,12 @@ class Outbox:
             owner: The worker.
 
         Raises:
-            LedgerConflictError: Nothing is due, another worker is sending it, or the study is being read.
+            LedgerConflictError: Nothing is due, another worker is sending it, the study is being read, or the
+                destination is paused.
         """
         with self._engine.begin() as connection:
+            if find_pause(connection, Part.DESTINATION, destination):
+                raise LedgerConflictError(f"destination {destination} is paused")
             if lock_study(connection, study_uid)["state"] == StudyState.ANALYZING.value:
                 raise LedgerConflictError(f"study {study_uid} is being read")
             owed_there = and_(
@@ -229,6 +236,35 @@ class Outbox:
         return retry_delay((attempts or 0) + 1, self._jitter())
 
 
+def _due(
+    connection: Connection, destination: str, now: datetime, published_before: datetime
+) -> list[tuple[int, str, int, str]]:
+    """(rank of the priority, study, revision, destination) that is due at one destination; counts as told."""
+    condition = and_(
+        is_owed(),
+        deliveries.c.destination == destination,
+        deliveries.c.next_at <= now,
+        is_free(now),
+        deliveries.c.study_uid.not_in(_BEING_READ),
+        or_(deliveries.c.published_at.is_(None), deliveries.c.published_at <= published_before),
+    )
+    rows = connection.execute(
+        select(studies.c.priority, deliveries.c.study_uid, deliveries.c.revision, deliveries.c.result_uid)
+        .join(studies, studies.c.study_uid == deliveries.c.study_uid)
+        .where(condition)
+        .limit(_MOST_RESULTS)
+        .with_for_update(of=deliveries, skip_locked=True)
+    ).all()
+    # by their keys: the condition would be looked for among all that is due, once for each of them
+    mine = and_(
+        deliveries.c.destination == destination,
+        deliveries.c.result_uid.in_([row.result_uid for row in rows]),
+    )
+    connection.execute(update(deliveries).where(mine).values(published_at=now))
+    found = dict.fromkeys((row.priority, row.study_uid, row.revision) for row in rows)
+    return [(*one, destination) for one in found]
+
+
 def _settle_one(
     connection: Connection,
     destination: str,
@@ -240,13 +276,17 @@ def _settle_one(
     again = one.state is DeliveryState.OWED
     to_be_proven = one.state is DeliveryState.STORED and proof is not Proof.NONE
     next_at = now + delay if again else now if to_be_proven else None
+    mine = and_(deliveries.c.result_uid == one.sop_uid, deliveries.c.destination == destination)
+    unsettled = [DeliveryState.OWED.value]
+    if one.state is DeliveryState.STORED:
+        unsettled.append(DeliveryState.CANCELED.value)  # it was given up too late: the destination has it
+    else:
+        given_up = and_(mine, deliveries.c.state == DeliveryState.CANCELED.value)
+        in_doubt = now if again and one.in_doubt else None
+        connection.execute(update(deliveries).where(given_up).values(lease_until=in_doubt))
     connection.execute(
         update(deliveries)
-        .where(
-            deliveries.c.result_uid == one.sop_uid,
-            deliveries.c.destination == destination,
-            deliveries.c.state == DeliveryState.OWED.value,
-        )
+        .where(mine, deliveries.c.state.in_(unsettled))
         .values(
             state=one.state.value,
             attempts=deliveries.c.attempts + 1,

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, func, or_, select
 
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.storage.delivery_rows import is_unproven
+from dibmg_node.storage.pauses import paused_destinations, resumed_after
 from dibmg_node.storage.schema import deliveries
 
 
@@ -33,8 +34,9 @@ class OverdueResults:
         self._engine = engine
 
     def before(self, moment: datetime) -> list[Overdue]:
-        """Destinations that have been owed something, or its proof, since before a moment."""
+        """Destinations owed something, or its proof, since before a moment, and not paused since then."""
         with self._engine.connect() as connection:
+            excused = paused_destinations(connection) + resumed_after(connection, moment)
             rows = connection.execute(
                 select(
                     deliveries.c.destination, func.count().label("results"), func.min(deliveries.c.owed_since)
@@ -42,6 +44,7 @@ class OverdueResults:
                 .where(
                     or_(deliveries.c.state == DeliveryState.OWED.value, is_unproven()),
                     deliveries.c.owed_since <= moment,
+                    deliveries.c.destination.not_in(excused),
                 )
                 .group_by(deliveries.c.destination)
                 .order_by(deliveries.c.destination)

@@ -11,9 +11,11 @@ from enum import StrEnum
 from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, select, update
 
 from dibmg_node.domain.lifecycle import DeliveryState, Proof, proof_delay, retry_delay
+from dibmg_node.domain.pause import Part
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, is_unproven, unlocked
 from dibmg_node.storage.engine import reading
+from dibmg_node.storage.pauses import find_pause, paused_destinations
 from dibmg_node.storage.schema import commitments, deliveries, results
 from dibmg_node.storage.study_row import lock_study, note
 
@@ -74,6 +76,7 @@ class Proofs:
         with self._engine.begin() as connection:
             condition = and_(
                 is_unproven(),
+                deliveries.c.destination.not_in(paused_destinations(connection)),
                 deliveries.c.next_at <= now,
                 is_free(now),
                 or_(deliveries.c.published_at.is_(None), deliveries.c.published_at <= published_before),
@@ -104,9 +107,11 @@ class Proofs:
         """Take all results of a study whose proof by one destination is due.
 
         Raises:
-            LedgerConflictError: Nothing is due, or another worker is asking.
+            LedgerConflictError: Nothing is due, another worker is asking, or the destination is paused.
         """
         with self._engine.begin() as connection:
+            if find_pause(connection, Part.DESTINATION, destination):
+                raise LedgerConflictError(f"destination {destination} is paused")
             lock_study(connection, study_uid)
             at = and_(deliveries.c.study_uid == study_uid, deliveries.c.destination == destination)
             condition = and_(at, is_unproven(), deliveries.c.next_at <= now, is_free(now))

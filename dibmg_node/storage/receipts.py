@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from dibmg_node.domain.exam import has_standard_views, select_exam
 from dibmg_node.domain.lifecycle import StudyEvent, StudyState
 from dibmg_node.domain.policy import ExamPolicy
+from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.study import ImageKind, Instance
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.facts_json import dump_facts, load_facts
@@ -51,6 +52,7 @@ class Received:
 
     Attributes:
         keys: Digests that its study is found by (`dicom.search_keys`).
+        priority: Of its study, as far as this instance and its sender say.
     """
 
     instance: Instance
@@ -58,6 +60,7 @@ class Received:
     crc32: int
     sender: str
     keys: tuple[str, ...] = ()
+    priority: Priority = Priority.ROUTINE
 
 
 class Receipt(Enum):
@@ -232,6 +235,7 @@ class Receipts:
                 revision=0,
                 sender=received.sender,
                 manufacturer=_printable(received.instance.manufacturer),
+                priority=received.priority.rank,
                 received_at=now,
                 receiving_since=now,
                 last_instance_at=now,
@@ -272,6 +276,8 @@ class Receipts:
             claimed_at=claimed_at,
             lease_until=None,
             purged_at=None,
+            # the most urgent of its images counts, unless an operator said otherwise
+            priority=row["priority"] if row["priority_set"] else min(row["priority"], received.priority.rank),
             reason="",
             score_exam=None,
             score_r=None,

@@ -30,9 +30,9 @@ class Retries:
     def ask(self, study_uid: str, now: datetime, what: Retry = Retry.AUTOMATIC) -> Retry:
         """A person asks for another try.
 
-        AUTOMATIC means: of the whole analysis, where that failed or every result is delivered; else of
-        what the destinations refused or have not taken yet. DELIVERY sends everything again, also what
-        a destination said that it has.
+        AUTOMATIC means: of the whole analysis, where that failed or was canceled, or every result is
+        delivered; else of what the destinations refused or have not taken yet, or what of it was given up.
+        DELIVERY sends everything again, also what a destination said that it has.
 
         Returns:
             What is tried again, DELIVERY or ANALYSIS.
@@ -49,8 +49,7 @@ class Retries:
                     raise PermanentError(
                         f"study {study_uid} was purged at {when}; it is read again when its images come again"
                     )
-                analysis_failed = row["state"] == StudyState.FAILED.value and row["score_exam"] is None
-                if what is not Retry.ANALYSIS and not (what is Retry.AUTOMATIC and analysis_failed):
+                if what is not Retry.ANALYSIS and not (what is Retry.AUTOMATIC and _lacks_analysis(row)):
                     even_stored = what is Retry.DELIVERY
                     if owe_again(connection, study_uid, now, even_stored=even_stored):
                         _redeliver(connection, row, now)
@@ -58,17 +57,31 @@ class Retries:
                     if even_stored:
                         raise PermanentError(f"study {study_uid} has no result to deliver")
                 apply_event(
-                    connection, row, StudyEvent.RETRY_ASKED, now, attempts=0, published_at=None, due_at=None
+                    connection,
+                    row,
+                    StudyEvent.RETRY_ASKED,
+                    now,
+                    attempts=0,
+                    published_at=None,
+                    due_at=None,
+                    reason="",
                 )
                 return Retry.ANALYSIS
             except LedgerConflictError as error:
                 raise PermanentError(str(error)) from error
 
 
+def _lacks_analysis(row: RowMapping) -> bool:
+    """Whether a study's analysis failed, or was given up before it ended."""
+    if row["state"] == StudyState.CANCELED.value:
+        return row["attempts"] == 0 or row["score_exam"] is None
+    return bool(row["state"] == StudyState.FAILED.value and row["score_exam"] is None)
+
+
 def _redeliver(connection: Connection, row: RowMapping, now: datetime) -> None:
     """A study whose scores stand owes results again; one without scores keeps its state."""
     if (
-        row["state"] in (StudyState.FAILED.value, StudyState.DELIVERED.value)
+        row["state"] in (StudyState.FAILED.value, StudyState.DELIVERED.value, StudyState.CANCELED.value)
         and row["score_exam"] is not None
     ):
         apply_event(connection, row, StudyEvent.REDELIVERY_ASKED, now, reason="")

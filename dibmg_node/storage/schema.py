@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -70,12 +71,21 @@ studies = Table(
     Column("score_l", Float),
     Column("purged_at", Instant),
     Column("manufacturer", String(64), nullable=False, default="", server_default=""),
+    Column("priority", Integer, nullable=False, default=1, server_default="1"),
+    Column("priority_set", Integer, nullable=False, default=0, server_default="0"),
     Index("studies_due", "state", "due_at"),
     Index("studies_received", "received_at"),
     Index("studies_by_last", "last_instance_at"),
     Index("studies_by_state", "state", "last_instance_at"),
     Index("studies_by_sender", "sender", "last_instance_at"),
     Index("studies_by_manufacturer", "manufacturer", "last_instance_at"),
+    Index(
+        "studies_to_analyze",
+        "priority",
+        "last_instance_at",
+        sqlite_where=text("state = 'READY'"),
+        postgresql_where=text("state = 'READY'"),
+    ),
 )
 
 study_keys = Table(
@@ -198,6 +208,13 @@ deliveries = Table(
     Index("deliveries_due", "state", "next_at"),
     Index("deliveries_study", "study_uid"),
     Index("deliveries_owed", "state", "destination", "attempts", "owed_since"),
+    Index(
+        "deliveries_to_send",
+        "destination",
+        "next_at",
+        sqlite_where=text("state = 'OWED'"),
+        postgresql_where=text("state = 'OWED'"),
+    ),
     Index("deliveries_settled", "destination", "state", "settled_at"),
 )
 
@@ -241,6 +258,18 @@ notices = Table(
     Index("notices_once", "alarm_id", "channel", "event", unique=True),
     Index("notices_sent", "channel", "sent_at"),
 )
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("part", String(16), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("since", Instant, nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("by", String(64), nullable=False, default=""),
+    Column("resumed_at", Instant),
+)
+"""What an operator paused; with `resumed_at`, until then."""
 
 history = Table(
     "history",

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, select
 
 from dibmg_node.domain.lifecycle import HELD, DeliveryState, StudyState
+from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.storage.delivery_rows import is_unproven
@@ -233,6 +234,7 @@ class Views:
                 "scores": _scores(row) | _probability(reading),
                 "sender": row["sender"],
                 "selftest": row["sender"] == SELFTEST_AET,
+                "priority": Priority.of_rank(row["priority"]).value,
                 "attempts": row["attempts"],
                 "purged_at": _iso(row["purged_at"]),
                 "instances": [_instance(one, judged.get(one["sop_uid"]), row) for one in stored],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from dibmg_node.errors import RetryableError
+from dibmg_node.errors import IntakePausedError, RetryableError
 from dibmg_node.services.intake import Intake
 from dibmg_node.storage.views import Views
 
@@ -30,6 +30,9 @@ class HealthService:
             reasons.append("less disk is free than the reserve")
         try:
             self._views.beats()
+            self._intake.check_open()
+        except IntakePausedError:
+            reasons.append("intake is paused")
         except RetryableError:
             reasons.append("the ledger does not answer")
         return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)

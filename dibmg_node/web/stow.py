@@ -16,7 +16,7 @@ from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.dicom.header import is_uid
 from dibmg_node.dicom.native import one_to_json, to_xml
 from dibmg_node.dicom.store_response import StoreOutcome, StoreSuccess, store_response, success_of
-from dibmg_node.errors import StorageFullError
+from dibmg_node.errors import IntakePausedError, RetryableError, StorageFullError
 from dibmg_node.services.file_reception import FileReception, StoredFile
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.wire import StoreRequest
@@ -72,6 +72,7 @@ class StowService:
             raise HTTPException(406, f"answers are {media.JSON} or {media.XML}")
         boundary = _boundary(request)
         self._check_length(request)
+        await in_thread(self._check_open)
         self._check_room()
         self._requests += 1
         try:
@@ -89,6 +90,15 @@ class StowService:
             raise HTTPException(411, "a body with Content-Length, or chunked")
         if length is not None and int(length) > longest:
             raise HTTPException(413, f"longer than {longest} bytes")
+
+    def _check_open(self) -> None:
+        """Refuse as a whole what would be refused part by part. Source: RFC 9110 15.6.4."""
+        try:
+            self._intake.check_open()
+        except RetryableError as error:
+            told = str(error) if isinstance(error, IntakePausedError) else "the ledger does not answer"
+            _log.warning("request refused", extra={"reason": str(error)})
+            raise HTTPException(503, told, headers=_RETRY) from error
 
     def _check_room(self) -> None:
         if self._requests >= self._limits.most_requests:

@@ -51,6 +51,12 @@ def test_a_person_can_ask_for_a_retry_except_while_the_study_is_read(state: Stud
         next_state(StudyState.ANALYZING, StudyEvent.RETRY_ASKED)
 
 
+def test_a_person_can_give_up_what_is_not_done_with_and_nothing_else() -> None:
+    canceled = {state for state in StudyState if (state, StudyEvent.CANCELED) in TRANSITIONS}
+
+    assert canceled == set(StudyState) - {StudyState.DELIVERED, StudyState.EXCLUDED, StudyState.CANCELED}
+
+
 def test_retries_double_from_a_second_to_a_quarter_of_an_hour() -> None:
     delays = [retry_delay(attempts, 1.0).total_seconds() for attempts in range(1, 13)]
 

@@ -11,7 +11,12 @@ import pytest
 from pynetdicom import AE
 
 from dibmg_node.dicom import facts
-from dibmg_node.services.wire import EndReason, StoreAnswer
+from dibmg_node.services.intake import Intake
+from dibmg_node.services.wire import EndReason, InstanceSink, StoreAnswer, StoreRequest
+from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.ledger import Ledger
+from tests.factories import Clock
+from tests.services.test_intake import POLICY
 from tests.services.wire_peers import (
     SETTINGS,
     WAIT_SECONDS,
@@ -208,3 +213,45 @@ def test_the_log_has_one_line_a_step_and_no_patient(caplog: pytest.LogCaptureFix
         "acceptor stopped",
     ]
     assert not [record for record in ours if "Canary" in repr(record.__dict__)]
+
+
+def test_while_intake_is_paused_storescu_is_rejected_for_now_and_echoscu_is_answered(
+    tmp_path: Path, archive: Archive, ledger: Ledger, clock: Clock
+):
+    intake = Intake(archive, ledger.receipts, replace(POLICY, is_paused=lambda: True), clock)
+    store = MemoryStore()
+    store.admit = intake.admit
+    path = write_file(tmp_path, mammogram())
+
+    with listening(store) as wire:
+        sent = run_dcmtk("storescu", "-v", "-aec", "DIBMG", "127.0.0.1", str(wire.port), str(path))
+        echoed = run_dcmtk("echoscu", "-aec", "DIBMG", "127.0.0.1", str(wire.port))
+
+    told = sent.stdout + sent.stderr
+    assert sent.returncode != 0
+    assert "Rejected Transient" in told
+    assert "Temporary Congestion" in told
+    assert echoed.returncode == 0
+
+
+def test_a_pause_in_mid_association_is_answered_out_of_resources(
+    archive: Archive, ledger: Ledger, clock: Clock
+):
+    paused: list[bool] = []
+    intake = Intake(archive, ledger.receipts, replace(POLICY, is_paused=lambda: bool(paused)), clock)
+    store = MemoryStore()
+
+    def pause_after_the_first(request: StoreRequest) -> InstanceSink:
+        sink = intake.open_instance(request)
+        paused.append(True)
+        return sink
+
+    store.open_instance = pause_after_the_first
+    data_sets = [mammogram(), mammogram()]
+
+    with listening(store) as wire:
+        statuses = store_all(wire.port, data_sets)
+
+    assert statuses == [0x0000, 0xA700]
+    kept = [archive.instance_path(one.SOPInstanceUID).exists() for one in data_sets]
+    assert kept == [True, False]

@@ -21,8 +21,15 @@ from sqlalchemy import text
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.dicom.part10 import data_set_offset
-from dibmg_node.errors import InstanceRejectedError, StorageFullError
-from dibmg_node.services.intake import AllowedSender, Intake, IntakePolicy
+from dibmg_node.domain.priority import Priority
+from dibmg_node.errors import (
+    InstanceRejectedError,
+    IntakePausedError,
+    LedgerUnavailableError,
+    StorageFullError,
+)
+from dibmg_node.services.intake import Intake
+from dibmg_node.services.intake_policy import AllowedSender, IntakePolicy
 from dibmg_node.services.wire import (
     CALLED_AE_NOT_RECOGNIZED,
     CALLING_AE_NOT_RECOGNIZED,
@@ -621,3 +628,90 @@ def _steps(trace: str, folder: Path) -> list[str]:
             if re.search(pattern, line) and (not steps or steps[-1] != step):
                 steps.append(step)
     return steps
+
+
+def asking(*syntaxes: str, calling: str = "MG1") -> AssociationRequest:
+    """A request for an association from this machine."""
+    return AssociationRequest("a1", calling, "DIBMG", "127.0.0.1", 1, None, "1.2", "", frozenset(syntaxes))
+
+
+@pytest.mark.parametrize(
+    ("syntaxes", "rejected"),
+    [
+        ([facts.MG_FOR_PRESENTATION], (2, 3, 1)),
+        ([facts.MG_FOR_PRESENTATION, facts.VERIFICATION], (2, 3, 1)),
+        ([facts.VERIFICATION], None),
+    ],
+)
+def test_while_intake_is_paused_a_sender_is_told_to_come_again_later_and_may_ask_who_is_there(
+    archive: Archive, ledger: Ledger, clock: Clock, syntaxes: list[str], rejected: tuple[int, int, int] | None
+) -> None:
+    intake = Intake(archive, ledger.receipts, replace(POLICY, is_paused=lambda: True), clock)
+
+    assert heard(intake.admit(asking(*syntaxes))) == rejected
+
+
+def test_what_comes_on_an_open_association_while_intake_is_paused_is_not_begun(
+    archive: Archive, ledger: Ledger, clock: Clock
+) -> None:
+    intake = Intake(archive, ledger.receipts, replace(POLICY, is_paused=lambda: True), clock)
+
+    with pytest.raises(IntakePausedError, match="intake is paused: send it again later"):
+        intake.open_instance(request_for(mammogram()))
+    assert files_under(archive, "spool") == []
+
+
+def test_an_image_that_was_begun_before_a_pause_is_stored(
+    archive: Archive, ledger: Ledger, clock: Clock
+) -> None:
+    paused: list[bool] = []
+    intake = Intake(archive, ledger.receipts, replace(POLICY, is_paused=lambda: bool(paused)), clock)
+    dataset = mammogram()
+    reception = intake.open_instance(request_for(dataset))
+    paused.append(True)
+
+    reception.write(memoryview(data_set_bytes(dataset)))
+
+    assert reception.commit() == StoreAnswer(StoreStatus.SUCCESS)
+
+
+def test_an_association_is_admitted_although_nobody_can_tell_whether_intake_is_paused(
+    archive: Archive, ledger: Ledger, clock: Clock
+) -> None:
+    def silent() -> bool:
+        raise LedgerUnavailableError("the ledger cannot be read")
+
+    intake = Intake(archive, ledger.receipts, replace(POLICY, is_paused=silent), clock)
+
+    assert intake.admit(asking(facts.MG_FOR_PRESENTATION)) is None
+    with pytest.raises(LedgerUnavailableError):
+        intake.open_instance(request_for(mammogram()))
+
+
+@pytest.mark.parametrize(
+    ("configured", "stated", "priority"),
+    [
+        (None, None, "routine"),
+        (None, "STAT", "stat"),
+        (Priority.LOW, None, "low"),
+        (Priority.LOW, "STAT", "low"),
+    ],
+)
+def test_a_study_is_as_urgent_as_its_sender_is_configured_else_as_its_images_say(
+    archive: Archive,
+    ledger: Ledger,
+    clock: Clock,
+    configured: Priority | None,
+    stated: str | None,
+    priority: str,
+) -> None:
+    policy = replace(POLICY, priority={"MG1": configured}.get)
+    dataset = mammogram()
+    if stated:
+        dataset.RequestedProcedurePriority = stated
+
+    send(Intake(archive, ledger.receipts, policy, clock), dataset)
+
+    study = ledger.views.study(STUDY_UID)
+    assert study is not None
+    assert study["priority"] == priority

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from dibmg_node.domain.priority import Priority
 from dibmg_node.errors import RetryableError
 from dibmg_node.services.lanes import Lanes
 from tests.services.wire_peers import WAIT_SECONDS
@@ -101,4 +102,19 @@ def test_an_error_ends_its_study_and_not_the_lane(error: Exception, caplog: pyte
 
     assert work.done == [("1.2", "pacs")]
     assert len(caplog.records) == 1
+    assert lanes.stop(WAIT_SECONDS) == 0
+
+
+def test_an_urgent_study_overtakes_those_that_wait_at_a_destination() -> None:
+    work = Work("pacs")
+    lanes = Lanes(work)
+    lanes.give("1.1", "pacs")
+    work.begun.wait(WAIT_SECONDS)
+
+    for study_uid, priority in (("1.2", Priority.LOW), ("1.3", Priority.ROUTINE), ("1.4", Priority.STAT)):
+        lanes.give(study_uid, "pacs", priority)
+    work.let_go.set()
+    work.wait_for(4)
+
+    assert [study_uid for study_uid, _ in work.done] == ["1.1", "1.4", "1.3", "1.2"]
     assert lanes.stop(WAIT_SECONDS) == 0

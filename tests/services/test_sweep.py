@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from dibmg_node.domain.lifecycle import DeliveryState
+from dibmg_node.domain.pause import Part, Pause
+from dibmg_node.domain.priority import Priority
 from dibmg_node.errors import RetryableError
 from dibmg_node.services.sweep import REPUBLISH_AFTER, Sweep
 from dibmg_node.storage.ledger import Ledger
@@ -18,11 +20,13 @@ class MemoryPublisher:
 
     analyses: list[tuple[str, int]] = field(default_factory=list)
     deliveries: list[tuple[str, int, str]] = field(default_factory=list)
+    priorities: list[Priority] = field(default_factory=list)
     queued: tuple[int, int] = (0, 0)
     down: bool = False
 
-    def analyze(self, study_uid: str, revision: int) -> None:
+    def analyze(self, study_uid: str, revision: int, priority: Priority) -> None:
         self.analyses.append((study_uid, revision))
+        self.priorities.append(priority)
 
     def deliver(self, study_uid: str, revision: int, destination: str) -> None:
         self.deliveries.append((study_uid, revision, destination))
@@ -143,3 +147,31 @@ def test_with_the_broker_down_studies_still_become_ready_and_nothing_counts_as_t
     sweep.run()
 
     assert publisher.analyses == [(STUDY_UID, 4)]
+
+
+def test_nothing_is_published_while_it_is_paused_and_all_of_it_at_once_afterwards(
+    sweep: Sweep, ledger: Ledger, publisher: MemoryPublisher, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    sweep.run()
+    ledger.pauses.begin(Pause(Part.ANALYSIS, "", clock(), "anna", ""))
+    clock.advance(3600)
+    sweep.run()
+    paused = list(publisher.analyses)
+    ledger.pauses.end(Part.ANALYSIS, "", clock())
+
+    sweep.run()
+
+    assert paused == [(STUDY_UID, 4)]
+    assert publisher.analyses == [(STUDY_UID, 4)] * 2
+
+
+def test_a_study_is_published_with_its_priority(
+    sweep: Sweep, ledger: Ledger, publisher: MemoryPublisher, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    ledger.decisions.set_priority(STUDY_UID, Priority.STAT, "", clock())
+
+    sweep.run()
+
+    assert publisher.priorities == [Priority.STAT]

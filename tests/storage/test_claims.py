@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from dibmg_node.domain.lifecycle import DeliveryState
+from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.analysis_rows import Outcome
@@ -275,7 +276,7 @@ def test_a_ready_study_is_told_once_until_long_ago(ledger: Ledger, clock: Clock)
         ledger.claims.unpublished(clock.advance(1), clock() - longest),
     ]
 
-    assert told == [[(STUDY_UID, 4)], [], [(STUDY_UID, 4)]]
+    assert told == [[(STUDY_UID, 4, Priority.ROUTINE)], [], [(STUDY_UID, 4, Priority.ROUTINE)]]
 
 
 def test_an_attempt_that_failed_is_told_at_once(ledger: Ledger, clock: Clock) -> None:
@@ -283,7 +284,7 @@ def test_an_attempt_that_failed_is_told_at_once(ledger: Ledger, clock: Clock) ->
     ledger.claims.unpublished(clock(), START)
     ledger.claims.give_back(claim(ledger, clock), "broke", clock())
 
-    assert ledger.claims.unpublished(clock(), START) == [(STUDY_UID, 4)]
+    assert ledger.claims.unpublished(clock(), START) == [(STUDY_UID, 4, Priority.ROUTINE)]
 
 
 def test_the_history_only_grows_and_tells_every_step(ledger: Ledger, clock: Clock) -> None:

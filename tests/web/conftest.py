@@ -102,10 +102,11 @@ class WebSide:
 
     def look(self) -> dict[str, Any]:
         """The node at a glance; without configuration, so with one destination and no process."""
-        views = self.ledger.views
+        views, pauses = self.ledger.views, self.ledger.pauses.all()
         return {
             "health": "degraded",
-            "reasons": ["sweep does not run"],
+            "reasons": ["sweep does not run", *(one.sentence for one in pauses)],
+            "pauses": [vars(one) for one in pauses],
             "processes": [
                 {"process": "sweep@host", "alive": False, "pid": None, "since": None, "detail": ""}
             ],
@@ -120,6 +121,7 @@ class WebSide:
                     "name": "pacs",
                     "kind": "cstore",
                     "insecure": False,
+                    "paused": next((one.sentence for one in pauses if one.name == "pacs"), None),
                     **vars(views.destination("pacs", self.clock() - timedelta(days=1))),
                 }
             ],

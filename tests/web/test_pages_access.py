@@ -23,7 +23,8 @@ from tests.web.held_results import hold
 STUDY = "1.2.6.1"
 PASSWORD = "correct horse battery"
 PAGES = ("/", "/studies", f"/studies/{STUDY}", "/destinations", "/senders", "/model")
-POSTS = ("/find", f"/studies/{STUDY}/retry", "/logout", "/login")
+ACTS = (*(f"/studies/{STUDY}/{act}" for act in ("retry", "cancel", "priority")), "/pause", "/resume")
+POSTS = ("/find", *ACTS, "/logout", "/login")
 
 
 @dataclass
@@ -91,7 +92,7 @@ def test_without_a_login_a_page_sends_to_the_login(wide: WebSide, path: str) -> 
     assert answer.content == b""
 
 
-@pytest.mark.parametrize("path", ["/find", f"/studies/{STUDY}/retry", "/logout"])
+@pytest.mark.parametrize("path", ["/find", *ACTS, "/logout"])
 def test_without_a_login_nothing_can_be_asked_for(wide: WebSide, path: str) -> None:
     visitor = browser(wide.app(login_always=True))
 

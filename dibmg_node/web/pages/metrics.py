@@ -57,6 +57,7 @@ def _of_node(node: dict[str, Any], now: datetime) -> Iterator[Metric]:
     yield _one("dibmg_up", "1: healthy or degraded, 0: down.", float(node["health"] != "down"))
     yield _one("dibmg_healthy", "1: healthy, 0: degraded or down.", float(node["health"] == "healthy"))
     yield _by("dibmg_studies", "Studies in the ledger, by state.", "state", node["studies"])
+    yield _paused(node)
     oldest = node["oldest_waiting"]
     yield _one(
         "dibmg_queue_age_seconds",
@@ -118,6 +119,21 @@ def _of_alarms(node: dict[str, Any]) -> Iterator[Metric]:
     yield _by("dibmg_alarms", "Alarms that hold now, by what they are about.", "alarm", counts)
     owed = {row["name"]: row["owed"] for row in node["alarm_channels"]}
     yield _by("dibmg_alarm_messages", "Messages that a channel has not told yet.", "channel", owed)
+
+
+def _paused(node: dict[str, Any]) -> Metric:
+    family = GaugeMetricFamily(
+        "dibmg_paused", "1: an operator paused this part of the node.", labels=["part", "name"]
+    )
+    found = {(str(one["part"]), one["name"]) for one in node["pauses"]}
+    parts = {
+        ("intake", ""),
+        ("analysis", ""),
+        *(("destination", row["name"]) for row in node["destinations"]),
+    }
+    for part, name in sorted(parts | found):
+        family.add_metric([part, name], float((part, name) in found))
+    return family
 
 
 def _of_destinations(rows: Sequence[dict[str, Any]], now: datetime) -> Iterator[Metric]:

@@ -19,11 +19,13 @@ from starlette.routing import Route
 
 from dibmg_node.errors import RetryableError
 from dibmg_node.services.audit import SILENT, Auditor
+from dibmg_node.services.operating import Operating
 from dibmg_node.services.patients import Patients
 from dibmg_node.services.pictures import Pictures
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.users import Users
 from dibmg_node.web.access import Bearer
+from dibmg_node.web.pages.acts import ActPages
 from dibmg_node.web.pages.attempts import Attempts
 from dibmg_node.web.pages.guard import LONGEST_SESSION, Guard, Visitor
 from dibmg_node.web.pages.headers import PageHeaders
@@ -77,12 +79,13 @@ def make_site(
         now: The time.
         access: Who may see them.
         bearer: The token that opens the metrics too.
-        audit: Told who logs in, and who looks at which study.
+        audit: Told who logs in, who looks at which study, and what operators decide.
     """
     templates = Templates(now)
     node = NodePages(ledger, look, now, templates)
     studies = StudiesPages(ledger.listing, patients, templates)
-    study = StudyPages(ledger.views, ledger.retries, patients, pictures, audit, now, templates)
+    study = StudyPages(ledger.views, patients, pictures, audit, templates)
+    acts = ActPages(Operating(ledger, audit, now), ledger.views, look)
     login = LoginPages(access.users, Attempts(), audit, now, templates)
     routes = [
         Route("/", node.overview),
@@ -91,7 +94,11 @@ def make_site(
         Route("/studies/{study}", study.study),
         Route("/studies/{study}/images/{sop}", study.mammogram),
         Route("/studies/{study}/overlays/{sop}", study.overlay),
-        Route("/studies/{study}/retry", study.retry, methods=["POST"]),
+        Route("/studies/{study}/retry", acts.retry, methods=["POST"]),
+        Route("/studies/{study}/cancel", acts.cancel, methods=["POST"]),
+        Route("/studies/{study}/priority", acts.priority, methods=["POST"]),
+        Route("/pause", acts.pause, methods=["POST"]),
+        Route("/resume", acts.resume, methods=["POST"]),
         Route("/destinations", node.destinations),
         Route("/senders", node.senders),
         Route("/model", ModelPages(look, ledger.pace, ledger.exam_scores, templates).model),

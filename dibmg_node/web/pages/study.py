@@ -1,4 +1,4 @@
-"""One study: its views with their overlays, findings, exclusions, deliveries, timeline; and another try."""
+"""One study: its views with their overlays, findings, exclusions, deliveries, timeline."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from dibmg_node.dicom.header import is_uid
+from dibmg_node.domain.lifecycle import DeliveryState, StudyState
+from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.study import STANDARD_VIEWS
-from dibmg_node.errors import DibmgError, PermanentError
+from dibmg_node.errors import DibmgError
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.patients import Patients
 from dibmg_node.services.pictures import Pictures
-from dibmg_node.storage.retries import Retries, Retry
 from dibmg_node.storage.views import Views
-from dibmg_node.web.pages.guard import operator, posted
+from dibmg_node.web.pages.acts import MESSAGES
 from dibmg_node.web.pages.template import Templates
 from dibmg_node.web.search import peer_address
-from dibmg_node.web.threads import in_thread
 
 _log = logging.getLogger(__name__)
 
@@ -56,19 +56,15 @@ class StudyPages:
     def __init__(
         self,
         views: Views,
-        retries: Retries,
         patients: Patients,
         pictures: Pictures,
         audit: Auditor,
-        now: Callable[[], datetime],
         templates: Templates,
     ) -> None:
         self._views = views
-        self._retries = retries
         self._patients = patients
         self._pictures = pictures
         self._audit = audit
-        self._now = now
         self._templates = templates
 
     def study(self, request: Request) -> Response:
@@ -88,8 +84,10 @@ class StudyPages:
             # what was left out first: it is what people ask about
             instances=sorted(images, key=lambda one: (one["used"] is True, _place(_name(one)))),
             deliveries=grouped(study),
+            may_cancel=may_cancel(study),
+            priorities=[one.value for one in Priority],
             timeline=told(study["timeline"]),
-            message=_MESSAGES.get(request.query_params.get("done", ""), ""),
+            message=MESSAGES.get(request.query_params.get("done", ""), ""),
         )
 
     def mammogram(self, request: Request) -> Response:
@@ -113,22 +111,6 @@ class StudyPages:
             raise HTTPException(404, "no current view has this overlay")
         return _picture(lambda: self._pictures.overlay(one["sop_uid"], shape))
 
-    async def retry(self, request: Request) -> Response:
-        """Have an analysis or deliveries tried again."""
-        form = await posted(request)
-        visitor = operator(request)
-        try:
-            what = Retry(str(form.get("what", "")))
-        except ValueError as error:
-            raise HTTPException(400, "tried again is automatic, analysis or delivery") from error
-        study_uid = (await in_thread(self._study, request))["study_uid"]
-        try:
-            tried = await in_thread(self._retries.ask, study_uid, self._now(), what)
-        except PermanentError as error:
-            raise HTTPException(409, str(error)) from error
-        _log.info("retry asked", extra={"study_uid": study_uid, "user": visitor.name, "what": tried.value})
-        return RedirectResponse(f"/studies/{study_uid}?done={tried.value}", 303)
-
     def _study(self, request: Request) -> dict[str, Any]:
         """The study that the URL names.
 
@@ -150,11 +132,6 @@ class StudyPages:
 
 
 _UNREAD: Final[dict[str, Any]] = {"operating_point": None, "model": None, "findings": [], "seconds": {}}
-
-_MESSAGES: Final = {
-    Retry.ANALYSIS.value: "The study will be read again.",
-    Retry.DELIVERY.value: "The results will be sent again.",
-}
 
 
 def shown_views(study: Mapping[str, Any]) -> list[ShownView]:
@@ -191,6 +168,12 @@ def _name(image: Mapping[str, Any]) -> str:
 
 def _place(name: str) -> int:
     return _ORDER.get(name, len(_ORDER))
+
+
+def may_cancel(study: Mapping[str, Any]) -> bool:
+    """Whether anything of a study waits that an operator could give up."""
+    lacking = any(one["state"] in (DeliveryState.OWED, DeliveryState.REFUSED) for one in study["deliveries"])
+    return lacking or study["state"] in (StudyState.RECEIVING, StudyState.READY, StudyState.ANALYZING)
 
 
 def grouped(study: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[str]]]:

@@ -24,6 +24,7 @@ _STATES: Final = {
     "OWED": "moving",
     "EXCLUDED": "aside",
     "SUPERSEDED": "aside",
+    "CANCELED": "aside",
     "FAILED": "bad",
     "REFUSED": "bad",
     "no drift": "good",

@@ -1,0 +1,112 @@
+"""Operating: what a person decides while the node runs; entered, logged and audited in one way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from dibmg_node.domain.audit import EventType
+from dibmg_node.domain.pause import Part, Pause
+from dibmg_node.domain.priority import Priority
+from dibmg_node.errors import PermanentError
+from dibmg_node.services.audit import Auditor
+from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.retries import Retry
+
+_log = logging.getLogger(__name__)
+
+LONGEST_REASON: Final = 200
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who decides.
+
+    Attributes:
+        name: A user of the pages, or of this machine; empty where nobody has to log in.
+        address: Where the pages are looked at from; empty for a command.
+    """
+
+    name: str
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Operating:
+    """Carries out decisions."""
+
+    ledger: Ledger
+    audit: Auditor
+    now: Callable[[], datetime]
+
+    def retry(self, who: Person, study_uid: str, what: Retry = Retry.AUTOMATIC) -> Retry:
+        """Have an analysis or deliveries tried again.
+
+        Raises:
+            PermanentError: As `Retries.ask`.
+        """
+        tried = self.ledger.retries.ask(study_uid, self.now(), what)
+        self._tell(who, EventType.RETRY, tried.value, study_uid)
+        return tried
+
+    def cancel(self, who: Person, study_uid: str, reason: str = "") -> int:
+        """Give up a study that waits, and what destinations lack of it; returns how many deliveries that is.
+
+        Raises:
+            PermanentError: As `Decisions.cancel`, or the reason is too long.
+        """
+        told = one_line(reason)
+        sentence = f"canceled by {who.name or 'an operator'}" + (f": {told}" if told else "")
+        given_up = self.ledger.decisions.cancel(study_uid, sentence, self.now())
+        self._tell(who, EventType.CANCEL, told, study_uid)
+        return given_up
+
+    def prioritize(self, who: Person, study_uid: str, priority: Priority) -> Priority:
+        """Make a study as urgent as a person says; returns what it was before.
+
+        Raises:
+            PermanentError: The ledger has no such study.
+        """
+        before = self.ledger.decisions.set_priority(study_uid, priority, who.name, self.now())
+        self._tell(who, EventType.PRIORITY, f"{priority.value}, before {before.value}", study_uid)
+        return before
+
+    def pause(self, who: Person, part: Part, name: str = "", reason: str = "") -> Pause:
+        """Pause a part of the node, on every machine, until it is resumed.
+
+        Raises:
+            PermanentError: The reason is too long.
+        """
+        pause = self.ledger.pauses.begin(Pause(part, name, self.now(), who.name, one_line(reason)))
+        self._tell(who, EventType.PAUSE, f"{pause.called}: {pause.reason}".removesuffix(": "))
+        return pause
+
+    def resume(self, who: Person, part: Part, name: str = "") -> Pause:
+        """Resume a part of the node; returns the pause that is over.
+
+        Raises:
+            PermanentError: It is not paused.
+        """
+        pause = self.ledger.pauses.end(part, name, self.now())
+        self._tell(who, EventType.RESUME, pause.called)
+        return pause
+
+    def _tell(self, who: Person, kind: EventType, description: str, study_uid: str = "") -> None:
+        extra = {"user": who.name, "what": description}
+        _log.info(f"{kind.code} asked", extra=extra | ({"study_uid": study_uid} if study_uid else {}))
+        self.audit.operated(kind, who.name, who.address, description, study_uid)
+
+
+def one_line(reason: str) -> str:
+    """A reason as the ledger, logs and pages have it.
+
+    Raises:
+        PermanentError: It is too long.
+    """
+    told = " ".join("".join(letter if letter.isprintable() else " " for letter in reason).split())
+    if len(told) > LONGEST_REASON:
+        raise PermanentError(f"a reason has at most {LONGEST_REASON} characters, found {len(told)}")
+    return told
