@@ -51,6 +51,22 @@ _LONGEST_SOCKET_PATH: Final = 100
 _LIBPQ_FILES: Final = frozenset({"sslrootcert", "sslcert", "sslkey", "sslcrl"})
 
 
+_DECISIVE: Final = frozenset({"address", "insecure"})
+"""Keys that say how exposed a section is: without them it would be complained of wrongly."""
+
+
+class InvalidSettingsError(ConfigError):
+    """A configuration file is not valid.
+
+    Attributes:
+        rest: Settings of what is valid in it; None: too little is.
+    """
+
+    def __init__(self, complaints: list[str], rest: Settings | None) -> None:
+        super().__init__(complaints)
+        self.rest = rest
+
+
 class Settings(Section):
     """The whole of `config.toml`; relative paths in it start at its folder."""
 
@@ -218,7 +234,8 @@ def load_settings(path: Path | None) -> Settings:
         path: The file; None takes every default.
 
     Raises:
-        ConfigError: With every complaint at once, each with the path of its key.
+        ConfigError: With every complaint at once, each with the path of its key; InvalidSettingsError where
+            the file could be read.
     """
     if path is None:
         return Settings()
@@ -231,9 +248,35 @@ def load_settings(path: Path | None) -> Settings:
     try:
         settings = Settings.model_validate(content)
     except ValidationError as error:
-        raise ConfigError([_complaint(one) for one in error.errors()]) from error
+        rest = _without(content, error)
+        raise InvalidSettingsError([_complaint(one) for one in error.errors()], _of(rest, path)) from error
     settings._path = path.absolute()
     return settings
+
+
+def _of(content: dict[str, Any], path: Path) -> Settings | None:
+    try:
+        settings = Settings.model_validate(content)
+    except ValidationError:
+        return None
+    settings._path = path.absolute()
+    return settings
+
+
+def _without(content: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+    """The content without what is wrong: the key alone where nothing else depends on it, else its section."""
+    rest = {name: dict(part) if isinstance(part, dict) else part for name, part in content.items()}
+    for one in error.errors():
+        section, *keys = one["loc"] or ("",)
+        part = rest.get(str(section))
+        key = keys[0] if len(keys) == 1 else None
+        if isinstance(part, dict) and key not in _DECISIVE and not isinstance(part.get(key, {}), dict):
+            del part[key]
+        else:
+            rest.pop(str(section), None)
+    if "intake" in content and "intake" not in rest:
+        rest.pop("sender", None)  # whether certificates are asked for is not known
+    return rest
 
 
 def _complaint(error: Any) -> str:

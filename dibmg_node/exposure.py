@@ -44,6 +44,15 @@ def is_insecure(section: IntakeSection | WebSection) -> bool:
     return is_exposed(section) and section.tls is None
 
 
+def reached_by_others(settings: Settings) -> bool:
+    """Whether the pages ask for a login even where nobody was made a user yet.
+
+    A token or a clients' CA says that a proxy or other machines stand before the loopback address too.
+    """
+    web = settings.web
+    return web is not None and (is_exposed(web) or bool(settings.web_tokens) or bool(web.tls and web.tls.ca))
+
+
 def open_intake_tls(settings: Settings) -> ServerTls | None:
     """TLS of the associations that are accepted; None: plain DICOM.
 

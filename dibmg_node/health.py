@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from dibmg_node import wiring
 from dibmg_node.auditing import bookmark_file, trail_folder
+from dibmg_node.capacity import look_at_archive, look_at_disk, look_at_ledger
 from dibmg_node.certificate_watch import expiries
+from dibmg_node.condition import Health
 from dibmg_node.config import Settings
 from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.errors import RetryableError
@@ -25,21 +26,6 @@ from dibmg_node.tasks import CeleryPublisher, open_queue
 
 _WAITING_ALARM: Final = timedelta(minutes=15)
 _DAY: Final = timedelta(days=1)
-
-EXIT_CODES: Final = {"healthy": 0, "degraded": 1, "down": 2}
-
-
-@dataclass
-class Health:
-    """What is wrong, and how the node therefore is."""
-
-    down: list[str] = field(default_factory=list)
-    degraded: list[str] = field(default_factory=list)
-
-    @property
-    def word(self) -> str:
-        """healthy, degraded or down."""
-        return "down" if self.down else "degraded" if self.degraded else "healthy"
 
 
 def look(settings: Settings, ledger: Ledger, roles: Sequence[str]) -> dict[str, Any]:
@@ -87,8 +73,9 @@ def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Heal
         "alarms": _alarms(ledger, health),
         "alarm_channels": _alarm_channels(settings, ledger, now, health),
         "destinations": _destinations(settings, ledger, pauses, now, health),
-        "disk": _disk(settings, health),
-        "archive": _archive(settings, ledger, health),
+        "ledger": look_at_ledger(ledger),
+        "disk": look_at_disk(settings, ledger, now, health),
+        "archive": look_at_archive(settings, ledger, health),
         "model": model_facts(settings, weights, choice),
         "drift": drift_facts(settings, ledger, weights, choice, now, health.degraded),
         "intake": _intake(settings),
@@ -215,35 +202,7 @@ def _destinations(
                 "proof": destination.proof.value,
                 "paused": pause.sentence if pause else None,
                 **vars(view),
+                **vars(ledger.reach.of(destination.name)),
             }
         )
     return rows
-
-
-def _disk(settings: Settings, health: Health) -> dict[str, Any]:
-    try:
-        archive = wiring.open_archive(settings)
-        free, total = archive.free_bytes(), archive.total_bytes()
-    except OSError as error:
-        health.down.append(f"archive: {error.strerror}")
-        return {"free_bytes": None, "reserve_bytes": None, "used_percent": None}
-    reserve = int(settings.intake.reserve_gb * 1e9)
-    if free < reserve:
-        health.degraded.append("less disk is free than the reserve: nothing is received ('out of resources')")
-    used = round(100 * (1 - free / total), 1) if total else None
-    return {"free_bytes": free, "reserve_bytes": reserve, "used_percent": used}
-
-
-def _archive(settings: Settings, ledger: Ledger, health: Health) -> dict[str, int]:
-    archive = wiring.open_archive(settings)
-    quarantined, missing = archive.quarantined(), ledger.holdings.count_missing()
-    if quarantined:
-        health.degraded.append(
-            f"{quarantined} files in quarantine ({archive.root / 'quarantine'}): other bytes came under a "
-            "known instance UID, or a file belonged to nothing"
-        )
-    if missing:
-        health.degraded.append(
-            f"{missing} received images are gone from the archive: send or fetch them again"
-        )
-    return {"quarantined": quarantined, "missing": missing}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dibmg_node.config import Settings
 from dibmg_node.environment import read_secret
 from dibmg_node.errors import ConfigError
-from dibmg_node.exposure import check_exposure, is_exposed, open_web_tls
+from dibmg_node.exposure import check_exposure, open_web_tls, reached_by_others
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.lookup import Lookup
@@ -100,16 +100,6 @@ def make_web_server(
         audit=audit,
     )
     return WebServer(app, WebAddress(web.address, web.port, open_web_tls(settings)))
-
-
-def reached_by_others(settings: Settings) -> bool:
-    """Whether the pages ask for a login even where nobody was made a user yet.
-
-    A token or a clients' CA says that a proxy or other machines stand before the loopback address too.
-    """
-    web = settings.web
-    assert web is not None
-    return is_exposed(web) or bool(settings.web_tokens) or bool(web.tls and web.tls.ca)
 
 
 def session_key(settings: Settings) -> str:

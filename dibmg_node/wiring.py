@@ -210,24 +210,38 @@ def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
         name=name,
         archive=open_archive(settings),
         claims=ledger.claims,
-        sandbox=Sandbox(
-            partial(
-                _build_work,
-                settings.weights,
-                settings.model.runtime.value,
-                settings.operating_point,
-                settings.model.precision,
-                settings.model.threads,
-            ),
+        sandbox=make_sandbox(
+            settings,
             partial(prepare_child, "model", log_folder(settings), settings.node.log_level, os.getpid()),
-            settings.model.deadline_seconds,
-            _model_limits(settings),
         ),
         policy=settings.exam_policy,
         subscribers=subscribers(settings),
         max_side=settings.overlay.max_side,
         now=now,
         style=settings.overlay.style,
+    )
+
+
+def make_sandbox(settings: Settings, prepare: Callable[[], None]) -> Sandbox[Order, Report]:
+    """The model in a confined child, which is not started yet.
+
+    Args:
+        settings: Of the node.
+        prepare: The first thing that the child does.
+    """
+    model = settings.model
+    return Sandbox(
+        partial(
+            _build_work,
+            settings.weights,
+            model.runtime.value,
+            settings.operating_point,
+            model.precision,
+            model.threads,
+        ),
+        prepare,
+        model.deadline_seconds,
+        _model_limits(settings),
     )
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from dibmg_node.config import Settings, load_settings
 from dibmg_node.errors import ConfigError
+from dibmg_node.exposure import reached_by_others
 from dibmg_node.role_choice import Role, roles_of
-from dibmg_node.serving import reached_by_others, session_key
+from dibmg_node.serving import session_key
 
 
 def load(folder: Path, text: str) -> Settings:

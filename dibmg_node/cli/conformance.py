@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dibmg_node.cli.options import EXIT_FAILED, fail, with_config
+from dibmg_node.cli.progress import show_busy
 from dibmg_node.config import Settings
 from dibmg_node.conformance.statement import conformance_statement
 
@@ -22,7 +23,8 @@ def conformance(out: Path | None, settings: Settings) -> None:
     SOP classes, transfer syntaxes, statuses, attributes and limits come from the code, AE titles, ports and
     destinations from the configuration.
     """
-    text = conformance_statement(settings)
+    with show_busy("comparing made-up exams with the results that are written of them; this takes a while"):
+        text = conformance_statement(settings)
     if out is None:
         click.echo(text, nl=False)
         return

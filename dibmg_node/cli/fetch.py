@@ -9,6 +9,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from dibmg_node.cli.completion import destination_names
 from dibmg_node.cli.options import (
     EXIT_CONFIG,
     EXIT_FAILED,
@@ -32,7 +33,14 @@ from dibmg_node.sources import fetch_study
     "or the study has no mammogram; 3 if the PACS has no such study."
 )
 @click.argument("study_uid")
-@click.option("--from", "source", required=True, metavar="NAME", help="A destination of the configuration.")
+@click.option(
+    "--from",
+    "source",
+    required=True,
+    metavar="NAME",
+    help="A destination of the configuration.",
+    shell_complete=destination_names,
+)
 @click.option(
     "--all", "everything", is_flag=True, help="Every object of the study, not its mammograms alone."
 )

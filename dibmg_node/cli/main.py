@@ -11,12 +11,14 @@ from dibmg_node import wiring
 from dibmg_node.cli.alarms import alarms
 from dibmg_node.cli.analyze import analyze
 from dibmg_node.cli.audit import audit
+from dibmg_node.cli.completion import completion
 from dibmg_node.cli.conformance import conformance
 from dibmg_node.cli.control import cancel, pause, priority, resume
 from dibmg_node.cli.dataset import dataset
 from dibmg_node.cli.doctor import doctor
 from dibmg_node.cli.drift import drift
 from dibmg_node.cli.evaluate import evaluate
+from dibmg_node.cli.export import export
 from dibmg_node.cli.fetch import fetch
 from dibmg_node.cli.options import (
     EXIT_CONFIG,
@@ -28,6 +30,7 @@ from dibmg_node.cli.options import (
 )
 from dibmg_node.cli.peers import echo
 from dibmg_node.cli.purge import purge
+from dibmg_node.cli.replay import replay
 from dibmg_node.cli.selftest import selftest
 from dibmg_node.cli.sr import sr
 from dibmg_node.cli.status import status
@@ -46,7 +49,7 @@ from dibmg_node.roles import play
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed, 2 the configuration or the command line is wrong, 3 no such study. "
-    "`dibmg status`: 0 healthy, 1 degraded, 2 down. For research use only.",
+    "`dibmg status`: 0 healthy, 1 degraded, 2 down, 3 the ledger does not answer. For research use only.",
 )
 @click.version_option(version("dibmg-node"), prog_name="dibmg")
 def cli() -> None:
@@ -128,6 +131,8 @@ for _command in (
     priority,
     pause,
     resume,
+    replay,
+    export,
     user,
     alarms,
     echo,
@@ -144,6 +149,7 @@ for _command in (
     train,
     sr,
     conformance,
+    completion,
 ):
     cli.add_command(_command)
 
@@ -151,7 +157,7 @@ for _command in (
 def main() -> None:
     """Entry point: errors that the program reports on purpose end in one line and an exit code."""
     try:
-        cli()
+        cli(prog_name="dibmg")
     except ConfigError as error:
         for complaint in error.complaints:
             click.echo(complaint, err=True)

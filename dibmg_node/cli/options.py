@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Column
 
 from dibmg_node import wiring
-from dibmg_node.config import Settings, load_settings
+from dibmg_node.config import InvalidSettingsError, Settings, load_settings
 from dibmg_node.errors import ConfigError, PermanentError
 from dibmg_node.storage.compatibility import check_readable
 from dibmg_node.storage.ledger import Ledger
@@ -21,6 +21,7 @@ from dibmg_node.storage.ledger import Ledger
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
 EXIT_UNKNOWN = 3
+"""The study that the command line names is not there."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -76,12 +77,25 @@ def fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _load(_: click.Context, __: click.Parameter, path: Path | None) -> Settings:
+def _load(context: click.Context, _: click.Parameter, path: Path | None) -> Settings | Path | None:
+    if context.resilient_parsing:  # a shell asks how the command line may go on
+        return path
     if path is None and Path("config.toml").exists():
         path = Path("config.toml")
     try:
         return load_settings(path)
     except ConfigError as error:
-        for complaint in error.complaints:
+        for complaint in [*error.complaints, *_further(error)]:
             click.echo(complaint, err=True)
         sys.exit(EXIT_CONFIG)
+
+
+def _further(error: ConfigError) -> Sequence[str]:
+    """What is wrong besides: with the keys that are valid, a node could not come up either."""
+    if not isinstance(error, InvalidSettingsError) or error.rest is None:
+        return ()
+    try:
+        wiring.check_node(error.rest)
+    except ConfigError as others:
+        return others.complaints
+    return ()

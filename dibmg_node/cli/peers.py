@@ -8,9 +8,10 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from dibmg_node.cli.completion import destination_names
 from dibmg_node.cli.options import (
+    EXIT_CONFIG,
     EXIT_FAILED,
-    EXIT_UNKNOWN,
     console,
     fail,
     print_json,
@@ -24,7 +25,7 @@ from dibmg_node.wiring import now
 
 
 @click.command(epilog="Example: dibmg echo pacs")
-@click.argument("destination", required=False)
+@click.argument("destination", required=False, shell_complete=destination_names)
 @with_config
 @with_json
 def echo(destination: str | None, settings: Settings, as_json: bool) -> None:
@@ -36,7 +37,8 @@ def echo(destination: str | None, settings: Settings, as_json: bool) -> None:
     senders = open_senders(settings, now)
     if destination is not None:
         if destination not in senders:
-            fail(f"no destination {destination!r} in the configuration", EXIT_UNKNOWN)
+            known = ", ".join(senders) or "none"
+            fail(f"no destination {destination!r} in the configuration, known are: {known}", EXIT_CONFIG)
         senders = {destination: senders[destination]}
     answers = []
     for name, sender in senders.items():

@@ -28,6 +28,18 @@ def step_bars(*, transient: bool) -> Progress:
 
 
 @contextmanager
+def show_busy(what: str) -> Iterator[None]:
+    """What the program does that takes a while, on stderr: turning on a terminal, one line elsewhere."""
+    terminal = Console(stderr=True, highlight=False)
+    if terminal.is_terminal:
+        with terminal.status(what):
+            yield
+    else:
+        terminal.print(what, soft_wrap=True)
+        yield
+
+
+@contextmanager
 def show_progress(what: str, as_json: bool) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on a terminal, nothing elsewhere."""
     with Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as bar:

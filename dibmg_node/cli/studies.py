@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dibmg_node.cli.control import operating_on, this_person
+from dibmg_node.cli.filters import with_filters
 from dibmg_node.cli.options import (
     EXIT_UNKNOWN,
     console,
@@ -22,7 +23,7 @@ from dibmg_node.cli.options import (
     with_json,
 )
 from dibmg_node.config import Settings
-from dibmg_node.domain.lifecycle import StudyState
+from dibmg_node.storage.listing import StudyFilter, StudyLine
 from dibmg_node.storage.retries import Retry
 
 STATE_COLORS = {
@@ -37,36 +38,53 @@ STATE_COLORS = {
 }
 
 
-@click.command(epilog="Example: dibmg studies --state FAILED")
+@click.command(epilog="Example: dibmg studies --state DELIVERED --sender MG1 --since 7d --min-score 0.5")
+@with_filters
 @click.option(
-    "--state", type=click.Choice([state.value for state in StudyState]), help="Only studies in this state."
+    "--limit", default=50, show_default=True, type=click.IntRange(1, 100000), help="At most so many."
 )
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100000))
 @with_config
 @with_json
-def studies(state: str | None, limit: int, settings: Settings, as_json: bool) -> None:
-    """List studies, the newest first."""
-    rows = open_existing_ledger(settings).views.studies(state, limit)
+def studies(wanted: StudyFilter, limit: int, settings: Settings, as_json: bool) -> None:
+    """List studies, that with the newest image first."""
+    rows = open_existing_ledger(settings).listing.newest(wanted, limit)
     if as_json:
-        print_json(rows)
+        print_json([_for_programs(row) for row in rows])
         return
     if not rows:
         console.print("no studies")
         return
-    table = Table("received", "state", "exam", "R", "L", "sender", uid_column("study"), "reason")
+    table = Table(
+        "last image", "state", "exam", "R", "L", "sender", "manufacturer", uid_column("study"), "reason"
+    )
     for row in rows:
-        scores = row["scores"]
         table.add_row(
-            moment(row["received_at"]),
-            state_text(row["state"]),
-            score(scores["exam"]),
-            score(scores["R"]),
-            score(scores["L"]),
-            escape(row["sender"]),
-            row["study_uid"],
-            escape(row["reason"]),
+            moment(row.last_instance_at.isoformat()),
+            state_text(row.state.value),
+            score(row.exam),
+            score(row.right),
+            score(row.left),
+            escape(row.sender),
+            escape(row.manufacturer),
+            row.study_uid,
+            escape(row.reason),
         )
     console.print(table)
+
+
+def _for_programs(row: StudyLine) -> dict[str, Any]:
+    return {
+        "study_uid": row.study_uid,
+        "state": row.state.value,
+        "revision": row.revision,
+        "reason": row.reason,
+        "scores": {"exam": row.exam, "R": row.right, "L": row.left},
+        "sender": row.sender,
+        "manufacturer": row.manufacturer,
+        "received_at": row.received_at.isoformat(),
+        "last_instance_at": row.last_instance_at.isoformat(),
+        "purged_at": row.purged_at.isoformat() if row.purged_at else None,
+    }
 
 
 @click.command(epilog="Example: dibmg study 1.2.840.113619.2.66")
@@ -74,12 +92,16 @@ def studies(state: str | None, limit: int, settings: Settings, as_json: bool) ->
 @with_config
 @with_json
 def study(study_uid: str, settings: Settings, as_json: bool) -> None:
-    """Show one study: scores, what was delivered where, timeline; with --json everything."""
+    """Show one study: scores, how long each step took, what was delivered where, timeline.
+
+    With --json everything.
+    """
     found = _find(settings, study_uid)
     if as_json:
         print_json(found)
         return
     _print_head(found)
+    _print_steps(found)
     results = {result["sop_uid"]: result for result in found["results"]}
     table = Table(
         "destination", "result", "state", "attempts", "answer", title="deliveries", title_justify="left"
@@ -93,9 +115,13 @@ def study(study_uid: str, settings: Settings, as_json: bool) -> None:
         answer = escape(" ".join(word for word in words if word))
         table.add_row(delivery["destination"], kind, delivery["state"], str(delivery["attempts"]), answer)
     console.print(table)
-    timeline = Table("at", "event", "detail", title="timeline", title_justify="left")
+    timeline = Table("at", "after", "event", "detail", title="timeline", title_justify="left")
+    before: datetime | None = None
     for entry in found["timeline"]:
-        timeline.add_row(moment(entry["at"]), entry["event"], escape(entry["detail"]))
+        at = datetime.fromisoformat(entry["at"])
+        after = duration((at - before).total_seconds()) if before else ""
+        timeline.add_row(moment(entry["at"]), after, entry["event"], escape(entry["detail"]))
+        before = at
     console.print(timeline)
 
 
@@ -150,6 +176,15 @@ def moment(iso: str) -> str:
     return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def duration(seconds: float | None) -> str:
+    """A time for a table; empty where there is none."""
+    if seconds is None:
+        return ""
+    if seconds < 120:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def state_text(state: str) -> str:
     """A state in its color."""
     return f"[{STATE_COLORS[state]}]{state}[/]"
@@ -160,6 +195,19 @@ def _find(settings: Settings, study_uid: str) -> Mapping[str, Any]:
     if found is None:
         fail(f"no study {study_uid} in the ledger", EXIT_UNKNOWN)
     return found
+
+
+def _print_steps(found: Mapping[str, Any]) -> None:
+    steps = Table("step", "took", "begin", "end", "outcome", title="steps", title_justify="left")
+    for step in found["steps"]:
+        end = moment(step["end"]) if step["end"] else "not yet"
+        steps.add_row(
+            escape(step["step"]), duration(step["seconds"]), moment(step["begin"]), end, step["outcome"]
+        )
+        if step["step"] == "analysis" and found["reading"]:
+            for name, seconds in (found["reading"].get("seconds") or {}).items():
+                steps.add_row(f"  {name}", duration(seconds), "", "", "")
+    console.print(steps)
 
 
 def _print_head(found: Mapping[str, Any]) -> None:

@@ -6,8 +6,9 @@ import sys
 
 import click
 
-from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.options import EXIT_FAILED, fail, print_json, with_config, with_json
 from dibmg_node.config import Settings
+from dibmg_node.exposure import reached_by_others
 from dibmg_node.storage.users import UserRole, Users
 
 
@@ -39,11 +40,28 @@ def user_add(name: str, role: str, password_stdin: bool, settings: Settings) -> 
 
 @user.command("remove", epilog="Example: dibmg user remove anna")
 @click.argument("name")
+@click.option("--last", is_flag=True, help="Even the last one: see the refusal.")
 @with_config
-def user_remove(name: str, settings: Settings) -> None:
+def user_remove(name: str, last: bool, settings: Settings) -> None:
     """Take a user out; sessions end at once."""
-    Users(settings.users_file).remove(name)
+    users = Users(settings.users_file)
+    only = [one.name for one in users.all()] == [name]
+    if only and not last:
+        fail(f"{name} is the last user. {_without_users(settings)} --last does it all the same", EXIT_FAILED)
+    users.remove(name)
     click.echo(f"{name} may not log in any more")
+    if only:
+        click.echo(_without_users(settings), err=True)
+
+
+def _without_users(settings: Settings) -> str:
+    """What it means that nobody is left to log in."""
+    if reached_by_others(settings):
+        return "Without any, nobody can log in to the dashboard until one is added (dibmg user add NAME)."
+    return (
+        "Without any, the dashboard asks nobody to log in: whoever uses this machine sees it as operator. "
+        "Add another user first (dibmg user add NAME)."
+    )
 
 
 @user.command("list", epilog="Example: dibmg user list")

@@ -89,7 +89,10 @@ class CommitmentWitness:
             PeerRefusedError: The peer does not commit.
         """
         if status is None:
-            raise PeerUnavailableError(f"{self.peer.who}: no answer to N-ACTION (time-out or abort)")
+            told = (
+                "no answer to N-ACTION (time-out or abort): does it know this node's AE title, host and port?"
+            )
+            raise PeerUnavailableError(f"{self.peer.who}: {told}")
         if status != _SUCCESS:
             told = f"{self.peer.who}: storage commitment answered with 0x{status:04X}"
             raise PeerUnavailableError(told) if status in _TRY_LATER else PeerRefusedError(told)

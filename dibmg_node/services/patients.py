@@ -69,18 +69,28 @@ class Patients:
         with self._archive.instance(sop_uid).open("rb") as file:
             header = read_header(file)
 
-        def text(name: str) -> str:
-            return "".join(letter for letter in " ".join(texts_of(header, name)) if letter.isprintable())
-
         return Patient(
             # family, given, … stand between carets; ideographic groups between equals signs
-            name=text("PatientName").partition("=")[0].replace("^", " ").strip(),
-            patient_id=text("PatientID"),
-            birth_date=_date(text("PatientBirthDate")),
-            accession_number=text("AccessionNumber"),
-            study_date=_date(text("StudyDate")),
+            name=_text(header, "PatientName").partition("=")[0].replace("^", " ").strip(),
+            patient_id=_text(header, "PatientID"),
+            birth_date=_date(_text(header, "PatientBirthDate")),
+            accession_number=_text(header, "AccessionNumber"),
+            study_date=_date(_text(header, "StudyDate")),
             pseudonym=self._pseudonym(header),
         )
+
+
+def accession_number(archive: Archive, sop_uid: str) -> str:
+    """Accession number of the study that an image is of; empty where its header cannot be read."""
+    try:
+        with archive.instance(sop_uid).open("rb") as file:
+            return _text(read_header(file), "AccessionNumber")
+    except (InstanceRejectedError, OSError):
+        return ""
+
+
+def _text(header: Dataset, name: str) -> str:
+    return "".join(letter for letter in " ".join(texts_of(header, name)) if letter.isprintable())
 
 
 def _date(text: str) -> str:

@@ -84,23 +84,29 @@ def is_unproven() -> ColumnElement[bool]:
     )
 
 
-def delivered(connection: Connection, study_uid: str) -> tuple[Delivered, ...]:
-    """Every result of a study that a destination has or may have, oldest first."""
+def delivered(
+    connection: Connection, study_uid: str, before: datetime | None = None
+) -> tuple[Delivered, ...]:
+    """Every result of a study that a destination has or may have, oldest first.
+
+    Args:
+        connection: Of the transaction.
+        study_uid: The study.
+        before: Only what it has had since before this; None: all.
+    """
     # stored once, whatever the destination said when it was to prove that: it may show it still
     was_stored = and_(
         deliveries.c.state.in_((DeliveryState.REFUSED.value, DeliveryState.SUPERSEDED.value)),
         deliveries.c.proof != Proof.NONE.value,
     )
     sent = or_(deliveries.c.state.in_(_HELD), is_in_doubt(), was_stored)
+    since = func.coalesce(deliveries.c.settled_at, deliveries.c.owed_since)
+    early = [] if before is None else [since < literal(before, Instant)]
     rows = connection.execute(
         select(results, deliveries.c.destination)
         .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
-        .where(results.c.study_uid == study_uid, sent)
-        .order_by(
-            func.coalesce(deliveries.c.settled_at, deliveries.c.owed_since),
-            results.c.revision,
-            results.c.sop_uid,
-        )
+        .where(results.c.study_uid == study_uid, sent, *early)
+        .order_by(since, results.c.revision, results.c.sop_uid)
     ).mappings()
     return tuple(
         Delivered(

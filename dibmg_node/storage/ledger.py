@@ -16,6 +16,7 @@ from dibmg_node.storage.decisions import Decisions
 from dibmg_node.storage.drift_baselines import DriftBaselines
 from dibmg_node.storage.engine import open_engine, reading
 from dibmg_node.storage.exam_scores import ExamScores
+from dibmg_node.storage.growth import Growth
 from dibmg_node.storage.holdings import Holdings
 from dibmg_node.storage.listing import Listing
 from dibmg_node.storage.marks import Marks
@@ -27,7 +28,9 @@ from dibmg_node.storage.pace import Pace
 from dibmg_node.storage.pauses import Pauses
 from dibmg_node.storage.proofs import Proofs
 from dibmg_node.storage.purges import Purges
+from dibmg_node.storage.reach import Reach
 from dibmg_node.storage.receipts import Receipts
+from dibmg_node.storage.records import Records
 from dibmg_node.storage.rejections import Rejections
 from dibmg_node.storage.retries import Retries
 from dibmg_node.storage.selftests import SelfTests
@@ -64,6 +67,9 @@ class Ledger:
     nodes: Nodes
     turns: Turns
     marks: Marks
+    growth: Growth
+    reach: Reach
+    records: Records
 
 
 def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
@@ -95,4 +101,7 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         Nodes(engine),
         Turns(engine),
         Marks(engine),
+        Growth(reading(engine)),
+        Reach(reading(engine)),
+        Records(reading(engine)),
     )

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, islice
 from typing import Final
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, func, or_, select
+from sqlalchemy import ColumnElement, Engine, RowMapping, and_, func, or_, select
 
 from dibmg_node.domain.lifecycle import StudyState
 from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.storage.distinct import distinct
-from dibmg_node.storage.schema import instances, studies, study_keys
+from dibmg_node.storage.schema import analyses, instances, studies, study_keys
 from dibmg_node.storage.selftests import is_patients
 
 MOST_LOOKED_AT: Final = 20_000
 """Rows of one page's search: a filter that hardly anything passes must not read a million."""
+_PART: Final = 1000
 _FIRST: Final = ""
 """Before every UID in the order of text: behind it there is no study of the same moment."""
 
@@ -29,6 +31,7 @@ class StudyFilter:
         since: Last image at or after this.
         until: Last image before this.
         lowest_score: Of the exam, 0..1; a study without scores does not pass.
+        highest_score: Likewise.
     """
 
     state: StudyState | None = None
@@ -37,6 +40,7 @@ class StudyFilter:
     since: datetime | None = None
     until: datetime | None = None
     lowest_score: float | None = None
+    highest_score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,13 @@ class StudyLine:
 
     study_uid: str
     state: StudyState
+    revision: int
     reason: str
     sender: str
     manufacturer: str
     received_at: datetime
     last_instance_at: datetime
+    purged_at: datetime | None
     exam: float | None
     right: float | None
     left: float | None
@@ -111,6 +117,29 @@ class Listing:
             return Page(lines, Place(lines[-1].last_instance_at, lines[-1].study_uid), True)
         return Page(lines, None if horizon is None else Place(horizon, _FIRST), horizon is None)
 
+    def pages(self, wanted: StudyFilter, length: int) -> Iterator[Sequence[StudyLine]]:
+        """All studies that pass a filter, part after part, each in a transaction of its own.
+
+        A study that gets an image in the meantime moves to the front, and may be missed.
+
+        Args:
+            wanted: What passes.
+            length: Studies of one part at most.
+        """
+        place: Place | None = None
+        while True:
+            page = self.page(wanted, place, length)
+            if page.lines:
+                yield page.lines
+            place = page.following
+            if place is None:
+                return
+
+    def newest(self, wanted: StudyFilter, most: int) -> list[StudyLine]:
+        """The newest studies that pass a filter, however far back they are."""
+        lines = chain.from_iterable(self.pages(wanted, min(most, _PART)))
+        return list(islice(lines, most))
+
     def find(self, key: str) -> list[str]:
         """UIDs of the studies that a key is of (`dicom.search_keys`), the newest first, 50 at most."""
         query = (
@@ -136,6 +165,22 @@ class Listing:
             select(instances.c.study_uid, func.min(instances.c.sop_uid))
             .where(instances.c.study_uid.in_(study_uids))
             .group_by(instances.c.study_uid)
+        )
+        with self._engine.connect() as connection:
+            return dict(connection.execute(query).tuples().all())
+
+    def readings_of(self, study_uids: Sequence[str]) -> dict[str, str]:
+        """The last reading of each study that has one, as JSON."""
+        query = (
+            select(analyses.c.study_uid, analyses.c.reading)
+            .join(
+                studies,
+                and_(
+                    studies.c.study_uid == analyses.c.study_uid,
+                    studies.c.analyzed_revision == analyses.c.revision,
+                ),
+            )
+            .where(analyses.c.study_uid.in_(study_uids))
         )
         with self._engine.connect() as connection:
             return dict(connection.execute(query).tuples().all())
@@ -183,6 +228,8 @@ def _others(wanted: StudyFilter) -> Iterator[ColumnElement[bool]]:
             yield func.coalesce(studies.c[name], "") == value
     if wanted.lowest_score is not None:
         yield studies.c.score_exam >= wanted.lowest_score
+    if wanted.highest_score is not None:
+        yield studies.c.score_exam <= wanted.highest_score
 
 
 def _behind(place: Place | None) -> Iterator[ColumnElement[bool]]:
@@ -196,11 +243,13 @@ def _line(row: RowMapping) -> StudyLine:
     return StudyLine(
         row["study_uid"],
         StudyState(row["state"]),
+        row["revision"],
         row["reason"],
         row["sender"],
         row["manufacturer"],
         row["received_at"],
         row["last_instance_at"],
+        row["purged_at"],
         row["score_exam"],
         row["score_r"],
         row["score_l"],

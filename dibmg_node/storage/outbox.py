@@ -18,6 +18,7 @@ from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, is_owe
 from dibmg_node.storage.distinct import distinct
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.pauses import find_pause, paused_destinations
+from dibmg_node.storage.reach import NOT_SENT
 from dibmg_node.storage.schema import deliveries, results, studies
 from dibmg_node.storage.study_row import lock_study, note
 
@@ -204,7 +205,7 @@ class Outbox:
             told = ", ".join(sorted({f"{s.state} {s.status} {s.comment}".strip() for s in settlements}))
             sent = any(one.state is not DeliveryState.OWED for one in settlements)
             _give_way(connection, study_uid, destination, now)
-            event = "sent" if sent else "not sent, tried again later"
+            event = "sent" if sent else NOT_SENT
             note(connection, study_uid, event, now, f"to {destination}: {told}")
             close_if_delivered(connection, study_uid, now)
 

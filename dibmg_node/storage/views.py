@@ -14,6 +14,7 @@ from dibmg_node.domain.lifecycle import HELD, DeliveryState, StudyState
 from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.study import STANDARD_VIEWS
+from dibmg_node.storage.course_rows import course_json
 from dibmg_node.storage.delivery_rows import is_unproven
 from dibmg_node.storage.distinct import distinct
 from dibmg_node.storage.facts_json import load_facts
@@ -187,26 +188,6 @@ class Views:
             query = select(func.count()).select_from(studies).where(condition)
             return connection.execute(query).scalar_one()
 
-    def studies(self, state: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
-        """The newest studies, one line each."""
-        query = select(studies).where(is_patients()).order_by(studies.c.received_at.desc()).limit(limit)
-        if state is not None:
-            query = query.where(studies.c.state == state)
-        with self._engine.connect() as connection:
-            return [
-                {
-                    "study_uid": row["study_uid"],
-                    "state": row["state"],
-                    "revision": row["revision"],
-                    "reason": row["reason"],
-                    "scores": _scores(row),
-                    "sender": row["sender"],
-                    "received_at": row["received_at"].isoformat(),
-                    "purged_at": _iso(row["purged_at"]),
-                }
-                for row in connection.execute(query).mappings()
-            ]
-
     def study(self, study_uid: str) -> dict[str, Any] | None:
         """Everything about one study; None where the ledger has no such study."""
         with self._engine.connect() as connection:
@@ -226,6 +207,8 @@ class Views:
             stored = rows_of(instances, instances.c.received_at)
             readings = {one["revision"]: one["reading"] for one in rows_of(analyses)}
             reading = json.loads(readings.get(row["revision"], "null"))
+            owed = rows_of(deliveries, deliveries.c.destination, deliveries.c.result_uid)
+            events = rows_of(history, history.c.id)
             return {
                 "study_uid": study_uid,
                 "state": row["state"],
@@ -262,13 +245,16 @@ class Views:
                         "comment": one["comment"],
                         "proof": one["proof"],
                         "next_at": _iso(one["next_at"]),
+                        "owed_since": one["owed_since"].isoformat(),
+                        "settled_at": _iso(one["settled_at"]),
                     }
-                    for one in rows_of(deliveries, deliveries.c.destination, deliveries.c.result_uid)
+                    for one in owed
                 ],
                 "timeline": [
                     {"at": one["at"].isoformat(), "event": one["event"], "detail": one["detail"]}
-                    for one in rows_of(history, history.c.id)
+                    for one in events
                 ],
+                "steps": course_json(row, stored, events, owed),
                 "reading": reading,
             }
 

@@ -42,6 +42,29 @@ def test_a_bad_configuration_tells_every_complaint_and_ends_with_exit_code_2(tmp
     assert [line.partition(":")[0] for line in told] == ["intake.port", "intake.prot", "broker.url"]
 
 
+def test_exposure_and_model_are_complained_of_together_with_keys_that_are_not_valid(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        "[intake]\nport = 0\nprot = 1\naddress = '0.0.0.0'\n[model]\nweights = 'nowhere'\n"
+    )
+
+    ended = dibmg(tmp_path, "config", "check")
+
+    assert ended.returncode == 2
+    told = [line.partition(":")[0] for line in ended.stderr.splitlines()]
+    assert told == ["intake.port", "intake.prot", "intake.address", "model.weights"]
+
+
+@pytest.mark.parametrize("key", ["address = 'nowhere'", "insecure = 'yes'", "tls = { ca = 1 }"])
+def test_nobody_is_told_to_protect_what_cannot_be_understood(tmp_path: Path, key: str) -> None:
+    exposed = "address = '0.0.0.0'\n" if "address" not in key else ""
+    (tmp_path / "config.toml").write_text(f"[intake]\n{exposed}{key}\n")
+
+    ended = dibmg(tmp_path, "config", "check")
+
+    assert "is reached from other machines" not in ended.stderr
+    assert ended.returncode == 2
+
+
 def test_up_refuses_weights_that_are_not_there_before_it_listens(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[model]\nweights = 'nowhere'\n")
 
@@ -78,11 +101,14 @@ def test_echo_without_destinations_says_so(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout.strip()) == (0, "no destination is configured")
 
 
-def test_echo_to_a_name_that_is_not_configured_ends_with_exit_code_3(tmp_path: Path) -> None:
-    ended = dibmg(tmp_path, "echo", "pacs")
+@pytest.mark.parametrize("command", [("echo", "pacs"), ("fetch", "1.2.3", "--from", "pacs")])
+def test_a_destination_that_is_not_configured_ends_with_exit_code_2(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    ended = dibmg(tmp_path, *command)
 
-    assert ended.returncode == 3
-    assert "'pacs'" in ended.stderr
+    assert ended.returncode == 2
+    assert "no destination 'pacs' in the configuration, known are: none" in ended.stderr
 
 
 def test_what_senders_and_reasons_say_is_never_read_as_markup(tmp_path: Path) -> None:

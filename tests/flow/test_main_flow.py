@@ -135,6 +135,29 @@ def test_status_of_a_node_that_works_is_healthy(node: RunningNode) -> None:
     assert (answer.returncode, answer.stdout.split()[0]) == (0, "healthy")
 
 
+def test_a_study_is_read_again_to_the_same_bytes_and_to_others_with_another_overlay(
+    node: RunningNode, tmp_path: Path
+) -> None:
+    node.send(write_exam(tmp_path, study_uid="1.2.3.10"))
+    before = node.wait_for_state("1.2.3.10", "DELIVERED")
+
+    same = node.cli("replay", "1.2.3.10")
+    other = tmp_path / "other.toml"
+    other.write_text(
+        f"[node]\ndata_dir = '{node.folder / 'var'}'\n[overlay]\nstyle = 'contour'\n"
+        "[model]\nweights = 'default'\n"
+    )
+    node.config, config = other, node.config
+    differing = node.cli_json("replay", "1.2.3.10")
+    node.config = config
+
+    assert (same.returncode, "same bytes again" in same.stdout) == (0, True)
+    assert {one["kind"] for one in differing["results"] if one["same"]} == {"cad-sr"}
+    assert {one["kind"] for one in differing["results"] if not one["same"]} == {"overlay"}
+    assert (differing["same"], differing["causes"], differing["reading"]) == (False, [], [])
+    assert node.views.study("1.2.3.10") == before
+
+
 def test_echo_tells_whether_destinations_answer(node: RunningNode) -> None:
     answer = node.cli_json("echo")
 
@@ -147,7 +170,7 @@ def test_the_name_of_a_patient_is_in_no_log_no_ledger_and_no_output(
     identity = {"PatientName": f"{CANARY}^ANNE", "PatientID": f"{CANARY}1", "PatientBirthDate": "19440102"}
     node.send(write_exam(tmp_path, study_uid="1.2.3.9", **identity))
     node.wait_for_state("1.2.3.9", "DELIVERED")
-    commands = (("status",), ("studies",), ("study", "1.2.3.9"), ("explain", "1.2.3.9"))
+    commands = (("status",), ("studies",), *((name, "1.2.3.9") for name in ("study", "explain", "replay")))
 
     told = "".join(node.cli(*c).stdout + node.cli(*c, "--json").stdout for c in commands)
 

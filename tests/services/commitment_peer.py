@@ -44,12 +44,14 @@ class CommittingPeer:
         failing: What it says of each instance.
         same_association: Whether it reports at all by itself, on the association of the request.
         status: Of its N-ACTION-RSP.
+        aborts: It breaks off instead of answering.
         answers: Statuses that its reports were answered with.
     """
 
     failing: Answer = lambda uid: 0
     same_association: bool = True
     status: int = 0x0000
+    aborts: bool = False
     asked: list[Dataset] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     port: int = 0
@@ -87,6 +89,8 @@ class CommittingPeer:
 
     def _take(self, event: Event) -> tuple[int, None]:
         self.asked.append(event.action_information)
+        if self.aborts:
+            event.assoc.abort()
         if self.same_association and self.status == 0:
             threading.Thread(target=self._report, args=(event,), daemon=True).start()
         return self.status, None

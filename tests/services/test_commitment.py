@@ -192,6 +192,16 @@ def test_a_peer_that_does_not_commit_leaves_the_results_stored_and_says_why(
     assert stored.views.destination("pacs").comment.endswith(comment)
 
 
+def test_a_peer_that_does_not_answer_the_request_may_not_know_this_node(stored: Ledger, clock: Clock) -> None:
+    with CommittingPeer(aborts=True).running() as peer:
+        prover(stored, clock, peer.port).prove(STUDY_UID, "pacs")
+
+    assert deliveries_of(stored) == BOTH_STORED
+    assert stored.views.destination("pacs").comment.endswith(
+        "no answer to N-ACTION (time-out or abort): does it know this node's AE title, host and port?"
+    )
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_peer_that_is_away_is_asked_again_later(stored: Ledger, clock: Clock) -> None:
     with CommittingPeer().running() as peer:

@@ -69,6 +69,11 @@ def test_studies_of_one_moment_are_all_shown_however_short_the_search(ledger: Le
         (StudyFilter(state=StudyState.RECEIVING, sender="MG0"), lambda n: n % 3 == 0),
         (StudyFilter(state=StudyState.DELIVERED), lambda n: False),
         (StudyFilter(lowest_score=0.5), lambda n: n >= 15),
+        (StudyFilter(highest_score=0.5), lambda n: n <= 15),
+        (
+            StudyFilter(lowest_score=0.2, highest_score=0.4, sender="MG1"),
+            lambda n: 6 <= n <= 12 and n % 3 == 1,
+        ),
         (StudyFilter(since=START + timedelta(seconds=20)), lambda n: n >= 20),
         (StudyFilter(until=START + timedelta(seconds=20)), lambda n: n < 20),
         (StudyFilter(sender="nobody"), lambda n: False),
@@ -103,6 +108,7 @@ def test_a_search_that_finds_little_stops_and_says_where(ledger: Ledger) -> None
         StudyFilter(state=StudyState.DELIVERED, sender="MG1", lowest_score=0.9),
         StudyFilter(state=StudyState.FAILED, sender="MG1", manufacturer="Maker A"),
         StudyFilter(manufacturer="Maker A", lowest_score=0.9, until=START),
+        StudyFilter(sender="MG1", lowest_score=0.1, highest_score=0.2, since=START),
     ],
 )
 def test_no_list_is_sorted_or_read_whole_by_the_database(ledger: Ledger, wanted: StudyFilter) -> None:

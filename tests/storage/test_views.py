@@ -12,6 +12,7 @@ from dibmg_node.domain.study import ViewModifier
 from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.facts_json import dump_facts, load_facts
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.listing import StudyFilter
 from tests.factories import (
     L_MLO,
     PATIENCE,
@@ -58,7 +59,11 @@ def test_a_ledger_without_studies_has_an_answer_to_everything(ledger: Ledger, cl
     assert views.study("1.2") is None
     assert views.oldest_waiting() is None
     assert (views.failed_since(START), views.last_received(), views.beats()) == (0, {}, [])
-    assert (views.studies(), ledger.overdue.before(clock()), ledger.alarms.open()) == ([], [], [])
+    assert (
+        ledger.listing.newest(StudyFilter(), 9),
+        ledger.overdue.before(clock()),
+        ledger.alarms.open(),
+    ) == ([], [], [])
     assert (views.destination("pacs").owed, views.destination("pacs").owed_since) == (0, None)
 
 
@@ -138,15 +143,6 @@ def test_a_study_has_a_probability_only_where_its_reading_has_one(
 
     assert study is not None
     assert study["scores"] == told
-
-
-def test_studies_are_listed_newest_first_and_by_state(ledger: Ledger, clock: Clock) -> None:
-    make_ready(ledger, clock)
-    ledger.receipts.store(received(instance(study_uid="1.9", sop_uid="1.9.1")), PATIENCE, clock())
-
-    assert [one["study_uid"] for one in ledger.views.studies()] == ["1.9", STUDY_UID]
-    assert [one["study_uid"] for one in ledger.views.studies(limit=1)] == ["1.9"]
-    assert [one["study_uid"] for one in ledger.views.studies("READY")] == [STUDY_UID]
 
 
 def test_only_the_newest_reading_has_current_results(ledger: Ledger, clock: Clock) -> None:

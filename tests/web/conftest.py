@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from dibmg_node.capacity import foresee
 from dibmg_node.selftest_watch import selftest_facts
 from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.intake import Intake
@@ -21,6 +22,7 @@ from dibmg_node.services.lookup import Lookup
 from dibmg_node.services.patients import Patients
 from dibmg_node.services.pictures import Pictures
 from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.growth import Inflow
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.users import Users
 from dibmg_node.web.access import Bearer
@@ -123,9 +125,9 @@ class WebSide:
                     "insecure": False,
                     "paused": next((one.sentence for one in pauses if one.name == "pacs"), None),
                     **vars(views.destination("pacs", self.clock() - timedelta(days=1))),
+                    **vars(self.ledger.reach.of("pacs")),
                 }
             ],
-            "disk": {"free_bytes": 10**12, "reserve_bytes": 5 * 10**9},
             "archive": {"quarantined": 0, "missing": 0},
             "certificates": [{"key": "web.tls.ca", "expires_at": START}],
             "audit": {
@@ -136,6 +138,12 @@ class WebSide:
                 {"key": "disk", "subject": "", "sentence": "the disk is full", "since": START},
             ],
             "alarm_channels": [{"name": "ops", "kind": "webhook", "insecure": False, "owed": 1}],
+            "ledger": {"answers": True, "kind": "SQLite 3", "schema": "0006", "bytes": 10**6},
+            "disk": {
+                "free_bytes": 10**12,
+                "reserve_bytes": 5 * 10**9,
+                "forecast": foresee(Inflow(24 * 10**9, timedelta(days=1)), 10**12, 2 * 10**12, 5 * 10**9, 85),
+            },
             "model": {
                 "name": "synthetic",
                 "version": "3",

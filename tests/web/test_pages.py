@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.encode import encode
+from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.result import Result, ResultKind
 from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.users import UserRole
@@ -31,7 +32,7 @@ from tests.factories import (
     used,
 )
 from tests.services.audit_trail import PSEUDONYMS, new_audit
-from tests.storage.life import make_ready
+from tests.storage.life import analyze, make_ready, settle
 from tests.web.conftest import WebSide
 from tests.web.held_results import capture
 from tests.web.multipart import body_of, content_type
@@ -156,6 +157,7 @@ def test_the_list_is_filtered_and_goes_on_where_its_page_ended(web: WebSide) -> 
         "score=high",
         "score=2",
         "score=nan",
+        "score_to=-1",
         "since=yesterday",
         "until=2026-13-40",
         "behind=x",
@@ -165,6 +167,37 @@ def test_the_list_is_filtered_and_goes_on_where_its_page_ended(web: WebSide) -> 
 )
 def test_a_filter_that_is_none_is_refused(web: WebSide, query: str) -> None:
     assert client(web).get(f"/studies?{query}").status_code == 400
+
+
+def test_scores_are_filtered_from_both_sides(web: WebSide) -> None:
+    make_ready(web.ledger, web.clock)
+    analyze(web.ledger, web.clock)  # the exam's score is 0.7
+    asking = client(web)
+
+    found = [
+        STUDY_UID in asking.get(f"/studies?score={low}&score_to={high}").text
+        for low, high in ((0, 0.6), (0.6, 0.8), (0.8, 1))
+    ]
+
+    assert found == [False, True, False]
+
+
+def test_a_destination_that_does_not_answer_is_named_with_its_last_error(web: WebSide) -> None:
+    make_ready(web.ledger, web.clock)
+    analyze(web.ledger, web.clock)
+    settle(web.ledger, web.clock, DeliveryState.OWED)
+
+    overview, page = (client(web).get(path).text for path in ("/", "/destinations"))
+
+    assert all("not reached" in text and "a comment" in text for text in (overview, page))
+    assert 'dibmg_destination_reachable{destination="pacs"} 0.0' in client(web).get("/metrics").text
+
+
+def test_the_overview_foresees_when_the_disk_is_full(web: WebSide) -> None:
+    page = client(web).get("/").text
+
+    assert "1.0 GB an hour come in: the reserve is reached in about 995 h (41 days)" in page
+    assert "dibmg_disk_hours_until_reserve 995.0" in client(web).get("/metrics").text
 
 
 def test_the_days_of_a_filter_are_whole(web: WebSide) -> None:

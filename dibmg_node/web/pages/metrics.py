@@ -95,6 +95,11 @@ def _of_machine(node: dict[str, Any], now: datetime) -> Iterator[Metric]:
     ):
         if node["disk"][key] is not None:
             yield _one(f"dibmg_disk_{key}", told, node["disk"][key])
+    hours = (node["disk"]["forecast"] or {}).get("hours_until_reserve")
+    if hours is not None:
+        told = "Until the reserve is reached at the rate of the last day, if nothing is purged."
+        yield _one("dibmg_disk_hours_until_reserve", told, hours)
+    yield _one("dibmg_ledger_bytes", "Size of the ledger.", node["ledger"]["bytes"])
     for key, told in (
         ("quarantined", "Files in quarantine: a person has to look at them."),
         ("missing", "Received images that are gone from the archive."),
@@ -149,6 +154,9 @@ def _of_destinations(rows: Sequence[dict[str, Any]], now: datetime) -> Iterator[
         row["name"]: (now - row["owed_since"]).total_seconds() if row["owed_since"] else 0.0 for row in rows
     }
     yield _by("dibmg_delivery_age_seconds", "How long the oldest result is owed.", "destination", ages)
+    reached = {row["name"]: float(row["reachable"]) for row in rows if row["reachable"] is not None}
+    told = "0: nothing answered when something was last sent to a destination."
+    yield _by("dibmg_destination_reachable", told, "destination", reached)
 
 
 def _one(name: str, told: str, value: float) -> Metric:

@@ -20,7 +20,7 @@ from dibmg_node.web.pages.guard import posted
 from dibmg_node.web.pages.template import Templates
 from dibmg_node.web.threads import in_thread
 
-_FILTERS: Final = ("state", "sender", "manufacturer", "since", "until", "score")
+_FILTERS: Final = ("state", "sender", "manufacturer", "since", "until", "score", "score_to")
 _SECOND: Final = 1_000_000
 
 
@@ -108,17 +108,22 @@ def _filter(asked: Mapping[str, str]) -> StudyFilter:
         ValueError: One of them is none.
     """
     until = _day(asked["until"])
-    lowest = float(asked["score"]) if asked["score"] else None
-    if lowest is not None and not 0 <= lowest <= 1:
-        raise ValueError("a score is between 0 and 1")
     return StudyFilter(
         state=StudyState(asked["state"]) if asked["state"] else None,
         sender=asked["sender"] or None,
         manufacturer=asked["manufacturer"] or None,
         since=_day(asked["since"]),
         until=None if until is None else until + timedelta(days=1),
-        lowest_score=lowest,
+        lowest_score=_score(asked["score"]),
+        highest_score=_score(asked["score_to"]),
     )
+
+
+def _score(text: str) -> float | None:
+    score = float(text) if text else None
+    if score is not None and not 0 <= score <= 1:
+        raise ValueError("a score is between 0 and 1")
+    return score
 
 
 def _day(text: str) -> datetime | None:

@@ -1,0 +1,99 @@
+"""Whether a destination was reached when something was last sent to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy import Connection, Engine, and_, func, select
+
+from dibmg_node.domain.lifecycle import HELD, DeliveryState
+from dibmg_node.storage.schema import deliveries, history
+
+NOT_SENT: Final = "not sent, tried again later"
+"""Event of a study whose results a destination did not take for now."""
+_LOOKED_AT: Final = 5
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class DestinationReach:
+    """What sending to one destination came to.
+
+    Attributes:
+        reachable: It answered the last time, with whatever; None: nothing was sent to it so far.
+        last_error: What went wrong last; empty: nothing that still matters.
+        last_error_at: When that was.
+    """
+
+    reachable: bool | None
+    last_error: str
+    last_error_at: datetime | None
+
+
+class Reach:
+    """Read-only questions about how sending went; asks no destination anything."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def of(self, destination: str) -> DestinationReach:
+        """How one destination was last found."""
+        at_it = deliveries.c.destination == destination
+        with self._engine.connect() as connection:
+            settled = {
+                state: connection.execute(
+                    select(func.max(deliveries.c.settled_at)).where(at_it, deliveries.c.state == state.value)
+                ).scalar_one()
+                for state in (*HELD, DeliveryState.REFUSED)
+            }
+            answered = max((at for at in settled.values() if at is not None), default=None)
+            failing = _failing(connection, destination)
+            refused_at = settled[DeliveryState.REFUSED]
+            if failing is not None:
+                at, comment, status = failing
+                is_newest = answered is None or (at is not None and at >= answered)
+                if refused_at is None or (at is not None and at >= refused_at):
+                    return DestinationReach(bool(status) or not is_newest, comment, at)
+            if refused_at is None:
+                return DestinationReach(None if answered is None else True, "", None)
+            refused = connection.execute(
+                select(deliveries.c.comment)
+                .where(at_it, deliveries.c.state == DeliveryState.REFUSED.value)
+                .order_by(deliveries.c.settled_at.desc())
+                .limit(1)
+            ).scalar_one()
+            return DestinationReach(True, refused, refused_at)
+
+
+def _failing(connection: Connection, destination: str) -> tuple[datetime | None, str, str] | None:
+    """The newest try that came to nothing: when, why, and the status, if it was answered."""
+    owed = and_(
+        deliveries.c.destination == destination,
+        deliveries.c.state == DeliveryState.OWED.value,
+        deliveries.c.attempts > 0,
+    )
+    rows = connection.execute(
+        select(deliveries.c.study_uid, deliveries.c.comment, deliveries.c.status)
+        .where(owed)
+        .order_by(deliveries.c.attempts.desc())
+        .limit(_LOOKED_AT)
+    ).all()
+    tries = [(_tried_at(connection, row.study_uid, destination), row.comment, row.status) for row in rows]
+    return max(tries, key=lambda one: one[0] or _NEVER, default=None)
+
+
+def _tried_at(connection: Connection, study_uid: str, destination: str) -> datetime | None:
+    """When a study was last sent there in vain: its own history is short, that of all is not."""
+    found: datetime | None = connection.execute(
+        select(history.c.at)
+        .where(
+            history.c.study_uid == study_uid,
+            history.c.event == NOT_SENT,
+            history.c.detail.startswith(f"to {destination}: ", autoescape=True),
+        )
+        .order_by(history.c.id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return found
