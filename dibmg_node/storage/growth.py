@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import Engine, func, select
 
 from dibmg_node.storage.schema import instances, results, studies
+from dibmg_node.storage.selftests import is_patients
 
 WINDOW: Final = timedelta(days=1)
 """Looked back: nights and lunches are in it."""
@@ -49,7 +50,7 @@ class Growth:
         with self._engine.connect() as connection:
             newest = connection.execute(
                 select(studies.c.study_uid, studies.c.last_instance_at)
-                .where(studies.c.last_instance_at >= since)
+                .where(studies.c.last_instance_at >= since, is_patients())
                 .order_by(studies.c.last_instance_at.desc())
                 .limit(_STUDIES)
             ).all()

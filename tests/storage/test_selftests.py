@@ -163,7 +163,7 @@ def _figures(ledger: Ledger, clock: Clock) -> dict:
         "waiting": ledger.views.oldest_waiting(),
         "failed": ledger.views.failed_since(clock() - timedelta(days=1)),
         "senders": ledger.views.last_received(),
-        "studies": [one["study_uid"] for one in ledger.views.studies()],
+        "studies": [one.study_uid for one in ledger.listing.newest(StudyFilter(), 9)],
         "listed": [one.study_uid for one in ledger.listing.page(StudyFilter()).lines],
         "named": ledger.listing.senders(),
         "results": ledger.catalog.newest(),
