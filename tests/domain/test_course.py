@@ -81,3 +81,11 @@ def test_what_was_read_before_the_last_image_came_is_no_step_any_more() -> None:
     steps = course(life((-60, "claimed"), (-50, "reported"), (3, "instance stored")))
 
     assert [step.name for step in steps] == ["receiving", "waiting"]
+
+
+def test_a_study_that_was_given_up_waits_no_longer() -> None:
+    waiting = course(life((60, "canceled")))
+    reading = course(life((8, "claimed"), (10, "canceled")))
+
+    assert (waiting[-1].seconds, waiting[-1].outcome) == (57.0, "canceled")
+    assert (reading[-1].seconds, reading[-1].outcome) == (2.0, "canceled")

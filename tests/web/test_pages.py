@@ -197,7 +197,7 @@ def test_the_overview_foresees_when_the_disk_is_full(web: WebSide) -> None:
     page = client(web).get("/").text
 
     assert "1.0 GB an hour come in: the reserve is reached in about 995 h (41 days)" in page
-    assert "dibmg_disk_hours_until_reserve 995.0" in client(web).get("/metrics").text
+    assert "dibmg_disk_until_reserve_seconds 3.582e+06" in client(web).get("/metrics").text
 
 
 def test_the_days_of_a_filter_are_whole(web: WebSide) -> None:

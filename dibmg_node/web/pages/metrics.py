@@ -98,7 +98,7 @@ def _of_machine(node: dict[str, Any], now: datetime) -> Iterator[Metric]:
     hours = (node["disk"]["forecast"] or {}).get("hours_until_reserve")
     if hours is not None:
         told = "Until the reserve is reached at the rate of the last day, if nothing is purged."
-        yield _one("dibmg_disk_hours_until_reserve", told, hours)
+        yield _one("dibmg_disk_until_reserve_seconds", told, 3600 * hours)
     yield _one("dibmg_ledger_bytes", "Size of the ledger.", node["ledger"]["bytes"])
     for key, told in (
         ("quarantined", "Files in quarantine: a person has to look at them."),
