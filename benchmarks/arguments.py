@@ -14,7 +14,9 @@ def arguments(description: str | None) -> argparse.Namespace:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5, help="of which the median is told")
-    parser.add_argument("--short", action="store_true", help="one round of little work; its figures mean nothing")
+    parser.add_argument(
+        "--short", action="store_true", help="one round of little work: finds errors, measures nothing"
+    )
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the JSON")
     chosen = parser.parse_args()
     if chosen.short:

@@ -23,7 +23,7 @@ SYNTAXES: Mapping[str, str] = {
 SMALL, LARGE = (3328, 2560), (4084, 3328)
 """(rows, columns) of the two usual detectors."""
 _NOISE = 9.0
-"""Standard deviation of the noise in tissue, in stored values: lossless codecs reach about 2:1 to 4:1 with it."""
+"""Standard deviation of the noise in tissue, in stored values."""
 
 
 def view_pixels(view: ViewKey, grid: tuple[int, int], seed: int) -> NDArray[np.uint16]:

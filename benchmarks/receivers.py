@@ -79,9 +79,11 @@ class Program:
         shutil.rmtree(self._folder)
 
     def pid(self) -> int:
+        """Its process."""
         return self._process.pid
 
     def forget(self) -> None:
+        """Remove what it has received."""
         for path in self._folder.iterdir():
             path.unlink()
 
@@ -112,10 +114,12 @@ class OrthancReceiver(Orthanc):
         return self
 
     def pid(self) -> int:
+        """Its process."""
         assert self.process is not None
         return self.process.pid
 
     def forget(self) -> None:
+        """Remove what it has received."""
         for identifier in json.loads(self.ask("/studies")):
             url = f"http://127.0.0.1:{self.http}/studies/{identifier}"
             with urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=60):

@@ -40,7 +40,12 @@ def template(grid: tuple[int, int]) -> Template:
 
 
 def receive(
-    receiver: Receiver, image: Template, associations: int, exams: int, pdu_length: int, numbers: Iterator[int]
+    receiver: Receiver,
+    image: Template,
+    associations: int,
+    exams: int,
+    pdu_length: int,
+    numbers: Iterator[int],
 ) -> Figures:
     """One measurement: exams over some associations at once."""
     flows = [Flow([next(numbers) for _ in range(exams // associations)]) for _ in range(associations)]
