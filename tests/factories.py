@@ -22,8 +22,9 @@ from pydicom.uid import UID
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.part10 import part10_prefix
+from dibmg_node.dicom.resizing import resize
 from dibmg_node.domain.exam import Exam
-from dibmg_node.domain.image import Mammogram
+from dibmg_node.domain.image import Heatmap, Mammogram
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import (
     ExamResult,
@@ -394,6 +395,16 @@ POINT = OperatingPoint("default", 0.37, "1")
 
 
 @dataclass(frozen=True)
+class DrawnHeat:
+    """Heat as it was drawn on the stored grid; satisfies `Heat`."""
+
+    heatmap: Heatmap
+
+    def on(self, shape: tuple[int, int]) -> Heatmap:
+        return resize(self.heatmap, shape)
+
+
+@dataclass(frozen=True)
 class FakePredictor:
     """Satisfies `Predictor` with plain arithmetic: score = mean brightness of the view.
 
@@ -407,19 +418,19 @@ class FakePredictor:
 
     def predict(self, exam: Exam, mammograms: Mapping[ViewKey, Mammogram]) -> ExamResult:
         self.refuse(exam, mammograms)
-        heatmaps = {key: one.image() * np.float32(0.9) for key, one in mammograms.items()}
-        views = {key: round(float(heatmap.mean()), 6) for key, heatmap in heatmaps.items()}
+        drawn = {key: one.image() * np.float32(0.9) for key, one in mammograms.items()}
+        views = {key: round(float(heatmap.mean()), 6) for key, heatmap in drawn.items()}
         sides = dict.fromkeys(key.laterality for key in views)
         breasts = {
             side: max(score for key, score in views.items() if key.laterality is side) for side in sides
         }
         findings = []
         for number, key in enumerate(views, start=1):
-            row, column = np.unravel_index(int(np.argmax(heatmaps[key])), heatmaps[key].shape)
+            row, column = np.unravel_index(int(np.argmax(drawn[key])), drawn[key].shape)
             x, y = float(column) + 0.5, float(row) + 0.5
             outline = ((x - 2, y - 2), (x + 2, y - 2), (x + 2, y + 2), (x - 2, y + 2), (x - 2, y - 2))
             findings.append(
-                Finding(number, key, exam.views[key].sop_uid, float(heatmaps[key].max()), (x, y), outline)
+                Finding(number, key, exam.views[key].sop_uid, float(drawn[key].max()), (x, y), outline)
             )
         return ExamResult(
             exam.study_uid,
@@ -427,7 +438,7 @@ class FakePredictor:
             self.point,
             Scores(max(breasts.values()), breasts, views),
             tuple(findings),
-            heatmaps=heatmaps,
+            heatmaps={key: DrawnHeat(heatmap) for key, heatmap in drawn.items()},
         )
 
 

@@ -27,7 +27,7 @@ from dibmg_node.dicom.header import instance_of
 from dibmg_node.dicom.pixels import read_mammogram
 from dibmg_node.domain.device import Device
 from dibmg_node.domain.exam import select_exam
-from dibmg_node.domain.image import Mammogram, Point
+from dibmg_node.domain.image import Heatmap, Mammogram, Point
 from dibmg_node.domain.result import (
     REPORTS,
     Delivered,
@@ -262,5 +262,16 @@ def _result(
         analysis.point,
         Scores(max(breasts.values()), breasts, views),
         findings,
-        heatmaps={view: np.full(mammograms[view].shape, score, np.float32) for view, score in views.items()},
+        heatmaps={view: _EvenHeat(score) for view, score in views.items()},
     )
+
+
+@dataclass(frozen=True)
+class _EvenHeat:
+    """The same heat everywhere; satisfies `Heat`."""
+
+    score: float
+
+    def on(self, shape: tuple[int, int]) -> Heatmap:
+        """That heat on a grid (rows, columns)."""
+        return np.full(shape, self.score, np.float32)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Final
 
+import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import dcmread, dcmwrite
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import UID
-from rle.utils import decode_pixel_data, encode_pixel_data
 
 from dibmg_node.dicom import facts
+
+_RLE_HEADER: Final = 64
+"""Bytes: sixteen numbers of four."""
 
 
 def encode(dataset: Dataset, transfer_syntax_uid: str = facts.EXPLICIT_LE) -> bytes:
@@ -35,8 +40,7 @@ def encode(dataset: Dataset, transfer_syntax_uid: str = facts.EXPLICIT_LE) -> by
     written.update(dataset)
     written.file_meta = _file_meta(dataset, transfer_syntax_uid)
     if transfer_syntax_uid == facts.RLE_LOSSLESS:
-        pixels = dataset.PixelData[: dataset.Rows * dataset.Columns * dataset.SamplesPerPixel]
-        encapsulated = encapsulate([encode_pixel_data(pixels, dataset)])
+        encapsulated = encapsulate([rle_frame(_samples(dataset, dataset.PixelData))])
         written["PixelData"] = DataElement("PixelData", "OB", encapsulated, is_undefined_length=True)
     return _part10(written)
 
@@ -56,12 +60,34 @@ def decompressed(part10: bytes) -> bytes:
     if dataset.file_meta.TransferSyntaxUID != facts.RLE_LOSSLESS:
         return part10
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
-    planes = np.frombuffer(decode_pixel_data(frame, dataset, version=1), dtype=np.uint8)
     shape = (dataset.SamplesPerPixel, dataset.Rows, dataset.Columns)
+    planes = np.frombuffer(imagecodecs.dicomrle_decode(frame, np.dtype(np.uint8)), np.uint8)
     raw = np.ascontiguousarray(planes.reshape(shape).transpose(1, 2, 0)).tobytes()
     dataset["PixelData"] = DataElement("PixelData", "OB", raw + b"\0" * (len(raw) % 2))
     dataset.file_meta.TransferSyntaxUID = UID(facts.EXPLICIT_LE)
     return _part10(dataset)
+
+
+def rle_frame(samples: NDArray[np.uint8]) -> bytes:
+    """One frame in RLE Lossless: a PackBits segment for each sample, no run across two rows.
+
+    Args:
+        samples: (rows, columns, samples).
+
+    Source: PS3.5 Annex G.
+    """
+    segments = []
+    for sample in range(samples.shape[2]):
+        segment = bytes(imagecodecs.packbits_encode(np.ascontiguousarray(samples[..., sample])))
+        segments.append(segment + b"\0" * (len(segment) % 2))
+    offsets = [_RLE_HEADER + sum(map(len, segments[:number])) for number in range(len(segments))]
+    header = [len(segments), *offsets, *[0] * (_RLE_HEADER // 4 - 1 - len(segments))]
+    return np.array(header, dtype="<u4").tobytes() + b"".join(segments)
+
+
+def _samples(dataset: Dataset, raw: bytes) -> NDArray[np.uint8]:
+    shape = (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel)
+    return np.frombuffer(raw, np.uint8, count=int(np.prod(shape))).reshape(shape)
 
 
 def _file_meta(dataset: Dataset, transfer_syntax_uid: str) -> FileMetaDataset:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +12,8 @@ from dibmg_node.dicom.caption import SMALLEST_TEXT, caption_lines
 from dibmg_node.dicom.lettering import lay_caption, lay_color_bar
 from dibmg_node.dicom.outlines import bounds, draw_outlines, number
 from dibmg_node.dicom.placement import FreeSpace
-from dibmg_node.domain.image import Heatmap, Image
+from dibmg_node.dicom.resizing import resize
+from dibmg_node.domain.image import Heat, Heatmap, Image, Mammogram
 from dibmg_node.domain.result import ExamResult, OverlayStyle
 from dibmg_node.domain.study import ViewKey
 
@@ -41,8 +41,8 @@ def output_shape(
 
 
 def render_overlay(
-    image: Image,
-    heatmap: Heatmap,
+    mammogram: Mammogram,
+    heat: Heat,
     view: ViewKey,
     result: ExamResult,
     *,
@@ -55,27 +55,22 @@ def render_overlay(
     where that is small; only where no letter would be legible do they cover the breast.
 
     Args:
-        image: float32 (rows, columns) in 0..1, 1 = bright, stored orientation.
-        heatmap: Same grid and range; low values leave the image untouched.
+        mammogram: The image, in its stored orientation, with its window.
+        heat: Its heatmap; low values leave the image untouched.
         view: Which view of the exam this is; its findings are outlined.
         result: What the model says of the exam.
-        max_side: Longer side of the output at most, pixels; 0 keeps the image's own grid.
+        max_side: Longer side of the output at most, pixels; 0 keeps the image's own grid. What is larger
+            is averaged over each output pixel before the window is applied.
         style: How to show it. SIDE_BY_SIDE has the mammogram alone in its left half and heatmap and
             outlines in its right, both on one grid.
 
     Returns:
         uint8 (rows, columns, 3), RGB.
-
-    Raises:
-        ValueError: The grids differ; the message gives both shapes.
     """
-    if image.shape != heatmap.shape:
-        raise ValueError(f"image {image.shape} and heatmap {heatmap.shape} are on different grids")
-    source = image.shape[0], image.shape[1]
-    rows, columns = output_shape(*source, max_side, style)
+    rows, columns = output_shape(*mammogram.shape, max_side, style)
     shape = (rows, columns // style.panels)
-    gray = _resized(image, shape)
-    marked = _marked(gray, _resized(heatmap, shape), view, result, source, style)
+    gray = mammogram.window(resize(mammogram.pixels, shape))
+    marked = _marked(gray, heat.on(shape), view, result, mammogram.shape, style)
     if style is not OverlayStyle.SIDE_BY_SIDE:
         return marked
     return np.concatenate([_plain(gray, view, result), marked], axis=1)
@@ -119,12 +114,3 @@ def _plain(gray: Image, view: ViewKey, result: ExamResult) -> NDArray[np.uint8]:
 def _size(gray: Image) -> int:
     """Height of the font, pixels."""
     return max(SMALLEST_TEXT, round(int(max(gray.shape)) / _TEXT_SHARE))
-
-
-def _resized(pixels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Mean over the area of each output pixel: the edges of both grids coincide."""
-    if pixels.shape == shape:
-        return pixels
-    return np.asarray(
-        cv2.resize(pixels, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), dtype=np.float32
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,15 @@ Image: TypeAlias = NDArray[np.float32]
 """(rows, columns), 0..1, 1 = bright, on the stored grid and in the stored orientation."""
 
 Heatmap: TypeAlias = NDArray[np.float32]
-"""(rows, columns), 0..1: the DIB map on its image's own grid."""
+"""(rows, columns), 0..1: the DIB map on a grid over the extent of its image."""
+
+
+class Heat(Protocol):
+    """The DIB map of one view, drawn on whatever grid it is wanted on."""
+
+    def on(self, shape: tuple[int, int]) -> Heatmap:
+        """Its values at the pixels of a grid (rows, columns) over the extent of the stored image."""
+
 
 Point: TypeAlias = tuple[float, float]
 """(column, row) in pixels of the stored image; (0, 0) is the top left corner of its first pixel,

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from dibmg_node.domain.device import ANY_DEVICE, Device
-from dibmg_node.domain.image import Heatmap, Point
+from dibmg_node.domain.image import Heat, Point
 from dibmg_node.domain.study import Laterality, ViewKey
 
 
@@ -160,7 +160,7 @@ class ExamResult:
 
     Attributes:
         notes: How images were prepared where the header left a choice (WINDOW_ESTIMATED …), by view.
-        heatmaps: DIB map on the grid of each image read.
+        heatmaps: DIB map of each image read.
         seconds: Wall time of each step.
     """
 
@@ -169,7 +169,7 @@ class ExamResult:
     operating_point: OperatingPoint
     scores: Scores
     findings: tuple[Finding, ...]
-    heatmaps: Mapping[ViewKey, Heatmap] = field(default_factory=dict, compare=False, repr=False)
+    heatmaps: Mapping[ViewKey, Heat] = field(default_factory=dict, compare=False, repr=False)
     notes: Mapping[ViewKey, tuple[str, ...]] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
 

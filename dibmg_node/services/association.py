@@ -152,7 +152,8 @@ class Association:
     def _negotiate_and_converse(self) -> tuple[EndReason, str, bytes]:
         deadline = time.monotonic() + self._settings.association_timeout.total_seconds()
         self._connection.secure(self._settings.tls, deadline)
-        stream = PduStream(self._connection, max(self._settings.maximum_pdu, self._settings.maximum_request))
+        longest = max(self._settings.maximum_pdu, self._settings.maximum_request)
+        stream = PduStream(self._connection, longest, self._settle)
         limits = {PduType.ASSOCIATE_RQ: self._settings.maximum_request, PduType.ABORT: 4}
         remaining = max(0.0, deadline - time.monotonic())
         kind, body = stream.read(limits, first_byte_by=deadline, within=remaining)
@@ -234,6 +235,10 @@ class Association:
             self._idle = False
             for context_id, control, fragment in pdu.split_pdvs(body):
                 dimse.take(context_id, control, fragment)
+
+    def _settle(self) -> None:
+        if self._dimse is not None:
+            self._dimse.settle()
 
     def _rest(self) -> None:
         """Between two messages: the moment to stop, if the node is stopping."""

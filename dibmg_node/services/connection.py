@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import time
@@ -10,6 +11,7 @@ from contextlib import suppress
 from dibmg_node.domain.subject import subject_text
 from dibmg_node.services.tls import ServerTls, told_of
 
+_TOO_SLOW = "the peer was silent or too slow"
 FAREWELL_SECONDS = 1.0
 """How long a peer may take to read our last PDU and to close. Closing first, with bytes of the peer
 still unread, resets the connection and takes that PDU away from it."""
@@ -67,6 +69,8 @@ class Connection:
                 )
                 self._socket = secured
                 secured.do_handshake()
+            # with a time-out the interpreter would poll before each of many thousand reads
+            self._socket.setblocking(False)
         except TimeoutError as error:
             raise DeadlineError("TLS handshake not complete in time") from error
         except ssl.SSLEOFError as error:
@@ -100,19 +104,28 @@ class Connection:
             DeadlineError: Nothing came in time.
             ConnectionLostError: Nothing will come.
         """
-        remaining = deadline - time.monotonic()
-        try:
-            if remaining <= 0:
-                raise TimeoutError
-            self._socket.settimeout(remaining)
-            received = self._socket.recv_into(view)
-        except TimeoutError as error:
-            raise DeadlineError("the peer was silent or too slow") from error
-        except OSError as error:
-            raise ConnectionLostError(type(error).__name__) from error
-        if received == 0:
-            raise ConnectionLostError("closed by the peer")
-        return received
+        while True:
+            if time.monotonic() >= deadline:
+                raise DeadlineError(_TOO_SLOW)
+            try:
+                received = self._socket.recv_into(view)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._await(select.POLLIN, deadline)
+            except ssl.SSLWantWriteError:
+                self._await(select.POLLOUT, deadline)
+            except OSError as error:
+                raise ConnectionLostError(type(error).__name__) from error
+            else:
+                if received == 0:
+                    raise ConnectionLostError("closed by the peer")
+                return received
+
+    def _await(self, event: int, deadline: float) -> None:
+        """Wait until the socket can be read or written, or is closed."""
+        poll = select.poll()
+        poll.register(self._socket, event)
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise DeadlineError(_TOO_SLOW)
 
     def send(self, encoded: bytes, seconds: float) -> None:
         """Send all of it.
@@ -124,6 +137,7 @@ class Connection:
         try:
             self._socket.settimeout(seconds)
             self._socket.sendall(encoded)
+            self._socket.setblocking(False)
         except TimeoutError as error:
             raise DeadlineError("the peer does not read its answers") from error
         except OSError as error:

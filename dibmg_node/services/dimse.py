@@ -100,7 +100,7 @@ class Dimse:
         Args:
             context_id: Its presentation context.
             control: Message control header; only the two lowest bits mean something.
-            fragment: Valid during the call.
+            fragment: Valid until the next `settle`.
 
         Raises:
             ProtocolError: The PDV does not belong here, or the message is none that was negotiated.
@@ -118,6 +118,11 @@ class Dimse:
             self._reception.write(fragment)
             if last:
                 self._finish()
+
+    def settle(self) -> None:
+        """What was taken so far goes where it belongs; the memory of its fragments may be used again."""
+        if self._reception is not None:
+            self._reception.settle()
 
     def abandon(self) -> None:
         """The association is over: forget the message on its way, if there is one."""
@@ -254,8 +259,9 @@ class _ReportSink:
         self._take = take
         self._content = bytearray()
 
-    def write(self, fragment: memoryview) -> None:
-        self._content += fragment
+    def write(self, *fragments: memoryview) -> None:
+        for fragment in fragments:
+            self._content += fragment
 
     def commit(self) -> StoreAnswer:
         return StoreAnswer(self._take(bytes(self._content)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from dibmg_node.domain.study import Instance
 from dibmg_node.errors import InstanceRejectedError
 from dibmg_node.services.intake import Hold
 from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.checksum import crc32
 from dibmg_node.storage.holdings import Holdings
 from dibmg_node.storage.receipts import Patience, Receipt, Receipts, Received
 
@@ -122,8 +122,8 @@ class Inspection:
         return True
 
     def _enter(self, path: Path, instance: Instance, keys: tuple[str, ...]) -> Receipt:
-        size, crc32 = _measure(path)
-        received = Received(instance, size, crc32, SENDER, keys)
+        size, checksum = _measure(path)
+        received = Received(instance, size, checksum, SENDER, keys)
         return self.receipts.store(received, self.patience, self.now())
 
     def _set_aside(self, path: Path, reason: str) -> bool:
@@ -147,7 +147,7 @@ def _measure(path: Path) -> tuple[int, int]:
     """Size and CRC-32 of the data set in a Part 10 file."""
     with path.open("rb") as file:
         file.seek(data_set_offset(file.read(LONGEST_META)))
-        size, crc32 = 0, 0
+        size, checksum = 0, 0
         while block := file.read(_BLOCK):
-            size, crc32 = size + len(block), zlib.crc32(block, crc32)
-    return size, crc32
+            size, checksum = size + len(block), crc32(block, checksum)
+    return size, checksum

@@ -250,9 +250,9 @@ class Reception:
         self._request = request
         self._spooled = spooled
 
-    def write(self, fragment: memoryview) -> None:
+    def write(self, *fragments: memoryview) -> None:
         """Append the next bytes to the spool file."""
-        self._spooled.write(fragment)
+        self._spooled.write(*fragments)
 
     def commit(self) -> StoreAnswer:
         """Make the instance safe, or refuse it."""

@@ -100,9 +100,10 @@ class _Sink:
         self._take = take
         self._content = bytearray()
 
-    def write(self, fragment: memoryview) -> None:
+    def write(self, *fragments: memoryview) -> None:
         """Append."""
-        self._content += fragment
+        for fragment in fragments:
+            self._content += fragment
 
     def commit(self) -> StoreAnswer:
         """Keep it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dibmg_node.services.connection import Connection
 from dibmg_node.services.pdu import HEADER_LENGTH, AbortReason, PduType, ProtocolError, read_header
@@ -22,13 +22,17 @@ class PduStream:
         waited: Seconds spent waiting for the peer so far.
     """
 
-    def __init__(self, connection: Connection, longest_pdu: int) -> None:
+    def __init__(
+        self, connection: Connection, longest_pdu: int, before_reuse: Callable[[], None] = lambda: None
+    ) -> None:
         """Read from a connection from now on.
 
         Args:
             connection: Secured, where it is TLS.
             longest_pdu: Largest limit that `read` will be given, bytes without header.
+            before_reuse: Called before the memory of bodies that were given out is used again.
         """
+        self._before_reuse = before_reuse
         self.waited = 0.0
         self._connection = connection
         # Anonymous memory, not a bytearray: untouched pages cost nothing, and all go back at the end.
@@ -46,7 +50,7 @@ class PduStream:
             within: Seconds from its first byte to its last.
 
         Returns:
-            Type and body; the body is valid until the next call.
+            Type and body; the body is valid until `before_reuse` is called.
 
         Raises:
             ProtocolError: The type is unknown or may not come now, or the PDU is too long.
@@ -74,7 +78,8 @@ class PduStream:
 
     def _fill(self, deadline: float) -> None:
         held = self._end - self._start
-        if held == 0 or len(self._buffer) - self._end < _SMALLEST_READ:
+        if len(self._buffer) - self._end < _SMALLEST_READ:
+            self._before_reuse()
             self._buffer[:held] = self._buffer[self._start : self._end]
             self._start, self._end = 0, held
         began = time.monotonic()

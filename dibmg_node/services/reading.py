@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import ExamResult
 from dibmg_node.domain.study import Exclusion, ExclusionCode, Instance, Study, ViewKey
 from dibmg_node.errors import InstanceRejectedError, RetryableError, StudyExcludedError
+from dibmg_node.storage.checksum import crc32
 
 _DECODERS = 4
 
@@ -128,7 +128,7 @@ def _checked(files: StudyFiles, sop_uid: str) -> bytes:
     expected = files.checksums.get(sop_uid)
     if expected is not None:
         data_set = memoryview(content)[data_set_offset(content) :]
-        found = (len(data_set), zlib.crc32(data_set))
+        found = (len(data_set), crc32(data_set))
         if found != expected:
             raise DamagedFileError(
                 f"archived file of instance {sop_uid} has size and CRC-32 {found}, received were {expected}"

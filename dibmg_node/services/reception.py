@@ -14,6 +14,8 @@ from dibmg_node.services.wire import InstanceSink, StoreAnswer
 
 _log = logging.getLogger(__name__)
 
+_GATHERED = 1024 * 1024
+"""Bytes after which they go to the sink, whatever follows."""
 SWALLOWED = 16 * 1024 * 1024
 """Bytes over the limit that are still read, so that the sender hears a status and goes on."""
 
@@ -36,6 +38,8 @@ class Reception:
             maximum: Longest data set, bytes.
         """
         self.received = 0
+        self._pending: list[memoryview] = []
+        self._pending_bytes = 0
         self._maximum = maximum
         self._sink: InstanceSink | None = None
         self._refusal: StoreAnswer | None = None
@@ -45,7 +49,10 @@ class Reception:
             self._refusal = answer_of(error)
 
     def write(self, fragment: memoryview) -> None:
-        """Take the next bytes.
+        """Take the next bytes; they are gathered, so that the sink is not called for every small piece.
+
+        Args:
+            fragment: Valid until the next `settle` or `finish`.
 
         Raises:
             ProtocolError: The data set is far over the limit.
@@ -56,15 +63,26 @@ class Reception:
                 comment = f"data set longer than {self._maximum} bytes"
                 self._refuse(StoreAnswer(StoreStatus.OUT_OF_RESOURCES, comment))
                 return
-            try:
-                self._sink.write(fragment)
-            except Exception as error:  # noqa: BLE001 - becomes a status
-                self._refuse(answer_of(error))
+            self._pending.append(fragment)
+            self._pending_bytes += len(fragment)
+            if self._pending_bytes >= _GATHERED:
+                self.settle()
         elif self.received > self._maximum + SWALLOWED:
             raise ProtocolError(AbortReason.NOT_SPECIFIED, f"data set of {self.received} bytes, no end")
 
+    def settle(self) -> None:
+        """Hand what was gathered to the sink."""
+        pending, self._pending, self._pending_bytes = self._pending, [], 0
+        if self._sink is None or not pending:
+            return
+        try:
+            self._sink.write(*pending)
+        except Exception as error:  # noqa: BLE001 - becomes a status
+            self._refuse(answer_of(error))
+
     def finish(self) -> StoreAnswer:
         """The last byte is in: what the sender is told."""
+        self.settle()
         sink, self._sink = self._sink, None
         if sink is None:
             return self._refusal or StoreAnswer(StoreStatus.CANNOT_UNDERSTAND)
@@ -76,6 +94,7 @@ class Reception:
     def abort(self) -> None:
         """The last byte will not come. Harmless after `finish` and after a refusal."""
         sink, self._sink = self._sink, None
+        self._pending.clear()
         if sink is None:
             return
         try:

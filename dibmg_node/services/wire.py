@@ -168,8 +168,8 @@ class InstanceSink(Protocol):
     failed `write` follows `abort`; after a failed `commit` follows nothing.
     """
 
-    def write(self, fragment: memoryview) -> None:
-        """Take the next bytes of the data set. The view is valid during this call only."""
+    def write(self, *fragments: memoryview) -> None:
+        """Take the next bytes of the data set. The views are valid during this call only."""
 
     def commit(self) -> StoreAnswer:
         """The data set is complete: keep it, and say what the sender is told."""

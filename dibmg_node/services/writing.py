@@ -155,8 +155,8 @@ def _overlays(
     sources = [str(header.SOPInstanceUID) for header in images.values()]
     style = writing.style
     for key, header in images.items():
-        image, heatmap = reading.mammograms[key].image(), result.heatmaps[key]
-        picture = render_overlay(image, heatmap, key, result, max_side=writing.max_side, style=style)
+        mammogram, heat = reading.mammograms[key], result.heatmaps[key]
+        picture = render_overlay(mammogram, heat, key, result, max_side=writing.max_side, style=style)
         capture = overlay(header, picture, key, result, sources, writing.now, style=style)
         yield _written(capture, writing, ResultKind.OVERLAY, view=key, picture=picture)
 

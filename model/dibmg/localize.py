@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dibmg.placement import Placement
 from dibmg.scores import cancer_probability
+from dibmg_node.dicom.resizing import resize
 from dibmg_node.domain.image import Heatmap, Point
 
 MAXIMUM_OUTLINE_POINTS: Final = 64
@@ -44,39 +45,50 @@ def dib_map(raw_map: NDArray[np.float32]) -> NDArray[np.float32]:
     return cancer_probability(raw_map)
 
 
-def enlarge(cells: NDArray[np.float32], placement: Placement) -> Heatmap:
-    """The DIB map on the stored grid, linear between the centers of the cells.
+def enlarge(cells: NDArray[np.float32], placement: Placement, shape: tuple[int, int]) -> Heatmap:
+    """The DIB map on a grid over the stored image, linear between the centers of the cells.
 
     What lies outside the stored image is cut off; half a cell at its border repeats the outermost value.
 
     Args:
         cells: float32 (h, w), the square of the network.
         placement: Of the view.
+        shape: (rows, columns) of the grid.
 
     Returns:
-        float32 (source rows, source columns).
+        float32 of that shape.
     """
-    rows, columns = placement.source_rows, placement.source_columns
-    down = placement.to_network_rows(np.arange(rows, dtype=np.float64) + 0.5)
-    across = placement.to_network_columns(np.arange(columns, dtype=np.float64) + 0.5)
+    rows, columns = shape
+    row_places = (np.arange(rows, dtype=np.float64) + 0.5) * (placement.source_rows / rows)
+    column_places = (np.arange(columns, dtype=np.float64) + 0.5) * (placement.source_columns / columns)
+    down = placement.to_network_rows(row_places)
+    across = placement.to_network_columns(column_places)
     vertical = _interpolation(down, cells.shape[0], placement.size)
     horizontal = _interpolation(across, cells.shape[1], placement.size)
     return np.asarray(vertical @ cells @ horizontal.T, dtype=np.float32)
 
 
-def heat_of(raw_map: NDArray[np.float32], breast: NDArray[np.bool_], placement: Placement) -> Heatmap:
-    """The heatmap of a view: its DIB map on the stored grid, 0 outside the breast.
+@dataclass(frozen=True, eq=False)
+class ViewHeat:
+    """The heatmap of a view: its DIB map, 0 outside the breast; satisfies `Heat`.
 
     Cells beside the breast see part of it, so their values are no statement about the air that they lie on.
 
-    Args:
+    Attributes:
         raw_map: float32 (h, w, 2).
         breast: bool (size, size), the breast in the network square.
         placement: Of the view.
     """
-    heat = enlarge(dib_map(raw_map), placement)
-    heat[~_on_stored_grid(breast, placement)] = 0.0
-    return heat
+
+    raw_map: NDArray[np.float32]
+    breast: NDArray[np.bool_]
+    placement: Placement
+
+    def on(self, shape: tuple[int, int]) -> Heatmap:
+        """Its values on a grid (rows, columns) over the extent of the stored image."""
+        heat = enlarge(dib_map(self.raw_map), self.placement, shape)
+        heat[~_on_grid(self.breast, self.placement, shape)] = 0.0
+        return heat
 
 
 def find_regions(
@@ -151,13 +163,12 @@ def hottest_cell(raw_map: NDArray[np.float32], area: NDArray[np.bool_]) -> Point
     return float(columns[column]), float(rows[row])
 
 
-def _on_stored_grid(area: NDArray[np.bool_], placement: Placement) -> NDArray[np.bool_]:
-    """An area of the network square on the stored grid, its border smoothed."""
+def _on_grid(area: NDArray[np.bool_], placement: Placement, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """An area of the network square on a grid over the stored image, its border smoothed."""
     part = placement.take(area)
     down, across = -1 if placement.flipped_vertically else 1, -1 if placement.flipped_horizontally else 1
     stored = np.ascontiguousarray(part[::down, ::across]).astype(np.uint8) * np.uint8(255)
-    grid = (placement.source_columns, placement.source_rows)
-    return np.asarray(cv2.resize(stored, grid, interpolation=cv2.INTER_LINEAR)) >= 128
+    return resize(stored, shape) >= 128
 
 
 def _interpolation(places: NDArray[np.float64], cells: int, size: int) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dibmg.localize import Region, find_regions, heat_of
+from dibmg.localize import Region, ViewHeat, find_regions
 from dibmg.operating_choice import OperatingChoice, choose_operating_point
 from dibmg.preprocess import NoBreastError, Prepared, preprocess
 from dibmg.runtime import Runtime, open_runtime
@@ -69,7 +69,7 @@ class DibmgPredictor:
         point = self._operating_points.for_exam(exam)
         regions = _find(maps, prepared, scores, point)
         heatmaps = {
-            key: heat_of(raw, prepared[key].breast, prepared[key].placement) for key, raw in maps.items()
+            key: ViewHeat(raw, prepared[key].breast, prepared[key].placement) for key, raw in maps.items()
         }
         finished = time.perf_counter()
         return ExamResult(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dibmg.architecture import AIR
 from dibmg.placement import Placement
 from dibmg_node.dicom.breast import breast_mask, wall_is_right
+from dibmg_node.dicom.resizing import resize
 from dibmg_node.domain.image import Mammogram
 from dibmg_node.domain.study import Laterality
 from dibmg_node.errors import RejectedError
@@ -72,7 +72,7 @@ def preprocess(
     source_rows, source_columns = mammogram.shape
     scale = size / max(source_rows, source_columns)
     rows, columns = max(1, round(source_rows * scale)), max(1, round(source_columns * scale))
-    reduced = _resize(mammogram.pixels, rows, columns)
+    reduced = resize(mammogram.pixels, (rows, columns))
     breast = breast_mask(reduced, inverted=mammogram.inverted)
     if not breast.any():
         raise NoBreastError(f"no breast found in an image of {source_rows} rows x {source_columns} columns")
@@ -120,16 +120,6 @@ def flips_to_standard(laterality: Laterality, orientation: Sequence[str]) -> tup
         return horizontally, "H" in along_columns
     medial = "L" if laterality is Laterality.RIGHT else "R"
     return horizontally, medial not in along_columns and bool(set(along_columns) & set("LR"))
-
-
-def _resize(pixels: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
-    """Area average to a smaller grid, linear to a larger one; values keep their units."""
-    source = (
-        pixels if pixels.dtype in (np.uint8, np.uint16, np.int16, np.float32) else pixels.astype(np.float32)
-    )
-    smaller = rows <= source.shape[0] and columns <= source.shape[1]
-    method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(source, (columns, rows), interpolation=method))
 
 
 def _offset_to_wall(breast: NDArray[np.bool_], laterality: Laterality, size: int) -> int:

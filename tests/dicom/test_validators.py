@@ -16,7 +16,6 @@ from dibmg_node.dicom.encode import encode
 from dibmg_node.dicom.measurement_report import measurement_report
 from dibmg_node.dicom.overlay import overlay
 from dibmg_node.dicom.presentation import images_of, presentation_states
-from dibmg_node.dicom.rendering import render_overlay
 from dibmg_node.dicom.sr.checking import check_report
 from dibmg_node.dicom.withdrawal import withdrawal
 from dibmg_node.domain.image import Mammogram, WindowRule
@@ -34,6 +33,7 @@ from tests.dicom.factories_results import (
     sop_uid,
     states,
 )
+from tests.dicom.test_overlay import drawn
 from tests.programs import find_program
 
 PIXELMED = Path("/usr/share/java/pixelmed.jar")
@@ -156,7 +156,7 @@ def test_dciodvfy_has_nothing_against_an_overlay(tmp_path, view, style, changes,
     image = breast_image(view, 600, 481)
     result = exam(finding(view))
     warm = heatmap(600, 481, (200.5, 150.5), 30.0)
-    pixels = render_overlay(image, warm.astype(np.float32), view, result, max_side=399, style=style)
+    pixels = drawn(image, warm.astype(np.float32), view, result, max_side=399, style=style)
     source = header(view, rows=600, columns=481, **changes)
     path = tmp_path / "overlay.dcm"
     sources = [sop_uid(one) for one in STANDARD_VIEWS]

@@ -13,6 +13,7 @@ from dibmg.operating_choice import choose_operating_point
 from dibmg.operating_points import Threshold
 from dibmg.predictor import DibmgPredictor, open_predictor
 from dibmg.weights import load_weights
+from dibmg_node.dicom.resizing import resize
 from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.image import Mammogram, WindowRule
 from dibmg_node.domain.study import STANDARD_VIEWS, Laterality, ViewKey
@@ -49,26 +50,30 @@ def test_the_breast_with_the_lesion_scores_high_and_is_marked_at_its_place(predi
     for finding in result.findings:
         assert finding.center == pytest.approx(PLACES[finding.view], abs=32)
         assert finding.sop_uid == instance(finding.view).sop_uid
-        assert finding.score == pytest.approx(result.heatmaps[finding.view].max(), abs=0.05)
+        assert finding.score == pytest.approx(
+            result.heatmaps[finding.view].on(mammograms[finding.view].shape).max(), abs=0.05
+        )
     assert [finding.number for finding in result.findings] == [1, 2]
 
 
-def test_heatmaps_lie_on_the_stored_grids(predictor: DibmgPredictor) -> None:
+def test_heatmaps_lie_on_the_stored_grid_and_on_any_other(predictor: DibmgPredictor) -> None:
     mammograms = {RIGHT_CC: breast(Laterality.RIGHT, 640, 480), LEFT_CC: breast(Laterality.LEFT, 700, 500)}
 
     result = predictor.predict(exam_of(mammograms), mammograms)
 
-    assert {key: heat.shape for key, heat in result.heatmaps.items()} == {
-        RIGHT_CC: (640, 480),
-        LEFT_CC: (700, 500),
-    }
-    assert all(heat.dtype == np.float32 for heat in result.heatmaps.values())
+    for key, heat in result.heatmaps.items():
+        whole, half = heat.on(mammograms[key].shape), heat.on((320, 240))
+        assert (whole.shape, whole.dtype) == (mammograms[key].shape, np.float32)
+        assert half.shape == (320, 240)
+        np.testing.assert_allclose(half, resize(whole, (320, 240)), atol=0.2)
+        assert np.abs(half - resize(whole, (320, 240))).mean() < 0.005
 
 
 def test_the_heatmap_is_zero_outside_the_breast(predictor: DibmgPredictor) -> None:
     image = breast(Laterality.LEFT, 700, 500)
 
     heat = predictor.predict(exam_of({LEFT_CC: image}), {LEFT_CC: image}).heatmaps[LEFT_CC]
+    heat = heat.on(image.shape)
 
     assert (heat[image.pixels == 0] > 0).mean() < 0.01
     assert (heat[image.pixels > 0] > 0).mean() > 0.98
@@ -84,7 +89,9 @@ def test_a_breast_below_the_operating_point_is_not_marked_although_cells_of_it_r
     result = DibmgPredictor(weights, SquareSeeker(hot=200.0), choice).predict(exam_of(mammograms), mammograms)
 
     assert (
-        result.scores.exam < choice.overall.threshold < max(heat.max() for heat in result.heatmaps.values())
+        result.scores.exam
+        < choice.overall.threshold
+        < max(heat.on((700, 500)).max() for heat in result.heatmaps.values())
     )
     assert result.findings == ()
 
@@ -95,7 +102,8 @@ def test_the_same_exam_gives_the_same_result(predictor: DibmgPredictor) -> None:
     first, second = (predictor.predict(exam_of(mammograms), mammograms) for _ in range(2))
 
     assert first == second
-    assert all(np.array_equal(first.heatmaps[key], second.heatmaps[key]) for key in first.heatmaps)
+    for key in first.heatmaps:
+        np.testing.assert_array_equal(first.heatmaps[key].on((700, 500)), second.heatmaps[key].on((700, 500)))
 
 
 def test_an_image_stored_the_wrong_way_round_is_marked_where_it_is_stored(predictor: DibmgPredictor) -> None:

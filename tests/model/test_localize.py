@@ -23,7 +23,7 @@ def test_heat_at_the_center_of_a_cell_is_the_value_of_the_cell() -> None:
     cells = np.random.default_rng(1).random((CELLS, CELLS), dtype=np.float32)
     odd = Placement(SIZE, SIZE * 3, SIZE * 3, SIZE, SIZE, 0, 0, False, False)
 
-    heat = enlarge(cells, odd)
+    heat = enlarge(cells, odd, (odd.source_rows, odd.source_columns))
 
     step = SIZE * 3 // CELLS
     assert heat.shape == (SIZE * 3, SIZE * 3)
@@ -42,7 +42,7 @@ def test_a_hot_cell_is_hottest_at_its_place_in_the_stored_image(
     x, y = prepared.placement.to_network((column, row))
     raw = raw_map({(int(y // 16), int(x // 16)): 6.0})
 
-    heat = enlarge(dib_map(raw), prepared.placement)
+    heat = enlarge(dib_map(raw), prepared.placement, image.shape)
 
     assert heat.shape == (640, 480)
     assert 0.0 <= heat.min() <= heat.max() <= 1.0
@@ -71,8 +71,8 @@ def test_an_outline_encloses_the_pixels_that_reach_the_threshold() -> None:
 
     (region,) = find_regions(raw, EVERYWHERE, WHOLE, 0.5)
 
-    pixels = (enlarge(dib_map(raw), WHOLE) >= 0.5).sum()
-    rows, columns = np.nonzero(enlarge(dib_map(raw), WHOLE) >= 0.5)
+    pixels = (enlarge(dib_map(raw), WHOLE, (WHOLE.source_rows, WHOLE.source_columns)) >= 0.5).sum()
+    rows, columns = np.nonzero(enlarge(dib_map(raw), WHOLE, (WHOLE.source_rows, WHOLE.source_columns)) >= 0.5)
     x, y = np.array(region.outline).T
     assert area_of(region.outline) == pytest.approx(pixels, rel=0.08)
     assert (x.min(), x.max()) == pytest.approx((columns.min(), columns.max() + 1), abs=0.4)

@@ -24,7 +24,7 @@ from dibmg_node.domain.result import ExamResult, Finding, ResultKind, Scores
 from dibmg_node.domain.study import STANDARD_VIEWS, Study, ViewKey
 from dibmg_node.services.reading import Reading, StudyFiles, read_study
 from dibmg_node.services.writing import Wish, Writing, write_results
-from tests.factories import MODEL, POINT, START, STUDY_UID, breast_pixels, code, mammogram, part10
+from tests.factories import MODEL, POINT, START, STUDY_UID, DrawnHeat, breast_pixels, code, mammogram, part10
 from tests.programs import find_program
 
 ROWS, COLUMNS = 400, 320
@@ -49,7 +49,14 @@ class SquareSeeker:
         views = dict.fromkeys(mammograms, HOTTEST)
         breasts = {key.laterality: HOTTEST for key in mammograms}
         scores = Scores(HOTTEST, breasts, views)
-        return ExamResult(exam.study_uid, MODEL, POINT, scores, tuple(findings), heatmaps=heatmaps)
+        return ExamResult(
+            exam.study_uid,
+            MODEL,
+            POINT,
+            scores,
+            tuple(findings),
+            heatmaps={key: DrawnHeat(one) for key, one in heatmaps.items()},
+        )
 
 
 @dataclass(frozen=True)

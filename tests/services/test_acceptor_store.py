@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +22,15 @@ from tests.services.wire_peers import (
     SETTINGS,
     WAIT_SECONDS,
     MemoryStore,
+    RawPeer,
     content_of,
     listening,
     mammogram,
+    pdu,
+    pdv,
     run_dcmtk,
     store_all,
+    store_command,
     write_file,
 )
 
@@ -114,6 +119,21 @@ def test_pdus_of_any_announced_length_carry_the_same_bytes(tmp_path: Path, maxim
 
         assert sent.returncode == 0, sent.stdout + sent.stderr
         assert content_of(wire.store.sinks[0]).PixelData == data_set.PixelData
+
+
+@pytest.mark.parametrize("length", [900, 16_000, 130_000])
+def test_bytes_gathered_over_many_pdus_are_not_overtaken_by_later_ones(length: int):
+    content = random.Random(length).randbytes(4_000_000)
+
+    with listening() as wire, RawPeer(wire.port) as peer:
+        peer.associate()
+        peer.send(pdu(4, pdv(3, 3, store_command())))
+        for at in range(0, len(content), length):
+            peer.send(pdu(4, pdv(3, 2 * (at + length >= len(content)), content[at : at + length])))
+        status = peer.status()
+
+        assert status == 0
+        assert bytes(wire.store.sinks[0].content) == content
 
 
 def test_a_peer_with_a_small_maximum_length_gets_its_answers_in_fragments():

@@ -601,7 +601,7 @@ def traced_steps(program: str, folder: Path) -> list[str]:
 
 def trace_of(program: str, folder: Path, trace: Path) -> str:
     """The system calls by which a program writes."""
-    calls = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,sendto"
+    calls = "write,writev,pwrite64,fsync,fdatasync,rename,renameat,renameat2,sendto"
     strace = ["strace", "-f", "-y", "-s12", "-e", f"trace={calls}", "-o", trace]
     root = Path(__file__).parents[2]
     subprocess.run(
@@ -613,7 +613,7 @@ def trace_of(program: str, folder: Path, trace: Path) -> str:
 def _steps(trace: str, folder: Path) -> list[str]:
     """What strace saw on the way of one instance, each step once."""
     patterns = {
-        "write spool": rf"write\(\d+<{folder}/archive/spool/",
+        "write spool": rf"writev?\(\d+<{folder}/archive/spool/",
         "sync spool": rf"f(data)?sync\(\d+<{folder}/archive/spool/",
         "sync instances": rf"fsync\(\d+<{folder}/archive/instances>",
         "rename": rf"rename[a2t]*\(.*{folder}/archive/spool/.*{folder}/archive/instances/",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset
 
-from dibmg.localize import find_regions, heat_of
+from dibmg.localize import ViewHeat, find_regions
 from dibmg.preprocess import preprocess
 from dibmg_node.dicom import facts
 from dibmg_node.domain.exam import Exam
@@ -82,7 +82,7 @@ class BrightPredictor:
         for key, instance in exam.views.items():
             prepared = preprocess(mammograms[key], key.laterality, instance.orientation, self.size)
             raw = np.stack([np.zeros_like(prepared.pixels), 12 * (prepared.pixels - 0.4)], axis=-1)
-            heatmaps[key] = heat_of(raw, prepared.breast, prepared.placement)
+            heatmaps[key] = ViewHeat(raw, prepared.breast, prepared.placement)
             for region in find_regions(raw, prepared.breast, prepared.placement, POINT.threshold):
                 number = len(findings) + 1
                 findings.append(

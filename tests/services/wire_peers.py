@@ -61,9 +61,10 @@ class MemorySink:
         self.aborts = 0
         self.threads = {threading.get_ident()}
 
-    def write(self, fragment: memoryview) -> None:
+    def write(self, *fragments: memoryview) -> None:
         self.threads.add(threading.get_ident())
-        self.content += fragment
+        for fragment in fragments:
+            self.content += fragment
         self.store.on_write(self)
 
     def commit(self) -> StoreAnswer:

@@ -33,6 +33,18 @@ def test_a_kept_file_is_prefix_and_data_set(archive: Archive) -> None:
     assert spool_files(archive) == []
 
 
+def test_more_chunks_than_one_system_call_takes_are_written_in_order(archive: Archive) -> None:
+    chunks = [bytes([n % 251]) * (n % 7) for n in range(3000)]
+    with archive.open_spool(b"prefix") as spooled:
+        spooled.write(*chunks)
+        spooled.sync()
+        path = archive.keep(spooled, "1.2.3")
+
+    content = b"".join(chunks)
+    assert path.read_bytes() == b"prefix" + content
+    assert (spooled.size, spooled.crc32) == (len(content), zlib.crc32(content))
+
+
 def test_a_spool_file_that_is_not_kept_leaves_nothing(archive: Archive) -> None:
     with archive.open_spool(b"prefix") as spooled:
         spooled.write(b"bytes")

@@ -24,7 +24,7 @@ from dibmg_node.domain.result import ExamResult, Finding, ResultKind, Scores
 from dibmg_node.domain.study import STANDARD_VIEWS, Instance, Laterality, Study, View, ViewKey
 from dibmg_node.services.reading import StudyFiles, read_study
 from dibmg_node.services.writing import Wish, Writing, write_results
-from tests.factories import L_CC, L_MLO, MODEL, POINT, R_CC, R_MLO, write_exam
+from tests.factories import L_CC, L_MLO, MODEL, POINT, R_CC, R_MLO, DrawnHeat, write_exam
 
 GRID = (1024, 768)
 PLACES: Mapping[ViewKey, Point] = {
@@ -95,7 +95,8 @@ class PlantedPredictor:
             for side in {view.laterality for view in scores}
         }
         result = Scores(max(breasts.values()), breasts, scores)
-        return ExamResult(exam.study_uid, MODEL, POINT, result, tuple(findings), heatmaps=heatmaps)
+        heat = {view: DrawnHeat(one) for view, one in heatmaps.items()}
+        return ExamResult(exam.study_uid, MODEL, POINT, result, tuple(findings), heatmaps=heat)
 
 
 def _peak(place: Point, height: float) -> np.ndarray:

@@ -1,0 +1,95 @@
+"""Decoding and preprocessing: each transfer syntax, against pydicom's own choice; four views at once.
+
+python -m benchmarks.decoding [--rounds 5] [--short] [--out FOLDER]
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
+
+from benchmarks.arguments import arguments
+from benchmarks.exams import LARGE, SYNTAXES, write_exam
+from benchmarks.rounds import Figures, interleave, keep, medians, ratio
+from dibmg.preprocess import preprocess
+from dibmg_node.dicom.pixels import decode, read_mammogram
+from dibmg_node.domain.study import Laterality
+
+
+def _timed(work: Callable[[], object]) -> Figures:
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+
+
+def _pydicom(image: FileDataset) -> object:
+    # read anew: pydicom keeps what it has decoded
+    return dcmread(image.filename).pixel_array
+
+
+def _does(work: Callable[[], object]) -> bool:
+    """Whether pydicom decodes this syntax with what the node installs."""
+    try:
+        work()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _four(images: Sequence[FileDataset], workers: int) -> None:
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(decode, images))
+
+
+def measure(folder: Path, rounds: int, short: bool) -> dict[str, Any]:
+    """Medians for one image by syntax, for one exam by workers, and of what follows the decoding."""
+    grid = (832, 640) if short else LARGE
+    size = 256 if short else 1600
+    tables: dict[str, Any] = {}
+    for syntax in SYNTAXES:
+        paths = write_exam(folder / syntax, "1.2.3", syntax, grid)
+        images = [dcmread(path) for path in paths]
+        turns = {
+            "node": partial(_timed, partial(decode, images[0])),
+            "exam, one by one": partial(_timed, partial(_four, images, 1)),
+            "exam, four at once": partial(_timed, partial(_four, images, 4)),
+        }
+        if _does(partial(_pydicom, images[0])):
+            turns["pydicom"] = partial(_timed, partial(_pydicom, images[0]))
+        rows = interleave(turns, rounds)
+        tables[syntax] = {name: medians(one) for name, one in rows.items()} | {
+            "mb": round(paths[0].stat().st_size / 1e6, 1),
+            "pydicom_of_node": ratio(rows["pydicom"], rows["node"], "cpu_s") if "pydicom" in rows else None,
+        }
+    mammogram = read_mammogram(images[0])
+    prepared = interleave(
+        {
+            "preprocess": partial(_timed, partial(preprocess, mammogram, Laterality.RIGHT, ("P", "L"), size)),
+        },
+        rounds,
+    )
+    return {
+        "grid": grid,
+        "rounds": rounds,
+        "by_syntax": tables,
+        "preprocess": {"input_size": size, **medians(prepared["preprocess"])},
+    }
+
+
+def main() -> None:
+    """The command."""
+    chosen = arguments(__doc__)
+    with tempfile.TemporaryDirectory(prefix="dibmg-decoding-") as folder:
+        print(keep("decoding", measure(Path(folder), chosen.rounds, chosen.short), chosen.out))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The network: the paper's preset and the released weights by every runtime, beside the peak of the cores.
+
+python -m benchmarks.network [--rounds 5] [--short] [--out FOLDER]
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.arguments import arguments
+from benchmarks.peak import matmul, multiply_adds
+from benchmarks.rounds import Figures, interleave, keep, medians, ratio
+from benchmarks.weights import paper_weights
+from dibmg.runtime import open_runtime
+from dibmg.runtime_choice import Precision, RuntimeKind
+from dibmg.weights import load_weights
+
+_VIEWS = 4
+_KINDS = (
+    (RuntimeKind.OPENVINO, Precision.F32),
+    (RuntimeKind.OPENVINO, Precision.BF16),
+    (RuntimeKind.TENSORFLOW, Precision.F32),
+)
+
+
+def _timed(work: Callable[[], object]) -> Figures:
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+
+
+def _exam(size: int) -> NDArray[np.float32]:
+    random = np.random.default_rng(1)
+    return random.uniform(-1, 1, (_VIEWS, size, size, 1)).astype(np.float32)
+
+
+def measure(folder: Path, rounds: int, short: bool) -> dict[str, Any]:
+    """Medians by weights and runtime; efficiency: the time that the multiplications take at the peak."""
+    threads = min(4, len(os.sched_getaffinity(0)))
+    size = 256 if short else 1600
+    sets = {f"paper at {size}": paper_weights(folder, size), "default": Path("default")}
+    tables: dict[str, Any] = {}
+    for name, where in sets.items():
+        weights = load_weights(str(where))
+        macs = multiply_adds(weights) * _VIEWS
+        views = _exam(weights.input_size)
+        turns: dict[str, Callable[[], Figures]] = {}
+        for kind, precision in _KINDS:
+            runtime = open_runtime(weights, kind, precision, threads=threads)
+            runtime.maps(views[:1])
+            turns[f"{runtime.name} {runtime.precision.value}"] = partial(_timed, partial(runtime.maps, views))
+        for precision in (Precision.F32, Precision.BF16):
+            turns[f"peak {precision.value}"] = partial(_timed, matmul(precision.value, threads, macs))
+        rows = interleave(turns, rounds)
+        tables[name] = {
+            "gmac_per_exam": round(macs / 1e9, 1),
+            **{one: medians(rows[one]) for one in rows},
+            "of_peak": {
+                one: ratio(rows[f"peak {one.split()[1]}"], rows[one], "wall_s")
+                for one in rows
+                if not one.startswith("peak")
+            },
+        }
+    return {"threads": threads, "rounds": rounds, "by_weights": tables}
+
+
+def main() -> None:
+    """The command."""
+    chosen = arguments(__doc__)
+    with tempfile.TemporaryDirectory(prefix="dibmg-network-") as folder:
+        print(keep("network", measure(Path(folder), chosen.rounds, chosen.short), chosen.out))
+
+
+if __name__ == "__main__":
+    main()
