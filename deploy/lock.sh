@@ -13,3 +13,5 @@ export CUSTOM_COMPILE_COMMAND="make lock"
   pyproject.toml requirements/node.in
 "${compile[@]}" --output-file requirements/test.lock --constraint requirements/train.lock --extra train --extra evaluate \
   pyproject.toml requirements/node.in requirements/demo.in requirements/test.in
+"${compile[@]}" --output-file requirements/gpu.lock --constraint requirements/node.lock --extra postgres --extra s3 --extra gpu \
+  pyproject.toml requirements/node.in

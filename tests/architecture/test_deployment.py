@@ -6,8 +6,10 @@ import json
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
@@ -23,6 +25,8 @@ UNIT = ROOT / "deploy" / "systemd" / "dibmg.service"
 KUBERNETES = ROOT / "deploy" / "kubernetes" / "dibmg.yaml"
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
+MACHINES: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.machines.yaml").read_text())
+BOTH = pytest.mark.parametrize("compose", [COMPOSE, MACHINES], ids=["one machine", "many machines"])
 
 
 def analyze(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -103,34 +107,79 @@ def test_the_container_may_write_nowhere_but_where_it_must_and_has_no_privilege(
     assert [one for one in node["volumes"] if not one.endswith(":ro")] == ["data:/var/lib/dibmg"]
 
 
-def test_the_containers_ports_are_open_on_this_machine_alone() -> None:
-    ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
+@BOTH
+def test_the_containers_ports_are_open_on_this_machine_alone(compose: dict[str, Any]) -> None:
+    ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
 
     assert [one for one in ports if not one.startswith("127.0.0.1:")] == []
     assert len(ports) == len(set(ports))
 
 
-def test_what_compose_names_is_declared_and_what_it_mounts_is_shipped_or_made() -> None:
-    for name, service in COMPOSE["services"].items():
+@BOTH
+def test_what_compose_names_is_declared_and_what_it_mounts_is_shipped_or_made(
+    compose: dict[str, Any],
+) -> None:
+    for name, service in compose["services"].items():
         for volume in service.get("volumes", []):
             source = volume.partition(":")[0]
             made = source.startswith("../build/ohif-")
             there = (
                 (ROOT / "deploy" / source).exists()
                 if source.startswith(".")
-                else source in COMPOSE["volumes"]
+                else source in compose["volumes"]
             )
             assert made or there, f"{name}: {volume}"
-        assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"]), name
+        assert set(service.get("secrets", [])) <= set(compose["secrets"]), name
         assert service.get("security_opt") == ["no-new-privileges:true"], name
 
 
-def test_the_files_of_compose_secrets_are_in_no_repository() -> None:
+@BOTH
+def test_the_files_of_compose_secrets_are_in_no_repository(compose: dict[str, Any]) -> None:
     ignored = (ROOT / ".gitignore").read_text().splitlines()
 
-    named = [f"deploy/{one['file'].removeprefix('./')}" for one in COMPOSE["secrets"].values()]
+    named = [f"deploy/{one['file'].removeprefix('./')}" for one in compose["secrets"].values()]
 
-    assert [one for one in named if one not in ignored] == []
+    assert [one for one in named if not any(fnmatch(one, pattern) for pattern in ignored)] == []
+
+
+def test_the_containers_of_many_machines_have_every_role_once_and_no_privilege() -> None:
+    nodes = {name: one for name, one in MACHINES["services"].items() if "build" in one}
+
+    roles = [role for name in ("front", "worker") for role in nodes[name]["command"][-1].split(",")]
+    assert sorted(roles) == sorted(Role)
+    assert nodes["worker-gpu"]["command"] == nodes["worker"]["command"]
+    for node in nodes.values():
+        assert node["read_only"] is True
+        assert node["cap_drop"] == ["ALL"]
+        assert node["user"] == "10001:10001"
+        assert "archive:/archive" in node["volumes"]
+
+
+def test_the_worker_on_a_gpu_installs_its_own_lock_and_asks_for_one_gpu() -> None:
+    worker = MACHINES["services"]["worker-gpu"]
+
+    lock = (ROOT / "requirements" / worker["build"]["args"]["LOCK"]).read_text()
+    assert worker["profiles"] == ["gpu"]
+    assert re.search(r"^tensorflow==", lock, re.MULTILINE)
+    assert re.search(r"^nvidia-cudnn-cu12==", lock, re.MULTILINE)
+    assert re.search(r"^psycopg==", lock, re.MULTILINE)
+    (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+
+
+def test_the_configuration_of_many_containers_is_valid_and_fits_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in MACHINES["services"]["front"]["environment"]:
+        monkeypatch.setenv(name.removesuffix("_FILE"), "secret")
+
+    settings = load_settings(ROOT / "deploy" / "container" / "machines.toml")
+
+    check_exposure(settings)
+    assert settings.web is not None
+    assert {f"127.0.0.1:{port}:{port}" for port in (settings.intake.port, settings.web.port)} == set(
+        MACHINES["services"]["front"]["ports"]
+    )
+    assert urlsplit(settings.broker_url).hostname in MACHINES["services"]
+    assert urlsplit(settings.ledger_url).hostname in MACHINES["services"]
 
 
 def test_the_images_of_others_are_pinned_and_come_with_a_profile_alone() -> None:

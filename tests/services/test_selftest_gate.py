@@ -12,7 +12,8 @@ from dibmg_node.dicom import facts
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.dicom.part10 import part10_prefix
 from dibmg_node.domain.selftest import SELFTEST_AET, selftest_uid
-from dibmg_node.services.intake import AllowedSender, Intake
+from dibmg_node.services.intake import Intake
+from dibmg_node.services.intake_policy import AllowedSender
 from dibmg_node.services.selftest_gate import SelfTestGate, digest_of
 from dibmg_node.services.wire import AssociationRequest, Rejection, StoreAnswer, StoreRequest
 from dibmg_node.storage.archive import Archive

@@ -20,7 +20,7 @@ from dibmg_node.storage.ledger import Ledger
 from tests.factories import START
 
 VERSIONS = Path(__file__).parents[2] / "dibmg_node" / "storage" / "migrations" / "versions"
-BEFORE = {"0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"}
+BEFORE = {"0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009"}
 """Migrations from before programs compared theirs."""
 SILENT = timedelta(seconds=20)
 

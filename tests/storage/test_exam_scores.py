@@ -10,7 +10,8 @@ from sqlalchemy import func, select, text
 from dibmg_node.domain.device import Device
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.storage.analysis_rows import Outcome
-from dibmg_node.storage.engine import migrate, open_engine
+from dibmg_node.storage.compatibility import migrate
+from dibmg_node.storage.engine import open_engine
 from dibmg_node.storage.exam_scores import ExamScores, ScoredExam, SeriesExams
 from dibmg_node.storage.ledger import Ledger, open_ledger
 from dibmg_node.storage.schema import exam_scores
