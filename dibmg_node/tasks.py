@@ -232,6 +232,8 @@ def _waiting_in(app: Queue, queues: Sequence[str]) -> int:
     """
     waiting = 0
     with _translated(), app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
+        # by itself kombu goes on trying for six seconds; who asks how it is wants to know now
+        connection.transport_options = {**connection.transport_options, "max_retries": 0}
         for queue in queues:
             # Redis knows no empty queue
             with suppress(ChannelError):
