@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from dibmg_node import wiring
 from dibmg_node.config import Settings
+from dibmg_node.domain.pause import Part
 from dibmg_node.domain.selftest import SelfTestStep, StepOutcome
 from dibmg_node.errors import DibmgError, LedgerConflictError
 from dibmg_node.processes import die_with_parent
@@ -77,10 +78,17 @@ class SelfTestWatch:
     def _due(self, now: datetime) -> datetime:
         ledger = wiring.open_node_ledger(self._settings)
         try:
-            last = ledger.selftests.last()
+            return next_selftest(ledger, self._every, now)
         finally:
             ledger.engine.dispose()
-        return last.started_at + self._every if last else now
+
+
+def next_selftest(ledger: Ledger, every: timedelta, now: datetime) -> datetime:
+    """When the next self-test of a schedule is due; while its way is paused, not yet."""
+    if any(one.part is not Part.DESTINATION for one in ledger.pauses.all()):
+        return now + _LOOK_EVERY
+    last = ledger.selftests.last()
+    return last.started_at + every if last else now
 
 
 def selftest_facts(every: float, tests: SelfTests, now: datetime, degraded: list[str]) -> dict[str, Any]:

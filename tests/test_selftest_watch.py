@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.domain.selftest import SELFTEST_AET, SelfTestStep, StepOutcome, selftest_uid
-from dibmg_node.selftest_watch import end_left, selftest_facts
+from dibmg_node.selftest_watch import end_left, next_selftest, selftest_facts
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.selftests import OpenSelfTest
@@ -54,6 +55,27 @@ def test_a_schedule_that_is_not_kept_degrades_the_node(ledger: Ledger, clock: Cl
 
 def test_without_any_self_test_nothing_is_wrong(ledger: Ledger, clock: Clock) -> None:
     assert degraded_by(ledger, clock, every=24) == []
+
+
+def test_a_schedule_goes_on_from_the_last_start_and_waits_while_its_way_is_paused(
+    ledger: Ledger, clock: Clock
+) -> None:
+    every = timedelta(hours=6)
+    before_any = next_selftest(ledger, every, clock())
+    register(ledger, clock)
+    started = clock()
+    ledger.selftests.end(TEST_UID, [PASSED], clock())
+    clock.advance(7 * 3600)
+
+    late = next_selftest(ledger, every, clock())
+    ledger.pauses.begin(Pause(Part.DESTINATION, "pacs", clock(), "", ""))
+    with_a_destination_paused = next_selftest(ledger, every, clock())
+    ledger.pauses.begin(Pause(Part.ANALYSIS, "", clock(), "", ""))
+    with_the_analysis_paused = next_selftest(ledger, every, clock())
+
+    assert before_any == started
+    assert late == with_a_destination_paused == started + every
+    assert clock() < with_the_analysis_paused < clock() + timedelta(minutes=1)
 
 
 def test_what_a_killed_self_test_left_is_removed_and_told_once_its_time_is_over(
