@@ -1,4 +1,4 @@
-"""The destination profiles of the README, each with a peer that takes no more than such a viewer."""
+"""The destination profiles of the documents, each with a peer that takes no more than such a viewer."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tests.flow.running_node import RunningNode
 from tests.programs import find_program
 from tests.viewer.exams import synthesize_cancer
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "connect-a-pacs.md"
 _SYNTAXES = ("RLELossless", "LocalEndianExplicit", "LittleEndianImplicit")
 
 
-def readme_profiles() -> dict[str, dict[str, Any]]:
-    """Each destination of the README's chapter on viewers, by its name."""
-    chapter = README.read_text().partition("## Which results for which viewer")[2].partition("\n## ")[0]
+def documented_profiles() -> dict[str, dict[str, Any]]:
+    """Each destination of the chapter on viewers, by its name."""
+    chapter = PAGE.read_text().partition("## Which results for which viewer")[2].partition("\n## ")[0]
     blocks = re.findall(r"```toml\n(.*?)```", chapter, re.DOTALL)
     return {one["name"]: one for text in blocks for one in tomllib.loads(text)["destination"]}
 
@@ -82,7 +82,7 @@ class Shown:
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """A node with every profile of the README as it stands there, but for address and port."""
+    """A node with every profile of the page as it stands there, but for address and port."""
     folder = tmp_path_factory.mktemp("profiles")
     images = sorted((synthesize_cancer(folder / "exam", seed=11, index=2).parent / "images").rglob("*.dcm"))
     web = {"Plugins": ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so"], "DicomWeb": {"Enable": True}}
@@ -99,7 +99,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
             "weasis": weasis.port,
             "pacs": pacs.port,
         }
-        profiles = readme_profiles()
+        profiles = documented_profiles()
         assert set(profiles) == set(ports)
         more = "".join(
             _destination({**one, "address": "127.0.0.1", "port": ports[name]})
