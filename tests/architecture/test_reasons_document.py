@@ -17,6 +17,9 @@ PAGE = (ROOT / "docs" / "when-status-is-red.md").read_text()
 LISTS = frozenset({"down", "degraded"})
 """Where reasons are put, as attributes of whatever holds them, or as arguments of these names."""
 TOLD_BY = {
+    "one.sentence": ("domain/pause.py", "sentence"),
+    "report.warnings.values()": ("services/drift.py", "warnings"),
+    "one['sentence']": ("services/drift.py", "warnings"),
     "str(error)": ("tasks.py", "_translated"),
     "one.warning(now)": ("certificate_watch.py", "warning"),
 }
@@ -38,6 +41,12 @@ class Sentences:
             elif isinstance(node, ast.AugAssign) and _is_list(node.target) and not _is_list(node.value):
                 yield from self.patterns(node.value)
 
+    def of_alarms(self) -> Iterator[str]:
+        """The same of the alarms that it raises."""
+        for node in ast.walk(self._function):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Condition":
+                yield from self.patterns(node.args[2])
+
     def patterns(self, node: ast.expr) -> Iterator[str]:
         """What an expression may be."""
         match node:
@@ -48,10 +57,13 @@ class Sentences:
             case ast.IfExp(body=first, orelse=second):
                 yield from self.patterns(first)
                 yield from self.patterns(second)
+            case ast.BinOp(left=first, right=second):
+                for one in self.patterns(first):
+                    yield from (one + rest for rest in self.patterns(second))
             case ast.List(elts=several):
                 for one in several:
                     yield from self.patterns(one)
-            case ast.ListComp(elt=one):
+            case ast.ListComp(elt=one) | ast.DictComp(value=one):
                 yield from self.patterns(one)
             case ast.Name(id=name):
                 yield from self._of_name(name)
@@ -95,7 +107,7 @@ def _told_by(module: str, name: str) -> Iterator[str]:
     (function,) = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == name)
     sentences = Sentences(function)
     for node in ast.walk(function):
-        if isinstance(node, ast.Return) and isinstance(node.value, ast.JoinedStr):
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.JoinedStr | ast.DictComp):
             yield from sentences.patterns(node.value)
         elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             yield from sentences.patterns(node.exc.args[0])
@@ -115,6 +127,13 @@ def reasons() -> list[str]:
     return sorted(set(found))
 
 
+def alarm_reasons() -> list[str]:
+    """Every sentence that an alarm may have."""
+    tree = ast.parse((PACKAGE / "conditions.py").read_text())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return [one for function in functions for one in Sentences(function).of_alarms()]
+
+
 def headings() -> list[str]:
     """Examples of them on the page."""
     return re.findall(r"^### `(.+)`$", PAGE, re.MULTILINE)
@@ -124,6 +143,12 @@ def test_every_reason_of_the_program_has_its_heading_and_what_to_do() -> None:
     missing = [one for one in reasons() if not any(re.fullmatch(one, told) for told in headings())]
 
     assert missing == []
+
+
+def test_every_alarm_has_a_heading_that_begins_with_its_sentence() -> None:
+    told = [heading.removeprefix("alarm: ") for heading in headings()]
+
+    assert [one for one in alarm_reasons() if not any(re.match(one, heading) for heading in told)] == []
 
 
 def test_every_heading_is_a_reason_that_the_program_gives() -> None:
