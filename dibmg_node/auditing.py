@@ -40,6 +40,11 @@ def bookmark_file(settings: Settings) -> Path:
     return settings.data_dir / "audit-syslog.json"
 
 
+def verification_file(settings: Settings) -> Path:
+    """Tells what came of the last verification of the trail."""
+    return settings.data_dir / "audit-verified.json"
+
+
 def open_audit(settings: Settings, process: str, now: Callable[[], datetime]) -> Auditor:
     """The audit of one process.
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from dibmg_node import wiring
-from dibmg_node.auditing import bookmark_file, trail_folder
+from dibmg_node.auditing import bookmark_file, trail_folder, verification_file
 from dibmg_node.capacity import look_at_archive, look_at_disk, look_at_ledger
 from dibmg_node.certificate_watch import expiries
 from dibmg_node.condition import Health
@@ -22,6 +22,7 @@ from dibmg_node.services.audit_forwarding import backlog
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.trail import find_head, standing_still
 from dibmg_node.storage.trail_reading import load_bookmark
+from dibmg_node.storage.trail_verification import load_verification
 from dibmg_node.tasks import CeleryPublisher, open_queue
 
 _WAITING_ALARM: Final = timedelta(minutes=15)
@@ -155,8 +156,16 @@ def _audit(settings: Settings, now: datetime, health: Health) -> dict[str, Any]:
         oldest = backlog(folder, sent) if settings.audit.syslog else ""
     except OSError as error:
         health.degraded.append(f"audit trail: {error.strerror}")
-        return {"lines": None, "head": None, "syslog": None}
-    found: dict[str, Any] = {"lines": head.seq, "head": head.digest, "syslog": None}
+        return {"lines": None, "head": None, "verified": None, "syslog": None}
+    verified = load_verification(verification_file(settings))
+    if verified and verified.reason:
+        health.degraded.append(f"the audit trail is not whole: {verified.reason}")
+    found: dict[str, Any] = {
+        "lines": head.seq,
+        "head": head.digest,
+        "verified": verified and vars(verified),
+        "syslog": None,
+    }
     if settings.audit.syslog:
         if oldest and now - datetime.fromisoformat(oldest) > _WAITING_ALARM:
             told = f"audit lines wait since {oldest} for {settings.audit.syslog}"

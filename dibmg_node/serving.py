@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from dibmg_node.auditing import trail_folder, verification_file
 from dibmg_node.config import Settings
 from dibmg_node.environment import read_secret
 from dibmg_node.errors import ConfigError
@@ -19,6 +20,7 @@ from dibmg_node.services.intake import Intake
 from dibmg_node.services.lookup import Lookup
 from dibmg_node.services.patients import Patients
 from dibmg_node.services.pictures import Pictures
+from dibmg_node.services.trail_desk import TrailDesk
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.users import Users
 from dibmg_node.wiring import log_folder, now, open_archive, prepare_child
@@ -87,6 +89,7 @@ def make_web_server(
             Users(settings.users_file), reached_by_others(settings), session_key(settings), bool(web.tls)
         ),
         bearer=bearer,
+        desk=TrailDesk(trail_folder(settings), verification_file(settings), audit, now),
         audit=audit,
     )
     app = make_app(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -12,13 +13,15 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from dibmg_node.auditing import audit_key, trail_folder
+from dibmg_node import wiring
+from dibmg_node.auditing import audit_key, trail_folder, verification_file
 from dibmg_node.cli.options import EXIT_FAILED, console, fail, print_json, with_config, with_json
 from dibmg_node.config import Settings
 from dibmg_node.domain.audit import EventId
 from dibmg_node.services.pseudonyms import Pseudonyms
 from dibmg_node.storage.trail_check import Checked, check_trail
 from dibmg_node.storage.trail_reading import Bookmark, read_on
+from dibmg_node.storage.trail_verification import save_verification, verification_of
 
 _PAGE = 1000
 
@@ -55,6 +58,7 @@ def verify(head: str, first_seq: int, settings: Settings, as_json: bool) -> None
         checked = check_trail(trail_folder(settings), first_seq, head.lower())
     except OSError as error:
         fail(f"no audit trail can be read below {trail_folder(settings)}: {error.strerror}", EXIT_FAILED)
+    _keep(settings, checked, first_seq)
     broken = checked.broken
     if as_json:
         print_json(_told(checked))
@@ -109,6 +113,15 @@ def show(
     for line in found:
         table.add_row(*(escape(cell) for cell in _row(line)))
     console.print(table)
+
+
+def _keep(settings: Settings, checked: Checked, first_seq: int) -> None:
+    """Keep what was found, for the dashboard; whoever may only read is told it all the same."""
+    verification = verification_of(checked, f"{getpass.getuser()}, by command", first_seq, wiring.now())
+    try:
+        save_verification(verification_file(settings), verification)
+    except OSError as error:
+        click.echo(f"not kept for the dashboard: {error.strerror}", err=True)
 
 
 def _lines(settings: Settings) -> Iterator[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ from dibmg_node.domain.audit import EventId, EventType
 _TOLD: Final = {
     EventId.APPLICATION_ACTIVITY: "a process of the node starts, or stops as it was asked to; an operator "
     "has a study tried again, gives it up, sets its priority, or pauses or resumes a part of the node",
+    EventId.AUDIT_LOG_USED: "an operator reads the trail on the pages, or has it verified there",
     EventId.BEGIN_TRANSFERRING: "the first instance of a study on an association, in a STOW-RS request or in "
     "a fetch is safe; results are about to be sent",
     EventId.INSTANCES_ACCESSED: "results are given out by WADO-RS, as files or as metadata",

@@ -37,6 +37,7 @@ class EventId(_Coded):
     """The family of an event. Source: CID 400."""
 
     APPLICATION_ACTIVITY = ("110100", "Application Activity")
+    AUDIT_LOG_USED = ("110101", "Audit Log Used")
     BEGIN_TRANSFERRING = ("110102", "Begin Transferring DICOM Instances")
     INSTANCES_ACCESSED = ("110103", "DICOM Instances Accessed")
     INSTANCES_TRANSFERRED = ("110104", "DICOM Instances Transferred")

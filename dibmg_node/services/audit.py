@@ -290,6 +290,17 @@ class Auditor:
             )
         )
 
+    def log_used(self, user: str, address: str, asked: str) -> None:
+        """Somebody reads this trail. Source: A.5.3.2.
+
+        Args:
+            user: Who; empty where nobody has to log in.
+            address: Where the pages are looked at from.
+            asked: Path and query of the URL; names no patient.
+        """
+        reader = Participant(user or address or "operator", None, address, True)
+        self._record(AuditEvent(EventId.AUDIT_LOG_USED, Action.READ, (reader, self._here()), query=asked))
+
     def _activity(self, process: str, kind: EventType) -> None:
         participant = Participant(process, Role.APPLICATION)
         self._record(AuditEvent(EventId.APPLICATION_ACTIVITY, Action.EXECUTE, (participant,), kind))

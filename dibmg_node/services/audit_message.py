@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from dibmg_node.domain.audit import PRIVATE_SCHEME, EventType, Role
+from dibmg_node.domain.audit import PRIVATE_SCHEME, EventId, EventType, Role
 
 _APPLICATION_SERVER: Final = "4"
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd]")
@@ -40,7 +40,11 @@ def audit_message(line: Mapping[str, Any]) -> bytes:
         _object(root, _PATIENT, patient, name="pseudonym", kind="1", role="1")
     if query := line.get("query"):
         path, _, keys = str(query).partition("?")
-        _object(root, _URI, path, query=keys, kind="2", role="24")
+        if line["event"] == EventId.AUDIT_LOG_USED.code:
+            detail = {"Filter": keys} if keys else None
+            _object(root, _URI, path, name="Security Audit Log", kind="2", role="13", detail=detail)
+        else:
+            _object(root, _URI, path, query=keys, kind="2", role="24")
     if node := line.get("node"):
         alert = {"Alert Description": str(line.get("description", ""))}
         _object(root, _NODE_ID, node, name=node, kind="2", role="13", detail=alert)

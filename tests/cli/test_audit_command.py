@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from dibmg_node.auditing import bookmark_file, open_audit, trail_folder
+from dibmg_node.auditing import bookmark_file, open_audit, trail_folder, verification_file
 from dibmg_node.cli.main import cli
 from dibmg_node.config import Settings, load_settings
 from dibmg_node.services.wire import TurnedAway
 from dibmg_node.storage.trail_reading import Bookmark, save_bookmark
+from dibmg_node.storage.trail_verification import load_verification
 from tests.factories import Clock, new_ledger
 
 
@@ -62,6 +63,23 @@ def test_a_broken_trail_ends_with_1_and_names_file_and_line(settings: Settings) 
         1,
         {"file": str(path), "line": 2, "reason": reason},
     )
+
+
+def test_what_a_verification_found_is_kept_and_a_break_makes_the_node_degraded(settings: Settings) -> None:
+    path = trail_folder(settings) / "audit-000001.jsonl"
+    new_ledger(settings.data_dir).engine.dispose()
+    dibmg(settings, "verify")
+    whole = load_verification(verification_file(settings))
+    path.write_text(path.read_text().replace("EVIL", "GOOD"))
+
+    dibmg(settings, "verify", "--from", "1")
+
+    told = json.loads(CliRunner().invoke(cli, ["status", "--json", "--config", str(settings.path)]).stdout)
+    assert whole is not None
+    assert (whole.lines, whole.reason, whole.first_seq) == (3, "", 1)
+    assert told["audit"]["verified"]["by"].endswith(", by command")
+    reason = "the audit trail is not whole: audit-000001.jsonl:2: changed: line 2 is not what line 3 follows"
+    assert reason in told["reasons"]
 
 
 def test_a_head_that_is_not_in_the_trail_ends_with_1(settings: Settings) -> None:

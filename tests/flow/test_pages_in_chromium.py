@@ -39,6 +39,7 @@ PAGES = {
     "destinations": "/destinations",
     "senders": "/senders",
     "model": "/model",
+    "audit": "/audit",
 }
 
 
@@ -241,6 +242,22 @@ def test_a_study_is_found_by_its_accession_number(desk: Page) -> None:
 
     expect(desk).to_have_url(re.compile(f"/studies/{READ}$"))
     expect(desk.get_by_text("Kanarienvogel Erika")).to_be_visible()
+
+
+def test_the_audit_trail_is_filtered_and_verified_by_keyboard(desk: Page, complaints: list[str]) -> None:
+    desk.goto("/audit")
+
+    desk.get_by_role("button", name="Verify now").press("Enter")
+    expect(desk.get_by_text("each as it was written")).to_be_visible()
+    desk.get_by_label("Event").select_option(label="Begin Transferring DICOM Instances")
+    desk.get_by_label("Study UID").fill(READ)
+    desk.keyboard.press("Enter")
+
+    expect(desk).to_have_url(re.compile(f"event=110102.*study={READ}"))
+    rows = desk.locator("tbody tr")
+    expect(rows.filter(has_text="MG1")).to_have_count(1)
+    expect(rows.filter(has_not_text=READ)).to_have_count(0)
+    assert complaints == []
 
 
 def test_a_failed_study_is_tried_again_by_its_button(node: RunningNode, desk: Page) -> None:

@@ -87,6 +87,8 @@ def every_event(trail: AuditTrail) -> None:
     auditor.sent("pacs", "1.2", [(facts.MAMMOGRAPHY_CAD_SR, DeliveryState.REFUSED, "0xC000")], "aaaa")
     auditor.sent("elsewhere", "1.2", [(facts.MAMMOGRAPHY_CAD_SR, DeliveryState.OWED, "")], "")
     auditor.deleted("1.2", "age", "aaaa")
+    auditor.log_used("otto", "10.0.0.9", "/audit?event=110113")
+    auditor.log_used("", "10.0.0.9", "/audit")
     auditor.stopped("intake")
 
 
@@ -114,7 +116,7 @@ def test_every_message_is_valid_by_the_schema_of_the_standard(trail: AuditTrail,
     )
 
     assert {line["event"] for line in trail.lines if "event" in line} >= {
-        "110100", "110102", "110103", "110104", "110105", "110112", "110113", "110114",
+        "110100", "110101", "110102", "110103", "110104", "110105", "110112", "110113", "110114",
     }  # fmt: skip
     assert len(paths) >= 17
     assert (checked.returncode, checked.stdout) == (0, "")
@@ -171,6 +173,26 @@ def test_a_message_of_a_search_carries_its_keys_in_base64(trail: AuditTrail) -> 
     assert query is not None
     assert searched.get("ParticipantObjectID") == "/dicom-web/studies"
     assert b64decode(query) == b"Modality=SR&PatientName=?"
+
+
+def test_who_reads_the_trail_reads_the_security_audit_log(trail: AuditTrail) -> None:
+    trail.auditor.log_used("otto", "10.0.0.9", "/audit?event=110113")
+
+    told = fromstring(audit_message(trail.lines[0]))
+
+    reader, node = told.findall("ActiveParticipant")
+    (log,) = told.findall("ParticipantObjectIdentification")
+    kinds = (log.get("ParticipantObjectTypeCode"), log.get("ParticipantObjectTypeCodeRole"))
+    assert (reader.get("UserID"), reader.get("UserIsRequestor"), node.get("UserID")) == (
+        "otto",
+        "true",
+        "DIBMG",
+    )
+    assert (log.get("ParticipantObjectID"), log.findtext("ParticipantObjectName"), kinds) == (
+        "/audit",
+        "Security Audit Log",
+        ("2", "13"),
+    )
 
 
 def test_a_control_character_makes_no_message_unreadable(trail: AuditTrail) -> None:

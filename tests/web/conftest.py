@@ -21,6 +21,7 @@ from dibmg_node.services.intake import Intake
 from dibmg_node.services.lookup import Lookup
 from dibmg_node.services.patients import Patients
 from dibmg_node.services.pictures import Pictures
+from dibmg_node.services.trail_desk import TrailDesk
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.growth import Inflow
 from dibmg_node.storage.ledger import Ledger
@@ -94,8 +95,18 @@ class WebSide:
             now=self.clock,
             access=SiteAccess(self.users, login_always, "a key of some length", tls=False),
             bearer=bearer,
+            desk=self.desk(audit),
             audit=audit,
         )
+
+    @property
+    def trail_folder(self) -> Path:
+        """Of the audit trail, which is there once somebody opens it."""
+        return self.archive.root / "audit"
+
+    def desk(self, audit: Auditor = SILENT) -> TrailDesk:
+        """Where the trail is read."""
+        return TrailDesk(self.trail_folder, self.archive.root / "verified.json", audit, self.clock)
 
     @property
     def users(self) -> Users:

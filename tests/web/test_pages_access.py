@@ -23,7 +23,13 @@ from tests.web.held_results import hold
 STUDY = "1.2.6.1"
 PASSWORD = "correct horse battery"
 PAGES = ("/", "/studies", f"/studies/{STUDY}", "/destinations", "/senders", "/model")
-ACTS = (*(f"/studies/{STUDY}/{act}" for act in ("retry", "cancel", "priority")), "/pause", "/resume")
+OPERATORS_PAGE = "/audit"
+ACTS = (
+    *(f"/studies/{STUDY}/{act}" for act in ("retry", "cancel", "priority")),
+    "/pause",
+    "/resume",
+    "/audit/verify",
+)
 POSTS = ("/find", *ACTS, "/logout", "/login")
 
 
@@ -76,12 +82,14 @@ def test_the_tables_of_this_file_name_every_page_that_there_is(web: WebSide) -> 
 
     pictures = {"/studies/{study}/images/{sop}", "/studies/{study}/overlays/{sop}"}
     open_pages = {"/login", "/static/{name}"}
-    reads = {*PAGES, *pictures, *open_pages, "/metrics"}
+    reads = {*PAGES, OPERATORS_PAGE, *pictures, *open_pages, "/metrics"}
     expected = {("GET", p.replace(STUDY, "{study}")) for p in reads}
     assert found == expected | {("POST", p.replace(STUDY, "{study}")) for p in POSTS}
 
 
-@pytest.mark.parametrize("path", [*PAGES, f"/studies/{STUDY}/images/1", f"/studies/{STUDY}/overlays/1"])
+@pytest.mark.parametrize(
+    "path", [*PAGES, OPERATORS_PAGE, f"/studies/{STUDY}/images/1", f"/studies/{STUDY}/overlays/1"]
+)
 def test_without_a_login_a_page_sends_to_the_login(wide: WebSide, path: str) -> None:
     answer = browser(wide.app(login_always=True)).client.get(path)
 
@@ -106,6 +114,15 @@ def test_every_role_sees_every_page(wide: WebSide, name: str) -> None:
     visitor = logged_in(wide, name)
 
     assert {path: visitor.client.get(path).status_code for path in PAGES} == dict.fromkeys(PAGES, 200)
+
+
+@pytest.mark.parametrize(("name", "status", "linked"), [("vera", 403, False), ("otto", 200, True)])
+def test_the_audit_trail_is_for_operators_alone(wide: WebSide, name: str, status: int, linked: bool) -> None:
+    visitor = logged_in(wide, name)
+
+    answer = visitor.client.get(OPERATORS_PAGE)
+
+    assert (answer.status_code, 'href="/audit"' in visitor.client.get("/").text) == (status, linked)
 
 
 def test_a_viewer_sees_no_button_and_has_nothing_tried_again(wide: WebSide) -> None:
@@ -246,6 +263,7 @@ def test_over_tls_the_cookie_never_goes_back_in_the_clear(wide: WebSide) -> None
         now=wide.clock,
         access=SiteAccess(wide.users, True, "a key", tls=True),
         bearer=Bearer(list),
+        desk=wide.desk(),
     )
 
     cookie = TestClient(site, base_url="https://node").get("/login").headers["set-cookie"].lower()

@@ -22,11 +22,13 @@ from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.operating import Operating
 from dibmg_node.services.patients import Patients
 from dibmg_node.services.pictures import Pictures
+from dibmg_node.services.trail_desk import TrailDesk
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.users import Users
 from dibmg_node.web.access import Bearer
 from dibmg_node.web.pages.acts import ActPages
 from dibmg_node.web.pages.attempts import Attempts
+from dibmg_node.web.pages.audit import AuditPages
 from dibmg_node.web.pages.guard import LONGEST_SESSION, Guard, Visitor
 from dibmg_node.web.pages.headers import PageHeaders
 from dibmg_node.web.pages.login import LoginPages
@@ -67,6 +69,7 @@ def make_site(
     now: Callable[[], datetime],
     access: SiteAccess,
     bearer: Bearer,
+    desk: TrailDesk,
     audit: Auditor = SILENT,
 ) -> Starlette:
     """The pages and the metrics.
@@ -79,6 +82,7 @@ def make_site(
         now: The time.
         access: Who may see them.
         bearer: The token that opens the metrics too.
+        desk: Where the audit trail is read.
         audit: Told who logs in, who looks at which study, and what operators decide.
     """
     templates = Templates(now)
@@ -86,6 +90,7 @@ def make_site(
     studies = StudiesPages(ledger.listing, patients, templates)
     study = StudyPages(ledger.views, patients, pictures, audit, templates)
     acts = ActPages(Operating(ledger, audit, now), ledger.views, look)
+    trail = AuditPages(desk, templates)
     login = LoginPages(access.users, Attempts(), audit, now, templates)
     routes = [
         Route("/", node.overview),
@@ -102,6 +107,8 @@ def make_site(
         Route("/destinations", node.destinations),
         Route("/senders", node.senders),
         Route("/model", ModelPages(look, ledger.pace, ledger.exam_scores, templates).model),
+        Route("/audit", trail.audit),
+        Route("/audit/verify", trail.verify, methods=["POST"]),
         Route("/metrics", Metrics(look, ledger.pace, now).metrics),
         Route("/login", login.form),
         Route("/login", login.login, methods=["POST"]),

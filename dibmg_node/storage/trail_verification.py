@@ -1,0 +1,59 @@
+"""What came of the last verification of the audit trail, kept beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from dibmg_node.storage.trail_check import Checked
+
+
+@dataclass(frozen=True)
+class Verification:
+    """One verification.
+
+    Attributes:
+        at: ISO 8601.
+        by: Who had it made.
+        first_seq: Line that the trail had to begin with.
+        lines: That are whole, up to the first break.
+        head: SHA-256 of the last of them.
+        reason: The first break, with its file and line; empty: the trail is whole.
+    """
+
+    at: str
+    by: str
+    first_seq: int
+    lines: int
+    head: str
+    reason: str
+
+
+def verification_of(checked: Checked, by: str, first_seq: int, at: datetime) -> Verification:
+    """What is kept of a check."""
+    broken = checked.broken
+    reason = f"{broken.place.file.name}:{broken.place.line}: {broken.reason}" if broken else ""
+    return Verification(at.isoformat(timespec="seconds"), by, first_seq, checked.lines, checked.head, reason)
+
+
+def load_verification(path: Path) -> Verification | None:
+    """The one in a file; None where there is none, or none that can be understood."""
+    try:
+        return Verification(**json.loads(path.read_text(encoding="ascii")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def save_verification(path: Path, verification: Verification) -> None:
+    """Keep one, whole or not at all, for other users of this machine to read as well.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(asdict(verification)), encoding="ascii")
+    draft.chmod(0o644)
+    draft.replace(path)
