@@ -74,6 +74,7 @@ def _named(settings: Settings) -> Iterator[tuple[str, Path, Callable[[Path], dat
     sections: list[tuple[str, Any]] = [
         ("intake.tls", settings.intake.tls),
         ("web.tls", settings.web and settings.web.tls),
+        ("web.oidc", settings.web and settings.web.oidc),
         ("broker.tls", settings.broker.tls),
         ("audit", settings.audit),
         ("selftest", settings.selftest),

@@ -40,10 +40,9 @@ from dibmg_node.sections import (
     Section,
     SelfTestSection,
     SenderSection,
-    StowSection,
-    WebSection,
 )
 from dibmg_node.telemetry_section import TelemetrySection
+from dibmg_node.web_sections import StowSection, WebSection
 
 _LONGEST_SOCKET_PATH: Final = 100
 """Bytes: sun_path holds 108 with its end, some systems 104."""

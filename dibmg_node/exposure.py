@@ -6,10 +6,12 @@ import ipaddress
 from collections.abc import Iterator
 
 from dibmg_node.config import Settings
+from dibmg_node.environment import need_secret
 from dibmg_node.errors import ConfigError
 from dibmg_node.role_choice import Role, roles_of
-from dibmg_node.sections import IntakeSection, ServerTlsSection, WebSection
-from dibmg_node.services.tls import ServerTls, TlsFiles
+from dibmg_node.sections import IntakeSection, ServerTlsSection
+from dibmg_node.services.tls import ServerTls, TlsFiles, trust_of
+from dibmg_node.web_sections import OidcSection, WebSection
 
 
 def check_exposure(settings: Settings) -> None:
@@ -47,10 +49,13 @@ def is_insecure(section: IntakeSection | WebSection) -> bool:
 def reached_by_others(settings: Settings) -> bool:
     """Whether the pages ask for a login even where nobody was made a user yet.
 
-    A token or a clients' CA says that a proxy or other machines stand before the loopback address too.
+    A token or a clients' CA says that a proxy or other machines stand before the loopback address too, and a
+    provider of logins that people are to log in.
     """
     web = settings.web
-    return web is not None and (is_exposed(web) or bool(settings.web_tokens) or bool(web.tls and web.tls.ca))
+    if web is None:
+        return False
+    return is_exposed(web) or bool(settings.web_tokens or web.oidc or (web.tls and web.tls.ca))
 
 
 def open_intake_tls(settings: Settings) -> ServerTls | None:
@@ -101,6 +106,8 @@ def _intake_complaints(settings: Settings) -> Iterator[str]:
 
 def _web_complaints(settings: Settings) -> Iterator[str]:
     web = settings.web
+    if web is not None and web.oidc is not None:
+        yield from _oidc_complaints(settings, web.oidc)
     if web is None or not is_exposed(web):
         return
     if web.tls is None and not web.insecure:
@@ -114,3 +121,15 @@ def _web_complaints(settings: Settings) -> Iterator[str]:
             f"environment variable {settings.stow.token_env} (stow.token_env), or name the clients' CA "
             "in web.tls.ca"
         )
+
+
+def _oidc_complaints(settings: Settings, oidc: OidcSection) -> Iterator[str]:
+    if oidc.client_secret_env:
+        try:
+            need_secret(oidc.client_secret_env)
+        except ConfigError as error:
+            yield from (f"web.oidc.client_secret_env: {one}" for one in error.complaints)
+    try:
+        trust_of(TlsFiles(ca=oidc.ca and settings.folder / oidc.ca))
+    except OSError as error:
+        yield f"web.oidc.ca: the file cannot be used: {error.strerror or error}"

@@ -244,31 +244,6 @@ class DriftSection(Section):
         return self
 
 
-class WebSection(Section):
-    """`[web]`: where the node answers by HTTP, if it is in the file at all."""
-
-    address: str = "127.0.0.1"
-    port: Port = 8080
-    insecure: Annotated[bool, Field(strict=True)] = False
-    users: Path | None = None
-    tls: ServerTlsSection | None = None
-
-    @field_validator("address")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        ipaddress.ip_address(value)
-        return value
-
-
-class StowSection(Section):
-    """`[stow]`: STOW-RS as a server, on the web port."""
-
-    enabled: Annotated[bool, Field(strict=True)] = False
-    token_env: Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] = "DIBMG_STOW_TOKEN"
-    max_request_gb: Annotated[float, Field(gt=0, le=64)] = 8.0
-    max_instances: Annotated[int, Field(ge=1, le=100_000)] = 2000
-
-
 class AuditSection(Section):
     """`[audit]`: whom the audit trail is passed on to, by syslog over TLS. PEM files."""
 

@@ -6,23 +6,25 @@ import os
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dibmg_node.auditing import trail_folder, verification_file
 from dibmg_node.config import Settings
-from dibmg_node.environment import read_secret
+from dibmg_node.environment import need_secret, read_secret
 from dibmg_node.errors import ConfigError
 from dibmg_node.exposure import check_exposure, open_web_tls, reached_by_others
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.lookup import Lookup
+from dibmg_node.services.oidc import CALLBACK, OidcClient, OidcLogin
 from dibmg_node.services.patients import Patients
 from dibmg_node.services.pictures import Pictures
+from dibmg_node.services.tls import TlsFiles
 from dibmg_node.services.trail_desk import TrailDesk
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.users import Users
+from dibmg_node.storage.users import UserRole, Users
 from dibmg_node.wiring import log_folder, now, open_archive, prepare_child
 
 if TYPE_CHECKING:
@@ -86,7 +88,11 @@ def make_web_server(
         look=look,
         now=now,
         access=SiteAccess(
-            Users(settings.users_file), reached_by_others(settings), session_key(settings), bool(web.tls)
+            Users(settings.users_file),
+            reached_by_others(settings),
+            session_key(settings),
+            bool(web.tls),
+            open_oidc(settings, now),
         ),
         bearer=bearer,
         desk=TrailDesk(trail_folder(settings), verification_file(settings), audit, now),
@@ -103,6 +109,25 @@ def make_web_server(
         audit=audit,
     )
     return WebServer(app, WebAddress(web.address, web.port, open_web_tls(settings)))
+
+
+def open_oidc(settings: Settings, now: Callable[[], datetime]) -> OidcLogin | None:
+    """The provider of OpenID Connect that people may log in by, where one is configured."""
+    section = settings.web and settings.web.oidc
+    if not section:
+        return None
+    variable = section.client_secret_env
+    client = OidcClient(
+        issuer=section.issuer,
+        client_id=section.client_id,
+        client_secret=partial(need_secret, variable) if variable else None,
+        redirect_uri=section.public_url + CALLBACK,
+        scope=section.scope,
+        roles_claim=section.roles_claim,
+        roles={UserRole.OPERATOR: section.operator, UserRole.VIEWER: section.viewer},
+        tls=TlsFiles(ca=section.ca and settings.folder / section.ca),
+    )
+    return OidcLogin(client, now)
 
 
 def session_key(settings: Settings) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from dibmg_node.config import Settings, load_settings
 from dibmg_node.errors import ConfigError
-from dibmg_node.exposure import check_exposure, is_insecure
+from dibmg_node.exposure import check_exposure, is_insecure, reached_by_others
 from dibmg_node.wiring import check_node
 from tests.certificates import Authority
 
@@ -155,3 +155,50 @@ def test_a_certificate_subject_wants_certificates_to_be_asked_for(folder: Path, 
 def test_odd_values_are_complaints(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError):
         load(tmp_path, text)
+
+
+OIDC = """
+[web.oidc]
+issuer = "https://login.example"
+client_id = "dibmg"
+public_url = "https://dibmg.example"
+operator = ["admins"]
+"""
+
+
+def test_a_provider_whose_secret_or_authority_is_missing_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DIBMG_OIDC_SECRET", raising=False)
+
+    told = complaints(folder, OIDC + 'client_secret_env = "DIBMG_OIDC_SECRET"\nca = "none.crt"\n')
+
+    assert [one.split(":")[0] for one in told] == ["web.oidc.client_secret_env", "web.oidc.ca"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("https://login.example", "http://login.example", "web.oidc.issuer"),
+        ("https://dibmg.example", "http://dibmg.example", "web.oidc.public_url"),
+        ("https://login.example", "https://me:pw@login.example", "web.oidc.issuer"),
+        ('operator = ["admins"]', "", "web.oidc"),
+        ('client_id = "dibmg"', 'client_id = "dibmg"\nscope = "profile"', "web.oidc.scope"),
+    ],
+)
+def test_a_login_by_a_provider_is_protected_and_lets_somebody_in(
+    folder: Path, old: str, new: str, key: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(folder, OIDC.replace(old, new))
+
+    assert [one.split(":")[0] for one in caught.value.complaints] == [key]
+
+
+def test_a_provider_on_this_machine_may_do_without_tls(folder: Path) -> None:
+    check_exposure(load(folder, OIDC.replace("https://login.example", "http://127.0.0.1:8081/realms/x")))
+
+
+def test_whoever_names_a_provider_has_everybody_log_in(folder: Path) -> None:
+    assert reached_by_others(load(folder, OIDC))
+    assert not reached_by_others(load(folder, "[web]\n"))

@@ -8,8 +8,9 @@ from typing import Any, Final
 from dibmg_node.config import Settings
 from dibmg_node.conformance.markdown import code, table
 from dibmg_node.exposure import is_insecure
-from dibmg_node.sections import DestinationSection, IntakeSection, WebSection
+from dibmg_node.sections import DestinationSection, IntakeSection
 from dibmg_node.services.tls import SUITES
+from dibmg_node.web_sections import WebSection
 
 _TLS: Final = "TLS 1.2 or newer"
 

@@ -250,7 +250,7 @@ def test_the_audit_trail_is_filtered_and_verified_by_keyboard(desk: Page, compla
     desk.get_by_role("button", name="Verify now").press("Enter")
     expect(desk.get_by_text("each as it was written")).to_be_visible()
     desk.get_by_label("Event").select_option(label="Begin Transferring DICOM Instances")
-    desk.get_by_label("Study UID").fill(READ)
+    desk.get_by_role("textbox", name="Study UID").fill(READ)
     desk.keyboard.press("Enter")
 
     expect(desk).to_have_url(re.compile(f"event=110102.*study={READ}"))

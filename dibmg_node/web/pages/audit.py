@@ -118,10 +118,7 @@ def _place(text: str) -> TrailPlace | None:
 def _row(line: Mapping[str, Any]) -> dict[str, Any]:
     """What is shown of a line."""
     words, tone = _OUTCOMES.get(str(line.get("outcome")), ("unknown", "aside"))
-    people = [
-        f"{one['user']} ({one['address']})" if one.get("address", one["user"]) != one["user"] else one["user"]
-        for one in line.get("participants", ())
-    ]
+    people = [_called(one) for one in line.get("participants", ())]
     repeated = line.get("repeated", 0)
     return {
         "seq": line["seq"],
@@ -137,3 +134,9 @@ def _row(line: Mapping[str, Any]) -> dict[str, Any]:
         "words": [str(line[key]) for key in ("query", "description") if line.get(key)]
         + ([f"{repeated} times more before"] if repeated else []),
     }
+
+
+def _called(participant: Mapping[str, Any]) -> str:
+    """Its name, and its address where that says more."""
+    user, address = str(participant["user"]), participant.get("address", "")
+    return f"{user} ({address})" if address and address != user else user

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dibmg_node.errors import PermanentError
+from dibmg_node.services.oidc import Identity
 from dibmg_node.storage.users import User, UserRole, Users
 from dibmg_node.web.access import Bearer, is_forwarded, is_loopback
 
@@ -61,6 +62,7 @@ class Guard:
         login_always: bool,
         bearer: Bearer,
         now: Callable[[], datetime],
+        provided: str | None = None,
     ) -> None:
         """Guard the pages.
 
@@ -70,12 +72,14 @@ class Guard:
             login_always: Other machines reach this node; False: only where there are users.
             bearer: The token that opens the metrics too.
             now: The time.
+            provided: Stamp of sessions that a provider of OpenID Connect stands for; None: of none.
         """
         self._app = app
         self._users = users
         self._login_always = login_always
         self._bearer = bearer
         self._now = now
+        self._provided = provided
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on with its visitor, or answer it."""
@@ -108,13 +112,24 @@ class Guard:
         if not request.state.login:
             return Visitor("", UserRole.OPERATOR)
         session, now = request.session, self._now().timestamp()
-        user = self._users.find(str(session.get("user", "")))
-        if user is None or not secrets.compare_digest(user.stamp, str(session.get("stamp", ""))):
+        visitor = self._named(session)
+        if visitor is None:
             return None
         if now - session.get("at", 0) > LONGEST_SESSION or now - session.get("seen", 0) > IDLE_SECONDS:
             return None
         if REFRESH_HEADER not in request.headers and now - session["seen"] > _SEEN_EVERY:
             session["seen"] = int(now)
+        return visitor
+
+    def _named(self, session: Mapping[str, Any]) -> Visitor | None:
+        """Whose session it is, if the password, or what a provider's roles mean here, is still the same."""
+        name, stamp = str(session.get("user", "")), str(session.get("stamp", ""))
+        if "role" in session:
+            stands = self._provided is not None and secrets.compare_digest(self._provided, stamp)
+            return Visitor(name, UserRole(session["role"])) if stands else None
+        user = self._users.find(name)
+        if user is None or not secrets.compare_digest(user.stamp, stamp):
+            return None
         return Visitor(user.name, user.role)
 
 
@@ -123,6 +138,13 @@ def begin_session(request: Request, user: User, now: datetime) -> None:
     request.session.clear()
     at = int(now.timestamp())
     request.session.update(user=user.name, stamp=user.stamp, at=at, seen=at)
+
+
+def begin_provided_session(request: Request, who: Identity, stamp: str, now: datetime) -> None:
+    """The same of somebody for whom a provider stands: the role is the one of this login."""
+    request.session.clear()
+    at = int(now.timestamp())
+    request.session.update(user=who.name, role=who.role.value, stamp=stamp, at=at, seen=at)
 
 
 def csrf_token(request: HTTPConnection) -> str:

@@ -34,12 +34,24 @@ class LoginPages:
         audit: Auditor,
         now: Callable[[], datetime],
         templates: Templates,
+        provider: str = "",
     ) -> None:
+        """Make the pages.
+
+        Args:
+            users: Who may log in by a password.
+            attempts: Counts failures.
+            audit: Told of both.
+            now: The time.
+            templates: Draws the form.
+            provider: Host of a provider of OpenID Connect that people may log in by, too.
+        """
         self._users = users
         self._attempts = attempts
         self._audit = audit
         self._now = now
         self._templates = templates
+        self._provider = provider
 
     def form(self, request: Request) -> Response:
         """The form."""
@@ -70,7 +82,7 @@ class LoginPages:
         await in_thread(self._audit.authenticated, address)
         begin_session(request, user, self._now())
         _log.info("login", extra={"user": user.name, "peer_address": address})
-        return RedirectResponse(_inside(following), 303)
+        return RedirectResponse(inside(following), 303)
 
     async def logout(self, request: Request) -> Response:
         """End the session."""
@@ -83,14 +95,15 @@ class LoginPages:
             request,
             "login",
             status,
-            following=_inside(following),
+            following=inside(following),
             complaint=complaint,
+            provider=self._provider,
             nobody=not self._users.all(),
             open_line=request.url.scheme != "https" and not is_loopback(peer_address(request)),
         )
 
 
-def _inside(path: str) -> str:
+def inside(path: str) -> str:
     """A path of these pages; anything else is the first page."""
     plain = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if plain else _HOME

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,6 +20,7 @@ from starlette.routing import Route
 
 from dibmg_node.errors import RetryableError
 from dibmg_node.services.audit import SILENT, Auditor
+from dibmg_node.services.oidc import CALLBACK, OidcLogin
 from dibmg_node.services.operating import Operating
 from dibmg_node.services.patients import Patients
 from dibmg_node.services.pictures import Pictures
@@ -34,6 +36,7 @@ from dibmg_node.web.pages.headers import PageHeaders
 from dibmg_node.web.pages.login import LoginPages
 from dibmg_node.web.pages.metrics import Metrics
 from dibmg_node.web.pages.model import ModelPages
+from dibmg_node.web.pages.oidc import OidcPages
 from dibmg_node.web.pages.overview import Look, NodePages
 from dibmg_node.web.pages.static import StaticFiles
 from dibmg_node.web.pages.studies import StudiesPages
@@ -52,12 +55,14 @@ class SiteAccess:
         login_always: Other machines reach the node; False: a login is asked for once there are users.
         session_key: Signs the session's cookie.
         tls: The cookie goes back over HTTPS alone.
+        oidc: A provider that people may log in by, too.
     """
 
     users: Users
     login_always: bool
     session_key: str
     tls: bool
+    oidc: OidcLogin | None = None
 
 
 def make_site(
@@ -91,7 +96,9 @@ def make_site(
     study = StudyPages(ledger.views, patients, pictures, audit, templates)
     acts = ActPages(Operating(ledger, audit, now), ledger.views, look)
     trail = AuditPages(desk, templates)
-    login = LoginPages(access.users, Attempts(), audit, now, templates)
+    attempts, oidc = Attempts(), access.oidc
+    provider = urlsplit(oidc.client.issuer).netloc if oidc else ""
+    login = LoginPages(access.users, attempts, audit, now, templates, provider)
     routes = [
         Route("/", node.overview),
         Route("/studies", studies.studies),
@@ -115,6 +122,9 @@ def make_site(
         Route("/logout", login.logout, methods=["POST"]),
         Route("/static/{name}", StaticFiles().file),
     ]
+    if oidc:
+        pages = OidcPages(oidc, attempts, audit, now, templates, access.session_key, access.tls)
+        routes += [Route("/login/oidc", pages.begin), Route(CALLBACK, pages.finish)]
 
     def explain(request: Request, error: Exception) -> Response:
         return _explain(templates, request, error)
@@ -132,7 +142,14 @@ def make_site(
                 same_site="strict",
                 https_only=access.tls,
             ),
-            Middleware(Guard, users=access.users, login_always=access.login_always, bearer=bearer, now=now),
+            Middleware(
+                Guard,
+                users=access.users,
+                login_always=access.login_always,
+                bearer=bearer,
+                now=now,
+                provided=oidc.client.stamp if oidc else None,
+            ),
         ],
         exception_handlers={HTTPException: explain, RetryableError: explain},
     )
