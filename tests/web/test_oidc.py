@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,11 +18,12 @@ from starlette.testclient import TestClient
 
 from dibmg_node.services.audit import SILENT
 from dibmg_node.services.oidc import CALLBACK, OidcClient, OidcLogin
-from dibmg_node.services.tls import TlsFiles
+from dibmg_node.services.tls import ServerTls, TlsFiles
 from dibmg_node.storage.users import UserRole
 from dibmg_node.web.access import Bearer
 from dibmg_node.web.pages.site import SiteAccess, make_site
 from dibmg_node.web.server import WebServer
+from tests.certificates import Authority
 from tests.web.conftest import WebSide
 from tests.web.oidc_provider import CLIENT, SECRET, Provider
 
@@ -239,6 +241,25 @@ def test_a_provider_that_is_away_is_told(login: Login) -> None:
     answer = away.browser.get("/login/oidc")
 
     assert (answer.status_code, "no connection" in answer.text) == (503, True)
+
+
+@pytest.mark.parametrize(("trusted", "status"), [(True, 303), (False, 503)])
+def test_a_provider_is_asked_by_verified_tls_alone(
+    login: Login, serve: Callable[..., WebServer], tmp_path: Path, trusted: bool, status: int
+) -> None:
+    authority = Authority(tmp_path / "ca")
+    certificate, key = authority.issue("login", names=["127.0.0.1"])
+    tls = ServerTls(TlsFiles(None, certificate, key), "web.tls")
+    login.provider.issuer = f"https://127.0.0.1:{serve(login.provider.app, tls=tls).port}"
+    client = replace(
+        login.client,
+        issuer=login.provider.issuer,
+        tls=TlsFiles(ca=authority.certificate) if trusted else TlsFiles(),
+    )
+
+    answer = Login(login.web, login.provider, client).browser.get("/login/oidc")
+
+    assert (answer.status_code, "TLS" in answer.text) == (status, not trusted)
 
 
 def test_a_session_ends_with_its_time_with_the_logout_and_with_other_roles(login: Login) -> None:
