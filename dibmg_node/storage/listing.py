@@ -8,9 +8,10 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import Final
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, and_, func, or_, select
+from sqlalchemy import ColumnElement, Engine, RowMapping, and_, func, literal_column, or_, select
 
 from dibmg_node.domain.lifecycle import StudyState
+from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.storage.distinct import distinct
 from dibmg_node.storage.schema import analyses, instances, studies, study_keys
@@ -67,6 +68,7 @@ class StudyLine:
     exam: float | None
     right: float | None
     left: float | None
+    priority: Priority
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,18 @@ class Listing:
         """The newest studies that pass a filter, however far back they are."""
         lines = chain.from_iterable(self.pages(wanted, min(most, _PART)))
         return list(islice(lines, most))
+
+    def queue(self, length: int = 100) -> list[StudyLine]:
+        """Studies that wait for their analysis, in the order in which they are taken."""
+        query = (
+            select(studies)
+            # in the words of the partial index: a parameter would not match it
+            .where(studies.c.state == literal_column(f"'{StudyState.READY.value}'"), is_patients())
+            .order_by(studies.c.priority, studies.c.last_instance_at)
+            .limit(length)
+        )
+        with self._engine.connect() as connection:
+            return [_line(row) for row in connection.execute(query).mappings()]
 
     def find(self, key: str) -> list[str]:
         """UIDs of the studies that a key is of (`dicom.search_keys`), the newest first, 50 at most."""
@@ -253,4 +267,5 @@ def _line(row: RowMapping) -> StudyLine:
         row["score_exam"],
         row["score_r"],
         row["score_l"],
+        Priority.of_rank(row["priority"]),
     )

@@ -32,6 +32,7 @@ READ, EXCLUDED = "1.2.826.0.1.3680043.10.9.7.1", "1.2.826.0.1.3680043.10.9.7.2"
 FAILED, QUEUED = "1.2.826.0.1.3680043.10.9.7.3", "1.2.826.0.1.3680043.10.9.8"
 PAGES = {
     "overview": "/",
+    "queue": "/queue",
     "studies": "/studies",
     "study-read": f"/studies/{READ}",
     "study-excluded": f"/studies/{EXCLUDED}",
@@ -55,7 +56,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
             fill(running, folder)
             analysis = running.pid_of("analysis")
             os.kill(analysis, signal.SIGSTOP)
-            for number in range(5):
+            for number in range(25):
                 queue(running, folder, number)
             yield running
             os.kill(analysis, signal.SIGCONT)

@@ -38,6 +38,7 @@ from dibmg_node.web.pages.metrics import Metrics
 from dibmg_node.web.pages.model import ModelPages
 from dibmg_node.web.pages.oidc import OidcPages
 from dibmg_node.web.pages.overview import Look, NodePages
+from dibmg_node.web.pages.queue import QueuePage
 from dibmg_node.web.pages.static import StaticFiles
 from dibmg_node.web.pages.studies import StudiesPages
 from dibmg_node.web.pages.study import StudyPages
@@ -101,6 +102,7 @@ def make_site(
     login = LoginPages(access.users, attempts, audit, now, templates, provider)
     routes = [
         Route("/", node.overview),
+        Route("/queue", QueuePage(ledger.listing, look, templates).queue),
         Route("/studies", studies.studies),
         Route("/find", studies.find, methods=["POST"]),
         Route("/studies/{study}", study.study),
