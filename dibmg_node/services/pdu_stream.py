@@ -34,6 +34,7 @@ class PduStream:
         """
         self._before_reuse = before_reuse
         self.waited = 0.0
+        self._stalled = 0.0
         self._connection = connection
         # Anonymous memory, not a bytearray: untouched pages cost nothing, and all go back at the end.
         self._buffer = memoryview(mmap.mmap(-1, max(READ_AHEAD, longest_pdu + HEADER_LENGTH)))
@@ -57,11 +58,12 @@ class PduStream:
             DeadlineError: It did not come in time.
             ConnectionLostError: It will not come.
         """
+        stalled = self._stalled
         if self._start == self._end:
-            self._fill(first_byte_by)
-        complete_by = time.monotonic() + within
+            self._fill(first_byte_by, stalled)
+        complete_by, stalled = time.monotonic() + within, self._stalled
         while self._end - self._start < HEADER_LENGTH:
-            self._fill(complete_by)
+            self._fill(complete_by, stalled)
         kind, length = read_header(self._buffer, self._start)
         if kind not in limits:
             raise ProtocolError(AbortReason.UNEXPECTED_PDU, f"{kind.name} does not belong here")
@@ -71,19 +73,23 @@ class PduStream:
             )
         stop = HEADER_LENGTH + length
         while self._end - self._start < stop:
-            self._fill(complete_by)
+            self._fill(complete_by, stalled)
         body = self._buffer[self._start + HEADER_LENGTH : self._start + stop]
         self._start += stop
         return kind, body
 
-    def _fill(self, deadline: float) -> None:
+    def _fill(self, deadline: float, stalled_before: float) -> None:
+        """Receive more; what `before_reuse` took since the deadline was set is not the peer's delay."""
         held = self._end - self._start
         if len(self._buffer) - self._end < _SMALLEST_READ:
+            began = time.monotonic()
             self._before_reuse()
+            self._stalled += time.monotonic() - began
             self._buffer[:held] = self._buffer[self._start : self._end]
             self._start, self._end = 0, held
         began = time.monotonic()
         try:
-            self._end += self._connection.receive_into(self._buffer[self._end :], deadline)
+            by = deadline + self._stalled - stalled_before
+            self._end += self._connection.receive_into(self._buffer[self._end :], by)
         finally:
             self.waited += time.monotonic() - began

@@ -16,6 +16,8 @@ _log = logging.getLogger(__name__)
 
 _GATHERED = 1024 * 1024
 """Bytes after which they go to the sink, whatever follows."""
+_MOST_PENDING = 1024
+"""Fragments: a peer that sends them of one byte each must not fill the memory with their addresses."""
 SWALLOWED = 16 * 1024 * 1024
 """Bytes over the limit that are still read, so that the sender hears a status and goes on."""
 
@@ -65,7 +67,7 @@ class Reception:
                 return
             self._pending.append(fragment)
             self._pending_bytes += len(fragment)
-            if self._pending_bytes >= _GATHERED:
+            if self._pending_bytes >= _GATHERED or len(self._pending) >= _MOST_PENDING:
                 self.settle()
         elif self.received > self._maximum + SWALLOWED:
             raise ProtocolError(AbortReason.NOT_SPECIFIED, f"data set of {self.received} bytes, no end")
