@@ -56,6 +56,8 @@ def user_remove(name: str, last: bool, settings: Settings) -> None:
 
 def _without_users(settings: Settings) -> str:
     """What it means that nobody is left to log in."""
+    if settings.web and settings.web.oidc:
+        return "Without any, people log in to the dashboard by web.oidc alone."
     if reached_by_others(settings):
         return "Without any, nobody can log in to the dashboard until one is added (dibmg user add NAME)."
     return (
