@@ -25,16 +25,15 @@ from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.priority import Priority
 from dibmg_node.environment import read_secret
 from dibmg_node.errors import ConfigError
+from dibmg_node.model_sections import DriftSection, ModelSection
 from dibmg_node.sections import (
     ArchiveSection,
     AuditSection,
     BrokerSection,
     DestinationSection,
-    DriftSection,
     ExamSection,
     IntakeSection,
     LedgerSection,
-    ModelSection,
     NodeSection,
     OverlaySection,
     Section,
@@ -153,13 +152,26 @@ class Settings(Section):
     @property
     def weights(self) -> str:
         """Name of a released set, or the path of a folder that the configuration names."""
-        folder = self.folder / self.model.weights
-        return str(folder) if (folder / "manifest.json").is_file() else self.model.weights
+        return self._weights(self.model.weights)
 
     @property
     def operating_point(self) -> str:
         """Name of a point in the weights' manifest, or the path of a file of points."""
-        named = self.model.operating_point
+        return self._operating_point(self.model.operating_point)
+
+    @property
+    def shadow(self) -> tuple[str, str] | None:
+        """Weights and operating point of the shadow model, as `weights` and `operating_point` are."""
+        shadow = self.model.shadow
+        if shadow is None:
+            return None
+        return self._weights(shadow.weights), self._operating_point(shadow.operating_point)
+
+    def _weights(self, named: str) -> str:
+        folder = self.folder / named
+        return str(folder) if (folder / "manifest.json").is_file() else named
+
+    def _operating_point(self, named: str) -> str:
         return str(self.folder / named) if names_a_file(named) else named
 
     @property

@@ -42,11 +42,12 @@ _DRAIN_SECONDS: Final[dict[str, float]] = {
     Role.WEB.value: 30.0,
     Role.SWEEP.value: 5.0,
     Role.ANALYSIS.value: 60.0,
+    Role.SHADOW.value: 5.0,
     Role.DELIVERY.value: 60.0,
     _BROKER: 10.0,
 }
 """How long each may take to end, in the order in which they are asked."""
-_START_ORDER: Final = (Role.ANALYSIS, Role.DELIVERY, Role.SWEEP, Role.WEB, Role.INTAKE)
+_START_ORDER: Final = (Role.ANALYSIS, Role.DELIVERY, Role.SWEEP, Role.WEB, Role.INTAKE, Role.SHADOW)
 
 _RENEWED: Final = frozenset({Role.INTAKE.value, Role.WEB.value})
 """They take SIGHUP; what delivers reads its files for every connection."""

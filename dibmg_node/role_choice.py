@@ -17,6 +17,7 @@ class Role(StrEnum):
     WEB = "web"
     SWEEP = "sweep"
     ANALYSIS = "analysis"
+    SHADOW = "shadow"
     DELIVERY = "delivery"
 
 
@@ -28,7 +29,12 @@ def roles_of(settings: Settings) -> tuple[Role, ...]:
     """The processes that a node of these settings has."""
     chosen = settings.node.roles
     if chosen is None:
-        return tuple(role for role in Role if role is not Role.WEB or settings.web is not None)
+        absent = {
+            role
+            for role, section in ((Role.WEB, settings.web), (Role.SHADOW, settings.model.shadow))
+            if section is None
+        }
+        return tuple(role for role in Role if role not in absent)
     return tuple(role for role in Role if role.value in chosen)
 
 
@@ -47,6 +53,8 @@ def _complaints(settings: Settings) -> Iterator[str]:
     roles = roles_of(settings)
     if Role.WEB in roles and settings.web is None:
         yield "node.roles: web has no section [web]"
+    if Role.SHADOW in roles and settings.model.shadow is None:
+        yield "node.roles: shadow has no section [model.shadow]"
     missing = [role.value for role in NEEDED if role not in roles]
     told = f"node.roles: without {', '.join(missing)} this node needs"
     if missing and settings.ledger.url == "embedded":

@@ -1,13 +1,11 @@
-"""What each process of the node does with its life: intake, web, sweep, analysis, delivery."""
+"""What each process of the node does with its life: intake, web, sweep, analysis, shadow, delivery."""
 
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -19,6 +17,7 @@ from dibmg_node.config import Settings
 from dibmg_node.errors import PermanentError, RetryableError
 from dibmg_node.processes import process_name
 from dibmg_node.role_choice import Role, roles_of
+from dibmg_node.role_life import beating, renewed_by_signal, stopped_by_signal
 from dibmg_node.selftest_watch import end_left
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.intake import Intake
@@ -28,6 +27,7 @@ from dibmg_node.services.sweep import Sweep
 from dibmg_node.services.tracing import Tracer
 from dibmg_node.services.turned_away import TurnedAwayCount
 from dibmg_node.services.wire import TurnedAway
+from dibmg_node.shadowing import make_shadow
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.tasks import BrokerUnavailableError, CeleryPublisher, Queue, open_queue
@@ -35,8 +35,6 @@ from dibmg_node.telemetry import telemetry
 
 _log = logging.getLogger(__name__)
 
-BEAT_SECONDS: Final = 5.0
-"""Between two signs of life of a process."""
 SWEEP_SECONDS: Final = 0.5
 SWEEP_TURN: Final = timedelta(seconds=10)
 """Of several machines that sweep one does; another takes over from one that is silent for this long."""
@@ -44,6 +42,7 @@ DRAIN_SECONDS: Final = 20.0
 _WATCH_SECONDS: Final = 1.0
 _PURGE_SECONDS: Final = 60.0
 _DELIVERY_SECONDS: Final = 300.0
+_SHADOW_SECONDS: Final = 1.0
 
 
 def play(role: Role, settings: Settings) -> None:
@@ -63,8 +62,8 @@ def _intake(settings: Settings, audit: Auditor) -> None:
 
     acceptor = wiring.make_acceptor(settings, intake, ledger, turned_away)
     acceptor.start()
-    beating = _beating(settings, ledger, Role.INTAKE, lambda: f"port {acceptor.port}", count.enter)
-    with _stopped_by_signal() as stopping, _renewed_by_signal(acceptor.renew), beating:
+    signs = beating(settings, ledger, Role.INTAKE, lambda: f"port {acceptor.port}", count.enter)
+    with stopped_by_signal() as stopping, renewed_by_signal(acceptor.renew), signs:
         stopping.wait()
         acceptor.stop(DRAIN_SECONDS)
 
@@ -75,8 +74,8 @@ def _web(settings: Settings, audit: Auditor) -> None:
     look = partial(health.look, settings, ledger, roles_of(settings))
     server = serving.make_web_server(settings, ledger, intake, audit, look)
     server.start()
-    beating = _beating(settings, ledger, Role.WEB, lambda: f"port {server.port}")
-    with _stopped_by_signal() as stopping, _renewed_by_signal(server.renew), beating:
+    signs = beating(settings, ledger, Role.WEB, lambda: f"port {server.port}")
+    with stopped_by_signal() as stopping, renewed_by_signal(server.renew), signs:
         while not stopping.wait(_WATCH_SECONDS):
             if not server.alive:
                 raise PermanentError("the web server ended by itself")
@@ -102,8 +101,8 @@ def _sweep(settings: Settings, audit: Auditor) -> None:
     look = partial(health.look, settings, ledger, roles_of(settings))
     name = process_name(Role.SWEEP, settings.node_name)
     with (
-        _stopped_by_signal() as stopping,
-        _beating(settings, ledger, Role.SWEEP),
+        stopped_by_signal() as stopping,
+        beating(settings, ledger, Role.SWEEP),
         alarming(settings, ledger, look, wiring.now),
     ):
         while not stopping.wait(SWEEP_SECONDS):
@@ -168,12 +167,29 @@ def _analysis(settings: Settings, audit: Auditor) -> None:
         return found.words if found else "model: loading"
 
     try:
-        with _beating(settings, ledger, Role.ANALYSIS, isolation), telemetry(settings, Role.ANALYSIS) as tell:
+        with beating(settings, ledger, Role.ANALYSIS, isolation), telemetry(settings, Role.ANALYSIS) as tell:
             analyst.sandbox.start()
             tracer = Tracer(ledger.pace, tell, wiring.now)
             tasks.run_worker(app, name, tasks.ANALYSES, analyze=partial(analyze, tracer))
     finally:
         analyst.sandbox.stop()
+
+
+def _shadow(settings: Settings, audit: Auditor) -> None:
+    ledger = wiring.open_node_ledger(settings)
+    with stopped_by_signal() as stopping, beating(settings, ledger, Role.SHADOW):
+        shadow = make_shadow(settings, ledger, stopping.is_set)
+        try:
+            while not stopping.is_set():
+                try:
+                    if shadow.read_one():
+                        continue
+                except (RetryableError, OSError) as error:
+                    told = error.strerror if isinstance(error, OSError) else str(error)
+                    _log.warning("shadow broken off", extra={"reason": told})
+                stopping.wait(_SHADOW_SECONDS)
+        finally:
+            shadow.sandbox.stop()
 
 
 def _delivery(settings: Settings, audit: Auditor) -> None:
@@ -193,7 +209,7 @@ def _delivery(settings: Settings, audit: Auditor) -> None:
             extra = {"study_uid": study_uid, "destination": destination}
             _log.info("message dropped: nothing is due, or it is in hand", extra=extra)
 
-    with _beating(settings, ledger, Role.DELIVERY), telemetry(settings, Role.DELIVERY) as tell:
+    with beating(settings, ledger, Role.DELIVERY), telemetry(settings, Role.DELIVERY) as tell:
         lanes = Lanes(partial(work, Tracer(ledger.pace, tell, wiring.now)))
 
         def deliver(study_uid: str, revision: int, destination: str) -> None:
@@ -218,6 +234,7 @@ _ROLES: Final[Mapping[Role, Callable[[Settings, Auditor], None]]] = {
     Role.WEB: _web,
     Role.SWEEP: _sweep,
     Role.ANALYSIS: _analysis,
+    Role.SHADOW: _shadow,
     Role.DELIVERY: _delivery,
 }
 
@@ -225,72 +242,3 @@ _ROLES: Final[Mapping[Role, Callable[[Settings, Auditor], None]]] = {
 def _open_queue(settings: Settings) -> Queue:
     longest = max(settings.model.deadline_seconds, _DELIVERY_SECONDS)
     return open_queue(settings.broker_url, longest, wiring.broker_tls(settings))
-
-
-@contextmanager
-def _stopped_by_signal() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets."""
-    stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    signal.signal(signal.SIGINT, lambda *_: stopping.set())
-    yield stopping
-
-
-@contextmanager
-def _renewed_by_signal(renew: Callable[[], None]) -> Iterator[None]:
-    """SIGHUP has certificates read anew, on a thread of its own."""
-    asked, ended = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        while asked.wait() and not ended.is_set():
-            asked.clear()
-            renew()
-
-    thread = threading.Thread(target=wait, name="renewal", daemon=True)
-    thread.start()
-    signal.signal(signal.SIGHUP, lambda *_: asked.set())
-    try:
-        yield
-    finally:
-        ended.set()
-        asked.set()
-        thread.join()
-
-
-@contextmanager
-def _beating(
-    settings: Settings,
-    ledger: Ledger,
-    role: Role,
-    detail: Callable[[], str] = str,
-    beside: Callable[[], None] = lambda: None,
-) -> Iterator[None]:
-    """Enter signs of life from a thread of their own: work in hand must not look like death.
-
-    Args:
-        settings: Of the node.
-        ledger: Where to.
-        role: Whose.
-        detail: For people.
-        beside: Entered in the ledger as often.
-    """
-    name = process_name(role, settings.node_name)
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(BEAT_SECONDS):
-            try:
-                ledger.beats.beat(name, wiring.now(), detail())
-                beside()
-            except RetryableError as error:
-                _log.warning("sign of life not entered", extra={"reason": str(error)})
-
-    ledger.beats.start(name, wiring.now(), detail())
-    thread = threading.Thread(target=beat, name="beat", daemon=True)
-    thread.start()
-    try:
-        yield
-        ledger.beats.stop(name)
-    finally:
-        ended.set()
-        thread.join()

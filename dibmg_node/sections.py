@@ -18,7 +18,6 @@ from pydantic import (
     model_validator,
 )
 
-from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg_node.destination_rules import rules_broken
 from dibmg_node.domain.lifecycle import Proof
 from dibmg_node.domain.policy import ExamMinimum, ImplantPolicy
@@ -64,7 +63,7 @@ class NodeSection(Section):
 
     data_dir: Path = Path("var")
     name: Name | None = None
-    roles: tuple[Literal["intake", "web", "sweep", "analysis", "delivery"], ...] | None = None
+    roles: tuple[Literal["intake", "web", "sweep", "analysis", "shadow", "delivery"], ...] | None = None
     log_level: Literal["debug", "info", "warning"] = "info"
 
     @field_validator("roles")
@@ -213,35 +212,6 @@ class LedgerSection(Section):
         if value != "embedded" and not value.startswith("postgresql+psycopg://"):
             raise ValueError("expected 'embedded' or postgresql+psycopg://")
         return _no_secret(value)
-
-
-class ModelSection(Section):
-    """`[model]`."""
-
-    weights: str = "default"
-    runtime: RuntimeKind = RuntimeKind.AUTO
-    operating_point: str = "default"
-    precision: Precision = Precision.F32
-    threads: Annotated[int, Field(ge=0, le=256)] = 0
-    deadline_seconds: Seconds = 120
-    memory_gb: Annotated[float, Field(ge=0.5, le=256)] = 6.0
-
-
-class DriftSection(Section):
-    """`[drift]`: which exams of a device are recent, and from where on their scores have moved."""
-
-    window_exams: Annotated[int, Field(ge=50, le=5000)] = 500
-    window_days: Annotated[float, Field(ge=0, le=3660)] = 0
-    minimum_exams: Annotated[int, Field(ge=50, le=5000)] = 200
-    psi_limit: Annotated[float, Field(gt=0, le=10)] = 0.2
-    ks_limit: Annotated[float, Field(gt=0, lt=1)] = 0.001
-    recall_limit: Annotated[float, Field(gt=0, le=1)] = 0.05
-
-    @model_validator(mode="after")
-    def _window_holds_enough(self) -> DriftSection:
-        if self.window_exams < self.minimum_exams:
-            raise ValueError("window_exams is less than minimum_exams: nothing would ever be said")
-        return self
 
 
 class AuditSection(Section):

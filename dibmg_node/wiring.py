@@ -10,11 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from dibmg.operating_choice import choose_operating_point
 from dibmg.predictor import open_predictor
-from dibmg.runtime import check_runtime
 from dibmg.runtime_choice import RuntimeKind
-from dibmg.weights import load_weights
 from dibmg_node.alarming import check_channels
 from dibmg_node.auditing import check_audit
 from dibmg_node.config import Settings
@@ -32,9 +29,10 @@ from dibmg_node.domain.pause import Part
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.selftest import SELFTEST_DESTINATION
 from dibmg_node.environment import read_secret
-from dibmg_node.errors import ConfigError, WeightsError
+from dibmg_node.errors import ConfigError
 from dibmg_node.exposure import check_exposure, open_intake_tls
 from dibmg_node.logs import start_logging
+from dibmg_node.model_check import check_model, check_shadow
 from dibmg_node.processes import die_with_parent
 from dibmg_node.role_choice import Role, check_roles, roles_of
 from dibmg_node.services.acceptor import Acceptor
@@ -219,6 +217,7 @@ def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
         max_side=settings.overlay.max_side,
         now=now,
         style=settings.overlay.style,
+        shadowed=settings.model.shadow is not None,
     )
 
 
@@ -241,11 +240,11 @@ def make_sandbox(settings: Settings, prepare: Callable[[], None]) -> Sandbox[Ord
         ),
         prepare,
         model.deadline_seconds,
-        _model_limits(settings),
+        model_limits(settings),
     )
 
 
-def _model_limits(settings: Settings) -> Limits:
+def model_limits(settings: Settings) -> Limits:
     """What reading one study may use: all cores until its deadline, should nobody be there to end it."""
     return Limits(
         memory_bytes=int(settings.model.memory_gb * 2**30),
@@ -289,30 +288,6 @@ def make_purge(
     return Purge(open_archive(settings), ledger.purges, policy, now, audit)
 
 
-def check_model(settings: Settings) -> None:
-    """Whether a model of these settings can be opened here, without loading it.
-
-    Raises:
-        ConfigError: With every complaint at once, each with the path of its key.
-    """
-    complaints: list[str] = []
-    try:
-        check_runtime(settings.model.runtime)
-    except ConfigError as error:
-        complaints += error.complaints
-    try:
-        weights = load_weights(settings.weights)
-    except WeightsError as error:
-        complaints.append(f"model.weights: {error}")
-    else:
-        try:
-            choose_operating_point(weights, settings.operating_point)
-        except WeightsError as error:
-            complaints.append(f"model.operating_point: {error}")
-    if complaints:
-        raise ConfigError(complaints)
-
-
 def check_node(settings: Settings) -> None:
     """Whether a node of these settings can come up: its roles, and what each of them needs.
 
@@ -326,6 +301,8 @@ def check_node(settings: Settings) -> None:
         checks.append(check_destinations)
     if Role.ANALYSIS in roles:
         checks.append(check_model)
+    if Role.SHADOW in roles:
+        checks.append(check_shadow)
     for check in checks:
         try:
             check(settings)

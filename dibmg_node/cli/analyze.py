@@ -25,6 +25,7 @@ from dibmg_node.dicom.header import read_header, read_instance
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.study import Instance, Study
 from dibmg_node.errors import InstanceRejectedError
+from dibmg_node.model_check import check_model
 from dibmg_node.services.reading import Predictor, StudyFiles, read_study
 from dibmg_node.services.reading_json import reading_json
 from dibmg_node.services.writing import Wish, Writing, write_results
@@ -92,7 +93,7 @@ def analyze(
     }
     chosen = {key: value for key, value in changes.items() if value is not None}
     settings = settings.model_copy(update={"model": settings.model.model_copy(update=chosen)})
-    wiring.check_model(settings)
+    check_model(settings)
     studies, passed_over = _find_studies(paths)
     for path, reason in passed_over:
         click.echo(f"{path}: passed over: {reason}", err=True)

@@ -88,6 +88,7 @@ class Analyst:
     Attributes:
         subscribers: The destinations.
         selftest: The PACS of self-tests, which alone gets their results.
+        shadowed: A shadow model reads the same exams afterwards.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Analyst:
     selftest: Subscriber = Subscriber(
         SELFTEST_DESTINATION, (Wish(ResultKind.CAD_SR), Wish(ResultKind.OVERLAY)), answer_unread=True
     )
+    shadowed: bool = False
 
     def analyze(self, study_uid: str, revision: int) -> Sequence[str]:
         """Analyze one revision of one study, if nobody else does.
@@ -195,6 +197,7 @@ class Analyst:
                 sha256=report.sha256,
                 purged=purged,
                 scored=None if claim.is_selftest else _scored(report),
+                shadowed=self.shadowed,
             ),
             self.now(),
         )

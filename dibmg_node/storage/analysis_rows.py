@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, and_, delete, insert, update
 
@@ -18,6 +18,7 @@ from dibmg_node.domain.study import Laterality, Verdict
 from dibmg_node.storage.delivery_rows import close_if_delivered, enter_result, owe, supersede
 from dibmg_node.storage.exam_scores import ScoredExam, enter_score
 from dibmg_node.storage.schema import analyses, instances
+from dibmg_node.storage.shadow_readings import FirstReading, enter_due
 from dibmg_node.storage.study_row import apply_event, replace_verdicts
 
 
@@ -47,18 +48,20 @@ class Analysis:
         sha256: Of each instance's data set, by SOP Instance UID.
         purged: SOP Instance UIDs of results that are not in the archive again, and are owed to nobody.
         scored: What is kept of the exam to watch for drift; None where nothing was read.
+        shadowed: The shadow model is to read the exam as well.
     """
 
     outcome: Outcome
     reason: str
     verdicts: Sequence[Verdict]
-    reading: Mapping[str, object]
+    reading: Mapping[str, Any]
     scores: Scores | None = None
     results: Sequence[tuple[Result, str]] = ()
     owed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
     purged: AbstractSet[str] = frozenset()
     scored: ScoredExam | None = None
+    shadowed: bool = False
 
 
 def enter_analysis(connection: Connection, row: RowMapping, analysis: Analysis, now: datetime) -> None:
@@ -85,7 +88,8 @@ def enter_analysis(connection: Connection, row: RowMapping, analysis: Analysis, 
             reading=json.dumps(analysis.reading),
         )
     )
-    enter_score(connection, study_uid, analysis.scored, now)
+    series = enter_score(connection, study_uid, analysis.scored, now)
+    enter_due(connection, study_uid, revision, _for_shadow(analysis, series), now)
     supersede(connection, study_uid, [result.sop_uid for result, _ in analysis.results], now)
     for result, series_uid in analysis.results:
         purged = result.sop_uid in analysis.purged
@@ -108,3 +112,13 @@ def enter_analysis(connection: Connection, row: RowMapping, analysis: Analysis, 
         score_l=breasts.get(Laterality.LEFT),
     )
     close_if_delivered(connection, study_uid, now)
+
+
+def _for_shadow(analysis: Analysis, series: str | None) -> FirstReading | None:
+    scored = analysis.scored
+    if not analysis.shadowed or scored is None or series is None:
+        return None
+    found = analysis.reading
+    # what the shadow does not do is not counted: it writes no results
+    seconds = sum(time for step, time in found.get("seconds", {}).items() if step != "write")
+    return FirstReading(series, scored.score, scored.threshold, len(found["findings"]), seconds)

@@ -137,11 +137,17 @@ class ExamScores:
             return _in_order(connection.execute(query.limit(most)).all())
 
 
-def enter_score(connection: Connection, study_uid: str, scored: ScoredExam | None, now: datetime) -> None:
-    """Keep the score of a study's newest reading; None: it was not read, and what was kept goes."""
+def enter_score(
+    connection: Connection, study_uid: str, scored: ScoredExam | None, now: datetime
+) -> str | None:
+    """Keep the score of a study's newest reading; None: it was not read, and what was kept goes.
+
+    Returns:
+        Name of the series that it belongs to.
+    """
     connection.execute(delete(exam_scores).where(exam_scores.c.study_uid == study_uid))
     if scored is None:
-        return
+        return None
     series = _series_name(scored.weights_sha256, scored.device)
     known = select(func.count()).where(score_series.c.series == series)
     if not connection.execute(known).scalar_one():
@@ -151,6 +157,7 @@ def enter_score(connection: Connection, study_uid: str, scored: ScoredExam | Non
             study_uid=study_uid, series=series, at=now, score=scored.score, threshold=scored.threshold
         )
     )
+    return series
 
 
 def _enter_series(connection: Connection, series: str, scored: ScoredExam, now: datetime) -> None:

@@ -16,6 +16,7 @@ from dibmg_node.storage.decisions import Decisions
 from dibmg_node.storage.drift_baselines import DriftBaselines
 from dibmg_node.storage.engine import open_engine, reading
 from dibmg_node.storage.exam_scores import ExamScores
+from dibmg_node.storage.follow_ups import FollowUps
 from dibmg_node.storage.growth import Growth
 from dibmg_node.storage.holdings import Holdings
 from dibmg_node.storage.listing import Listing
@@ -34,6 +35,7 @@ from dibmg_node.storage.records import Records
 from dibmg_node.storage.rejections import Rejections
 from dibmg_node.storage.retries import Retries
 from dibmg_node.storage.selftests import SelfTests
+from dibmg_node.storage.shadow_readings import ShadowReadings
 from dibmg_node.storage.turns import Turns
 from dibmg_node.storage.views import Views
 
@@ -64,6 +66,8 @@ class Ledger:
     selftests: SelfTests
     exam_scores: ExamScores
     drift_baselines: DriftBaselines
+    follow_ups: FollowUps
+    shadow_readings: ShadowReadings
     nodes: Nodes
     turns: Turns
     marks: Marks
@@ -98,6 +102,8 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         SelfTests(engine),
         ExamScores(reading(engine)),
         DriftBaselines(engine),
+        FollowUps(engine),
+        ShadowReadings(engine),
         Nodes(engine),
         Turns(engine),
         Marks(engine),

@@ -167,6 +167,70 @@ drift_baselines = Table(
     Index("drift_baselines_weights", "weights_sha256", "version"),
 )
 
+follow_ups = Table(
+    "follow_ups",
+    metadata,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("study_uid", String(64), ForeignKey("studies.study_uid"), nullable=False),
+    Column("laterality", String(1), nullable=False, default="", server_default=""),
+    Column("truth", String(8), nullable=False),
+    Column("found_on", String(10), nullable=False, default="", server_default=""),
+    Column("source", String(32), nullable=False, default="", server_default=""),
+    Column("entered_at", Instant, nullable=False),
+    Column("replaced_at", Instant),
+    Index("follow_ups_study", "study_uid", "replaced_at"),
+)
+"""What became of an exam, of one breast or of both; what was corrected stays, with `replaced_at`."""
+
+follow_up_figures = Table(
+    "follow_up_figures",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("content", Text, nullable=False),
+)
+"""Sensitivity and the like, as they were computed last: pages only show them."""
+
+shadow_due = Table(
+    "shadow_due",
+    metadata,
+    Column("study_uid", String(64), ForeignKey("studies.study_uid"), primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("series", String(16), ForeignKey("score_series.series"), nullable=False),
+    Column("score", Float, nullable=False),
+    Column("threshold", Float, nullable=False),
+    Column("findings", Integer, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0, server_default="0"),
+    Column("lease_until", Instant),
+    Index("shadow_due_since", "since"),
+)
+"""Exams that the shadow model has still to read, with what the first model found."""
+
+shadow_readings = Table(
+    "shadow_readings",
+    metadata,
+    Column("study_uid", String(64), ForeignKey("studies.study_uid"), primary_key=True),
+    Column("weights_sha256", String(64), primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("series", String(16), ForeignKey("score_series.series"), nullable=False),
+    Column("first_score", Float, nullable=False),
+    Column("first_threshold", Float, nullable=False),
+    Column("first_findings", Integer, nullable=False),
+    Column("first_seconds", Float, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("outcome", String(8), nullable=False),
+    Column("reason", Text, nullable=False, default="", server_default=""),
+    Column("score", Float),
+    Column("threshold", Float),
+    Column("findings", Integer),
+    Column("seconds", Float),
+    Column("reading", Text, nullable=False, default="{}", server_default="{}"),
+    Index("shadow_readings_weights", "weights_sha256", "outcome", "at"),
+)
+"""What other weights found in the same exams; nobody is told but those who compare."""
+
 results = Table(
     "results",
     metadata,
