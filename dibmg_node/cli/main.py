@@ -28,6 +28,7 @@ from dibmg_node.cli.options import (
     with_config,
     with_json,
 )
+from dibmg_node.cli.outcomes import outcomes
 from dibmg_node.cli.peers import echo
 from dibmg_node.cli.purge import purge
 from dibmg_node.cli.replay import replay
@@ -144,6 +145,7 @@ for _command in (
     audit,
     dataset,
     drift,
+    outcomes,
     evaluate,
     weights,
     train,
