@@ -15,7 +15,7 @@ from dibmg_node.config import Settings
 from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.errors import RetryableError
 from dibmg_node.exposure import is_insecure
-from dibmg_node.model_facts import drift_facts, model_facts, weights_in_use
+from dibmg_node.model_facts import drift_facts, model_facts, shadow_facts, weights_in_use
 from dibmg_node.roll_call import call_roll
 from dibmg_node.selftest_watch import selftest_facts
 from dibmg_node.services.audit_forwarding import backlog
@@ -78,6 +78,7 @@ def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Heal
         "disk": look_at_disk(settings, ledger, now, health),
         "archive": look_at_archive(settings, ledger, health),
         "model": model_facts(settings, weights, choice),
+        "shadow": shadow_facts(settings, ledger, now, health.degraded),
         "drift": drift_facts(settings, ledger, weights, choice, now, health.degraded),
         "intake": _intake(settings),
         "rejected": [vars(one) for one in ledger.rejections.newest()],

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from dibmg.operating_choice import OperatingChoice, choose_operating_point
 from dibmg.weights import Weights, load_weights
@@ -12,6 +12,8 @@ from dibmg_node.config import Settings
 from dibmg_node.drift_watch import look_at_drift
 from dibmg_node.errors import DibmgError
 from dibmg_node.storage.ledger import Ledger
+
+_DAY: Final = timedelta(days=1)
 
 
 def weights_in_use(settings: Settings, degraded: list[str]) -> tuple[Weights | None, OperatingChoice | None]:
@@ -65,6 +67,34 @@ def model_facts(
         "license": weights.license,
         "trained_on": weights.trained_on,
         "operating_point": point,
+    }
+
+
+def shadow_facts(
+    settings: Settings, ledger: Ledger, now: datetime, degraded: list[str]
+) -> dict[str, Any] | None:
+    """The shadow model and how far it is behind; None where there is none.
+
+    That it fails at an exam does not make the node degraded: nobody waits for what it finds.
+    """
+    if settings.shadow is None:
+        return None
+    try:
+        weights = load_weights(settings.shadow[0])
+    except DibmgError as error:
+        degraded.append(f"model.shadow.weights: {error}")
+        return None
+    behind = ledger.shadow_readings.backlog(weights.sha256, now - _DAY)
+    return {
+        "name": weights.name,
+        "version": weights.version,
+        "sha256": weights.sha256,
+        "waiting": behind.waiting,
+        "oldest": behind.oldest,
+        "read_last_day": behind.read,
+        "excluded_last_day": behind.excluded,
+        "failed_last_day": behind.failed,
+        "last_failure": behind.last_failure,
     }
 
 

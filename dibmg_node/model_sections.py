@@ -1,4 +1,4 @@
-"""`[model]`, `[model.shadow]` and `[drift]`: what reads, what reads beside it, and whether its scores move."""
+"""`[model]`, `[model.shadow]` and `[drift]`: what reads, what reads beside it, whether scores move."""
 
 from __future__ import annotations
 

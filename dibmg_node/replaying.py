@@ -14,6 +14,7 @@ from dibmg.weights import Weights, list_weights, load_weights
 from dibmg_node import wiring
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, WeightsError
+from dibmg_node.model_check import check_model
 from dibmg_node.processes import die_with_parent
 from dibmg_node.services.replay import Replayer
 
@@ -29,7 +30,7 @@ def make_replayer(settings: Settings, reading: Mapping[str, Any]) -> Replayer:
         ConfigError: The model cannot be opened here.
     """
     settings = as_recorded(settings, reading)
-    wiring.check_model(settings)
+    check_model(settings)
     return Replayer(
         wiring.open_archive(settings),
         # no log of its own: it is the command that tells

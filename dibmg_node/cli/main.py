@@ -11,6 +11,7 @@ from dibmg_node import wiring
 from dibmg_node.cli.alarms import alarms
 from dibmg_node.cli.analyze import analyze
 from dibmg_node.cli.audit import audit
+from dibmg_node.cli.compare import compare
 from dibmg_node.cli.completion import completion
 from dibmg_node.cli.conformance import conformance
 from dibmg_node.cli.control import cancel, pause, priority, resume
@@ -146,6 +147,7 @@ for _command in (
     dataset,
     drift,
     outcomes,
+    compare,
     evaluate,
     weights,
     train,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ _MOST_NUMBERS: Final = 20
 
 @click.group(
     invoke_without_command=True,
-    epilog="Example: dibmg outcomes --by month. Needs dibmg-node[evaluate]; `dibmg outcomes import` does not.",
+    epilog="Example: dibmg outcomes --by month. Needs dibmg-node[evaluate]; the import does not.",
 )
 @click.option(
     "--by", type=click.Choice(["month", "quarter"]), default="quarter", show_default=True, help="Over time."
@@ -43,7 +43,7 @@ _MOST_NUMBERS: Final = 20
 def outcomes(context: click.Context, by: str, settings: Settings, as_json: bool) -> None:
     """Show sensitivity, specificity, predictive values, recall and AUC of exams whose outcome is known.
 
-    Each exam counts at the operating point that it was read at; 95 % intervals by Wilson, of the AUC by DeLong.
+    Each exam counts at the operating point that it was read at; 95 % intervals by Wilson, of AUC by DeLong.
     """
     if context.invoked_subcommand is not None:
         return
@@ -61,8 +61,8 @@ def outcomes(context: click.Context, by: str, settings: Settings, as_json: bool)
 @outcomes.command(
     "import",
     epilog="Example: dibmg outcomes import outcomes.csv. The file has a header and the columns accession or "
-    "study_uid, and outcome (cancer, benign, normal); if you like date (YYYY-MM-DD), laterality (R, L; without: "
-    "the whole exam) and source (one word).",
+    "study_uid, and outcome (cancer, benign, normal); if you like date (YYYY-MM-DD), laterality (R, L; "
+    "without: the whole exam) and source (one word).",
 )
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @with_config
@@ -95,8 +95,9 @@ def outcomes_import(file: Path, settings: Settings, as_json: bool) -> None:
 
 
 def _today() -> date:
-    """That of the time zone that is furthest ahead at most: a day is a day where it was written."""
-    return max(wiring.now().astimezone().date(), wiring.now().astimezone(UTC).date())
+    """Here or in UTC, whichever is later: what is entered early in the morning is not of tomorrow."""
+    now = wiring.now()
+    return max(now.date(), now.astimezone().date())
 
 
 def _figures(ledger: FollowUps, by: str) -> dict[str, Any] | None:
@@ -131,7 +132,9 @@ def _print(found: dict[str, Any]) -> None:
         return
     for one in found["weights"]:
         console.print(f"weights {one['sha256'][:12]}, read {one['first'][:10]} to {one['last'][:10]}")
-        table = Table("exams of", "exams", "cancers", "recall %", "sensitivity %", "specificity %", "PPV %", "AUC")
+        table = Table(
+            "exams of", "exams", "cancers", "recall %", "sensitivity %", "specificity %", "PPV %", "AUC"
+        )
         rows = [("all", one["overall"])]
         rows += [(_name(row), row) for row in one["devices"]]
         rows += [(row["period"], row) for row in one["periods"]]

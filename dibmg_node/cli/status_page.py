@@ -139,6 +139,13 @@ def _model(found: Facts, now: datetime) -> Iterator[Line]:
     point = model["operating_point"]
     yield "model", escape(f"{model['name']} {model['version']}: {model['trained_on']}")
     yield "", escape(f"operating point {point['name']}, version {point['version'] or 'unknown'}")
+    shadow = found["shadow"]
+    if shadow:
+        since = f", the oldest since {ago(shadow['oldest'], now)}" if shadow["oldest"] else ""
+        told = f"{shadow['name']} {shadow['version']}: {shadow['waiting']} exams behind{since}; within a day "
+        yield "shadow", escape(f"{told}{shadow['read_last_day']} read, {shadow['failed_last_day']} failed")
+        if shadow["last_failure"]:
+            yield "", escape(f"last failure: {shadow['last_failure']}")
     test = found["selftest"]
     if test["at"]:
         told = "passed" if test["passed"] else f"[red]broke at {test['broken_step']}[/]"

@@ -87,7 +87,9 @@ def read_table(path: Path, today: date) -> list[ToldLine]:
                 told = f"line {number}: {len(cells)} cells, the header has {len(header)} columns"
                 complaints.append(told)
                 continue
-            line, found = _line(number, dict(zip(header, (cell.strip() for cell in cells), strict=True)), today)
+            line, found = _line(
+                number, dict(zip(header, (cell.strip() for cell in cells), strict=True)), today
+            )
             lines.append(line)
             complaints += found
     except csv.Error as error:
@@ -148,4 +150,6 @@ def _line(number: int, cells: Mapping[str, str], today: date) -> tuple[ToldLine,
     source = cells.get("source", "")
     if not _SOURCE.fullmatch(source):
         complain("source", "expected one word such as biopsy or registry, 32 letters at most")
-    return ToldLine(number, accession, study_uid, FollowUp(truth, _SIDES.get(side), found_on, source)), complaints
+    return ToldLine(
+        number, accession, study_uid, FollowUp(truth, _SIDES.get(side), found_on, source)
+    ), complaints

@@ -55,7 +55,9 @@ def import_follow_ups(ledger: FollowUps, lines: Sequence[ToldLine], now: datetim
     by_key = ledger.matching(sorted(set(keys.values())))
     present = ledger.present(sorted({line.study_uid for line in lines if line.study_uid}))
     told: defaultdict[str, list[FollowUp]] = defaultdict(list)
-    unmatched, ambiguous, contradictory = [], [], []
+    unmatched: list[int] = []
+    ambiguous: list[int] = []
+    contradictory: list[int] = []
     for line in lines:
         found = by_key.get(keys.get(line.accession, ""), [])
         if line.study_uid:

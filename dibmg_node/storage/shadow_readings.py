@@ -247,12 +247,14 @@ class ShadowReadings:
             .limit(1)
         )
         with self._reading.connect() as connection:
-            by_outcome = dict(connection.execute(counts).tuples().all())
+            by_outcome: dict[str, int] = dict(connection.execute(counts).tuples().all())
             return ShadowBacklog(
                 connection.execute(select(func.count()).select_from(waiting)).scalar_one(),
                 connection.execute(select(func.min(shadow_due.c.since))).scalar_one(),
-                *(by_outcome.get(one.value, 0) for one in ShadowOutcome),
-                last_failure=connection.execute(newest).scalar_one_or_none() or "",
+                by_outcome.get(ShadowOutcome.READ, 0),
+                by_outcome.get(ShadowOutcome.EXCLUDED, 0),
+                by_outcome.get(ShadowOutcome.FAILED, 0),
+                connection.execute(newest).scalar_one_or_none() or "",
             )
 
     def newest_weights(self) -> str | None:
@@ -267,7 +269,7 @@ class ShadowReadings:
         """How many readings ended how."""
         query = select(shadow_readings.c.outcome, func.count()).where(*_compared(weights_sha256, since))
         with self._reading.connect() as connection:
-            found = dict(connection.execute(query.group_by(shadow_readings.c.outcome)).tuples().all())
+            found: dict[str, int] = dict(connection.execute(query.group_by(shadow_readings.c.outcome)).tuples().all())
         return {one: found.get(one.value, 0) for one in ShadowOutcome}
 
     def read_twice(self, weights_sha256: str, since: datetime | None) -> Sequence[ReadTwice]:
@@ -280,9 +282,7 @@ class ShadowReadings:
         query = (
             select(shadow_readings, score_series.c.weights_sha256.label("first_weights"), score_series)
             .join(score_series, score_series.c.series == shadow_readings.c.series)
-            .where(
-                *_compared(weights_sha256, since), shadow_readings.c.outcome == ShadowOutcome.READ
-            )
+            .where(*_compared(weights_sha256, since), shadow_readings.c.outcome == ShadowOutcome.READ)
             .order_by(shadow_readings.c.at, shadow_readings.c.study_uid)
         )
         with self._reading.connect() as connection:

@@ -59,12 +59,17 @@ def test_rates_are_those_at_the_operating_point_of_each_exam(ledger: Ledger) -> 
     assert json.loads(imported.stdout)["new"] == 8
     (weights,) = json.loads(shown.stdout)["weights"]
     overall = weights["overall"]
-    counts = {name: (overall[name]["count"], overall[name]["of"]) for name in ("sensitivity", "specificity", "ppv", "recall")}
+    counts = {
+        name: (overall[name]["count"], overall[name]["of"])
+        for name in ("sensitivity", "specificity", "ppv", "recall")
+    }
     assert counts == {"sensitivity": (2, 3), "specificity": (4, 5), "ppv": (2, 3), "recall": (3, 8)}
     # of 15 pairs with and without cancer 13 are in order: 0.3 is below 0.7 and 0.4
     assert overall["auc"]["value"] == pytest.approx(13 / 15)
     # Wilson's interval of 2 of 3
-    assert (overall["sensitivity"]["low"], overall["sensitivity"]["high"]) == pytest.approx((0.2077, 0.9385), abs=1e-4)
+    assert (overall["sensitivity"]["low"], overall["sensitivity"]["high"]) == pytest.approx(
+        (0.2077, 0.9385), abs=1e-4
+    )
     assert [one["exams"] for one in weights["periods"]] == [4, 4]
     assert [(one["manufacturer"], one["exams"]) for one in weights["devices"]] == [(UNIT.manufacturer, 8)]
     assert weights["periods"][1]["auc"]["reason"] == "no positives"
@@ -109,7 +114,9 @@ def test_without_the_extra_the_import_works_and_says_what_is_missing(ledger: Led
     )
 
     def without(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+        )
 
     imported, shown = without("outcomes", "import", str(table())), without("outcomes")
 

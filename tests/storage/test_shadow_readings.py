@@ -92,7 +92,10 @@ def test_while_a_study_waits_for_the_first_model_the_shadow_gets_nothing(
 ) -> None:
     make_ready(ledger, clock)
     analyze(ledger, clock, shadowed())
-    other = [replace(one, study_uid="1.2.9", sop_uid=f"1.2.9.{n}") for n, one in enumerate((instance(R_CC), instance(L_CC)))]
+    other = [
+        replace(one, study_uid="1.2.9", sop_uid=f"1.2.9.{n}")
+        for n, one in enumerate((instance(R_CC), instance(L_CC)))
+    ]
     make_ready(ledger, clock, other)
 
     waiting = ledger.shadow_readings.claim(clock(), LEASE)
@@ -144,9 +147,7 @@ def test_an_exam_that_is_excluded_is_not_for_the_shadow(ledger: Ledger, clock: C
     assert ledger.shadow_readings.backlog(SHADOW, clock()).waiting == 0
 
 
-def test_a_failure_is_counted_with_its_reason_and_compared_with_nothing(
-    ledger: Ledger, clock: Clock
-) -> None:
+def test_a_failure_is_counted_with_its_reason_and_compared_with_nothing(ledger: Ledger, clock: Clock) -> None:
     make_ready(ledger, clock)
     analyze(ledger, clock, shadowed())
     before = ledger.shadow_readings.backlog(SHADOW, clock())

@@ -57,6 +57,7 @@ class WebSide:
     def __post_init__(self) -> None:
         self.pictures = Pictures(self.archive, prepare)
         self.drift: dict[str, Any] = {"reference": "none", "minimum": 100, "devices": []}
+        self.shadow: dict[str, Any] | None = None
         self.patients = Patients(self.archive, SILENT.patient)
 
     def app(
@@ -139,6 +140,7 @@ class WebSide:
                     **vars(self.ledger.reach.of("pacs")),
                 }
             ],
+            "shadow": self.shadow,
             "archive": {"quarantined": 0, "missing": 0},
             "certificates": [{"key": "web.tls.ca", "expires_at": START}],
             "audit": {

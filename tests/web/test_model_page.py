@@ -12,12 +12,16 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from dibmg_node.domain.device import Device
 from dibmg_node.domain.drift import DriftLimits
+from dibmg_node.domain.follow_up import FollowUp, Truth
 from dibmg_node.domain.score_reference import references
+from dibmg_node.follow_up_report import Period, figures
 from dibmg_node.services.drift import DriftPolicy, DriftWatch
+from dibmg_node.storage.schema import exam_scores
 from dibmg_node.web.pages.plots import HEIGHT, WIDTH, draw_distributions, draw_rates
 from tests.factories import START
 from tests.storage.scored_exams import UNIT, WEIGHTS, enter_exams
@@ -148,3 +152,59 @@ def test_a_rate_without_a_reference_has_no_band() -> None:
     assert plot.band is None
     assert [mark[0] for mark in plot.marks] == [80.0, 240.0]
     assert all(0 <= top < y < bottom <= HEIGHT for _, y, top, bottom in plot.marks)
+
+
+def test_the_page_shows_the_figures_that_were_computed_last(web: WebSide) -> None:
+    enter_exams(web.ledger, [0.9, 0.3, 0.7, 0.1], START)
+    with web.ledger.engine.connect() as connection:
+        uids = connection.scalars(select(exam_scores.c.study_uid)).all()
+    truths = [Truth.CANCER, Truth.CANCER, Truth.BENIGN, Truth.NORMAL]
+    told = {uid: [FollowUp(truth)] for uid, truth in zip(uids, truths, strict=True)}
+    web.ledger.follow_ups.enter(told, START)
+    web.ledger.follow_ups.keep_figures(figures(web.ledger.follow_ups.exams(), Period.QUARTER), START)
+
+    page = TestClient(web.app(), base_url="http://localhost").get("/model").text
+
+    assert "4 exams with a known outcome, 2 with cancer" in page
+    assert page.count('data-label="Sensitivity %">50.0 (9.5–90.5)') == 3
+
+
+def test_a_node_without_outcomes_says_how_to_enter_some(web: WebSide) -> None:
+    page = TestClient(web.app(), base_url="http://localhost").get("/model").text
+
+    assert "dibmg outcomes import FILE" in page
+    assert "Shadow model" not in page
+
+
+def test_a_shadow_model_is_on_the_pages_and_in_the_metrics(web: WebSide) -> None:
+    web.shadow = {
+        "name": "next",
+        "version": "2.0",
+        "sha256": "c" * 64,
+        "waiting": 12,
+        "oldest": web.clock() - timedelta(minutes=5),
+        "read_last_day": 90,
+        "excluded_last_day": 1,
+        "failed_last_day": 2,
+        "last_failure": "DeadlineError: no answer within 120 s",
+    }
+    client = TestClient(web.app(), base_url="http://localhost")
+
+    page, overview, metrics = (client.get(path).text for path in ("/model", "/", "/metrics"))
+
+    assert "12 exams, the oldest waits 5 min 0 s" in page
+    assert "no answer within 120 s" in page
+    assert "next version 2.0" in overview
+    samples = {
+        (one.name, one.labels.get("outcome", "")): one.value
+        for family in text_string_to_metric_families(metrics)
+        for one in family.samples
+        if one.name.startswith("dibmg_shadow")
+    }
+    assert samples == {
+        ("dibmg_shadow_waiting", ""): 12,
+        ("dibmg_shadow_age_seconds", ""): 300,
+        ("dibmg_shadow_readings_last_day", "read"): 90,
+        ("dibmg_shadow_readings_last_day", "excluded"): 1,
+        ("dibmg_shadow_readings_last_day", "failed"): 2,
+    }

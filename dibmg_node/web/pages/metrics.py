@@ -48,6 +48,7 @@ class Metrics:
         yield from _of_machine(node, now)
         yield from _of_destinations(node["destinations"], now)
         yield from _of_selftest(node["selftest"], now)
+        yield from _of_shadow(node["shadow"], now)
         yield from drift_metrics(node["drift"]["devices"])
         yield from _of_alarms(node)
         yield from self._durations.collect([row["name"] for row in node["destinations"]], now)
@@ -86,6 +87,17 @@ def _of_selftest(test: dict[str, Any], now: datetime) -> Iterator[Metric]:
         "dibmg_selftest_age_seconds", "Since the last self-test ended.", (now - test["at"]).total_seconds()
     )
     yield _one("dibmg_selftest_seconds", "How long the last self-test took.", test["seconds"])
+
+
+def _of_shadow(shadow: dict[str, Any] | None, now: datetime) -> Iterator[Metric]:
+    if shadow is None:
+        return
+    age = (now - shadow["oldest"]).total_seconds() if shadow["oldest"] else 0.0
+    yield _one("dibmg_shadow_waiting", "Exams that the shadow model has still to read.", shadow["waiting"])
+    yield _one("dibmg_shadow_age_seconds", "How long the oldest exam waits for the shadow model.", age)
+    counts = {name: shadow[f"{name}_last_day"] for name in ("read", "excluded", "failed")}
+    told = "Readings of the shadow model within a day, by how they ended."
+    yield _by("dibmg_shadow_readings_last_day", told, "outcome", counts)
 
 
 def _of_machine(node: dict[str, Any], now: datetime) -> Iterator[Metric]:

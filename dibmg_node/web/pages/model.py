@@ -10,8 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dibmg_node.domain.drift import DriftState, recall_over_time
-from dibmg_node.storage.exam_scores import ExamScores
-from dibmg_node.storage.pace import Pace
+from dibmg_node.storage.ledger import Ledger
 from dibmg_node.web.pages.overview import Look, median
 from dibmg_node.web.pages.plots import draw_distributions, draw_rates
 from dibmg_node.web.pages.template import Templates
@@ -24,10 +23,11 @@ _RATES: Final = 12
 class ModelPages:
     """Shows the model in use, and whether its scores have moved."""
 
-    def __init__(self, look: Look, pace: Pace, scores: ExamScores, templates: Templates) -> None:
+    def __init__(self, look: Look, ledger: Ledger, templates: Templates) -> None:
         self._look = look
-        self._pace = pace
-        self._scores = scores
+        self._pace = ledger.pace
+        self._scores = ledger.exam_scores
+        self._follow_ups = ledger.follow_ups
         self._templates = templates
 
     def model(self, request: Request) -> Response:
@@ -44,6 +44,9 @@ class ModelPages:
             model=node["model"],
             drift=drift,
             devices=devices,
+            shadow=node["shadow"],
+            # computed by who imports outcomes: this process has no statistics
+            outcomes=self._follow_ups.figures(),
             drawings=self._drawings(shown, drift["minimum"]),
             steps=[(name, median(seconds), max(seconds)) for name, seconds in self._pace.steps().items()],
         )

@@ -115,7 +115,7 @@ def make_site(
         Route("/resume", acts.resume, methods=["POST"]),
         Route("/destinations", node.destinations),
         Route("/senders", node.senders),
-        Route("/model", ModelPages(look, ledger.pace, ledger.exam_scores, templates).model),
+        Route("/model", ModelPages(look, ledger, templates).model),
         Route("/audit", trail.audit),
         Route("/audit/verify", trail.verify, methods=["POST"]),
         Route("/metrics", Metrics(look, ledger.pace, now).metrics),
