@@ -269,7 +269,9 @@ class ShadowReadings:
         """How many readings ended how."""
         query = select(shadow_readings.c.outcome, func.count()).where(*_compared(weights_sha256, since))
         with self._reading.connect() as connection:
-            found: dict[str, int] = dict(connection.execute(query.group_by(shadow_readings.c.outcome)).tuples().all())
+            found: dict[str, int] = dict(
+                connection.execute(query.group_by(shadow_readings.c.outcome)).tuples().all()
+            )
         return {one: found.get(one.value, 0) for one in ShadowOutcome}
 
     def read_twice(self, weights_sha256: str, since: datetime | None) -> Sequence[ReadTwice]:
