@@ -97,10 +97,13 @@ def study(study_uid: str, settings: Settings, as_json: bool) -> None:
     With --json everything.
     """
     found = _find(settings, study_uid)
+    told = open_existing_ledger(settings).follow_ups.history(study_uid)
     if as_json:
-        print_json(found)
+        print_json({**found, "outcomes": [one.as_json() for one in told]})
         return
     _print_head(found)
+    for one in told:
+        console.print(escape(one.sentence))
     _print_steps(found)
     results = {result["sop_uid"]: result for result in found["results"]}
     table = Table(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from dibmg_node.domain.device import Device
 from dibmg_node.domain.follow_up import FollowUp, Truth, corrected
@@ -47,6 +47,38 @@ class Entered:
     corrected: int = 0
     unchanged: int = 0
     withdrawn: int = 0
+
+
+@dataclass(frozen=True)
+class FollowUpEntry:
+    """A follow-up as the ledger has it.
+
+    Attributes:
+        replaced_at: When another one took its place; None: it holds.
+    """
+
+    follow_up: FollowUp
+    entered_at: datetime
+    replaced_at: datetime | None
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        one = self.follow_up
+        told = " ".join(filter(None, (one.truth.value, _letter(one.laterality), one.found_on, one.source)))
+        ended = f", corrected {self.replaced_at:%Y-%m-%d}" if self.replaced_at else ""
+        return f"outcome   {told} (entered {self.entered_at:%Y-%m-%d}{ended})"
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "outcome": self.follow_up.truth.value,
+            "laterality": _letter(self.follow_up.laterality) or None,
+            "date": self.follow_up.found_on or None,
+            "source": self.follow_up.source or None,
+            "entered_at": self.entered_at,
+            "replaced_at": self.replaced_at,
+        }
 
 
 @dataclass(frozen=True)
@@ -132,18 +164,12 @@ class FollowUps:
                         counts[_replace(connection, study_uid, before.get(key), after.get(key), now)] += 1
         return Entered(**counts)
 
-    def count(self) -> int:
-        """Studies of which it is known what became of them."""
-        query = select(func.count(func.distinct(follow_ups.c.study_uid)))
-        with self._reading.connect() as connection:
-            return int(connection.execute(query.where(follow_ups.c.replaced_at.is_(None))).scalar_one())
-
-    def history(self, study_uid: str) -> list[tuple[FollowUp, datetime, datetime | None]]:
-        """Everything that was ever told of a study: when it was entered, and when it was replaced."""
+    def history(self, study_uid: str) -> list[FollowUpEntry]:
+        """Everything that was ever told of a study, in its order."""
         query = select(follow_ups).where(follow_ups.c.study_uid == study_uid).order_by(follow_ups.c.id)
         with self._reading.connect() as connection:
             rows = connection.execute(query).mappings().all()
-        return [(_follow_up(row), row["entered_at"], row["replaced_at"]) for row in rows]
+        return [FollowUpEntry(_follow_up(row), row["entered_at"], row["replaced_at"]) for row in rows]
 
     def known(self, study_uids: Sequence[str]) -> dict[str, Known]:
         """What is known of some studies, by study and breast."""

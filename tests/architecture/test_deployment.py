@@ -242,7 +242,8 @@ def test_the_example_for_kubernetes_has_every_role_and_a_valid_configuration(tmp
     for some in roles:
         check_roles(load_settings(path).with_roles(some))
 
-    assert sorted(role for some in roles for role in some) == sorted(Role)
+    # a shadow model is for who wants to compare
+    assert sorted(role for some in roles for role in some) == sorted(set(Role) - {Role.SHADOW})
     assert all(one["securityContext"]["readOnlyRootFilesystem"] for one in containers)
 
 

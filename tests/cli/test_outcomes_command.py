@@ -75,6 +75,20 @@ def test_rates_are_those_at_the_operating_point_of_each_exam(ledger: Ledger) -> 
     assert weights["periods"][1]["auc"]["reason"] == "no positives"
 
 
+def test_a_correction_is_shown_with_what_it_replaced(ledger: Ledger) -> None:
+    dibmg("outcomes", "import", str(table()))
+    dibmg("outcomes", "import", str(table(["normal", *ROWS[1:]])))
+    study = ledger.follow_ups.exams()[0].study_uid
+
+    found, told = json.loads(dibmg("study", study, "--json").stdout), dibmg("study", study).stdout
+
+    assert [(one["outcome"], one["replaced_at"] is None) for one in found["outcomes"]] == [
+        ("cancer", False),
+        ("normal", True),
+    ]
+    assert "outcome   normal (entered " in told
+
+
 def test_the_ledger_keeps_no_accession_number(ledger: Ledger) -> None:
     dibmg("outcomes", "import", str(table()))
 
@@ -101,7 +115,7 @@ def test_a_table_with_a_fault_is_not_entered_at_all(ledger: Ledger) -> None:
 
     assert ended.exit_code == 1
     assert "line 10, outcome: expected cancer, benign, normal" in ended.output
-    assert ledger.follow_ups.count() == 0
+    assert ledger.follow_ups.exams() == []
 
 
 def test_without_the_extra_the_import_works_and_says_what_is_missing(ledger: Ledger) -> None:
