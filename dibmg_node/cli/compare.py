@@ -153,10 +153,14 @@ def _print_outcomes(known: dict[str, Any]) -> None:
             console.print(escape(f"          no difference of the areas: {one['reason']}"))
             return
         interval = f" ({one['low']:+.3f} to {one['high']:+.3f})" if one["low"] is not None else ""
-        p = test["reason"] if test["p"] is None else f"p {test['p']:.3f}"
+        p = test["reason"] if test["p"] is None else _probability(test["p"])
         console.print(
             escape(f"          AUC, shadow minus first: {one['value']:+.3f}{interval}, {test['test']}, {p}")
         )
+
+
+def _probability(p: float) -> str:
+    return "p below 0.001" if p < 0.001 else f"p {p:.3f}"
 
 
 def _device(one: dict[str, Any]) -> str:
