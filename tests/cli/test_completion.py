@@ -22,7 +22,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 @pytest.mark.parametrize(
     ("line", "goes_on"),
     [
-        ("dibmg re", ["replay", "retry"]),
+        ("dibmg re", ["replay", "resume", "retry"]),
         ("dibmg config s", ["show"]),
         ("dibmg studies --mi", ["--min-score"]),
         ("dibmg studies --state RE", ["RECEIVING", "READY"]),
