@@ -17,7 +17,7 @@ OHIF_SHA512  := 5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3dee
 OHIF := build/ohif-$(OHIF_VERSION)
 export VIEWER_PICTURES ?= build/artifacts/viewer
 
-.PHONY: demo test slow viewer ohif soak chaos check format install install-node weights lock wheelhouse clean help
+.PHONY: demo test slow viewer ohif soak chaos bench check format install install-node weights lock wheelhouse clean help
 
 # those of some Debian packages that are not there
 define debian
@@ -48,6 +48,10 @@ soak: $(VENV)/test   ## 10,000 associations (N=500: fewer); what the intake hold
 
 chaos: $(VENV)/test  ## kill parts of a node at random while it works, then account for everything; ARGS="--seed 1"
 	@PYTHONPATH=model:.:deploy/demo $(BIN)/python -m tests.chaos $(ARGS)
+
+bench: $(VENV)/test  ## receiving, decoding, network, one exam, beside peers and limits; ARGS="--rounds 3" or --short
+	@for one in receiving decoding network one_exam; do \
+	  PYTHONPATH=model:.:deploy/demo $(BIN)/python -m benchmarks.$$one $(ARGS) || exit 1; done
 
 check: $(VENV)/test  ## format, lint, types, imports
 	@$(BIN)/ruff format --check .
