@@ -136,6 +136,10 @@ def _bulk(engine: Engine) -> Iterator[Connection]:
 
 
 def _restore(connection: Connection) -> None:
+    # SQLite's triggers have entered every study, PostgreSQL's were switched off
+    connection.execute(text("DELETE FROM delivered_tally"))
+    counted = "SELECT count(*) FROM studies WHERE state = 'DELIVERED'"
+    connection.execute(text(f"INSERT INTO delivered_tally (change) {counted}"))
     for index in _indexes(metadata):
         index.create(connection)
 

@@ -14,7 +14,7 @@ from dibmg_node.domain.pause import Part
 from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.result import REPORTS
 from dibmg_node.errors import LedgerConflictError
-from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, is_owed, unlocked
+from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, is_owed, of_study, unlocked
 from dibmg_node.storage.distinct import distinct
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.pauses import find_pause, paused_destinations
@@ -122,11 +122,7 @@ class Outbox:
                 raise LedgerConflictError(f"destination {destination} is paused")
             if lock_study(connection, study_uid)["state"] == StudyState.ANALYZING.value:
                 raise LedgerConflictError(f"study {study_uid} is being read")
-            owed_there = and_(
-                deliveries.c.study_uid == study_uid,
-                deliveries.c.destination == destination,
-                deliveries.c.state == DeliveryState.OWED.value,
-            )
+            owed_there = of_study(study_uid, destination, DeliveryState.OWED)
             in_hand = select(deliveries.c.result_uid).where(owed_there, deliveries.c.lease_until > now)
             if connection.execute(in_hand.limit(1)).first():
                 raise LedgerConflictError(f"study {study_uid} is being sent to {destination}")
@@ -163,9 +159,7 @@ class Outbox:
             connection.execute(
                 update(deliveries)
                 .where(
-                    deliveries.c.study_uid == study_uid,
-                    deliveries.c.destination == destination,
-                    deliveries.c.state == DeliveryState.OWED.value,
+                    of_study(study_uid, destination, DeliveryState.OWED),
                     deliveries.c.lease_until > now,
                     deliveries.c.claimed_by == owner,
                 )
@@ -307,9 +301,7 @@ def _give_way(connection: Connection, study_uid: str, destination: str, now: dat
     connection.execute(
         update(deliveries)
         .where(
-            deliveries.c.study_uid == study_uid,
-            deliveries.c.destination == destination,
-            deliveries.c.state == DeliveryState.OWED.value,
+            of_study(study_uid, destination, DeliveryState.OWED),
             deliveries.c.attempts == 0,
             deliveries.c.next_at <= now,
             is_free(now),
