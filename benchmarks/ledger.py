@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import sys
 import time
@@ -24,6 +23,7 @@ from sqlalchemy import text
 
 from benchmarks.ledger_measures import Node, measured
 from benchmarks.ledger_seed import PACS, REPORTING, seed
+from benchmarks.machine import machine
 from benchmarks.timing import Stopwatch, Timing
 from dibmg.weights import load_weights
 from dibmg_node import wiring
@@ -164,17 +164,6 @@ def table(timings: Sequence[Timing]) -> Iterator[str]:
         figures = f"{one.first_ms:.0f} | {one.median_ms:.0f} | {one.worst_ms:.0f} | {one.cpu_ms:.0f}"
         told = "too slow" if one.is_too_slow else ""
         yield f"| {one.database} | {one.kind} | `{one.name}` | {figures} | {told} |"
-
-
-def machine() -> dict[str, object]:
-    """Where it was measured."""
-    return {
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "at": wiring.now().isoformat(timespec="seconds"),
-    }
 
 
 def main() -> None:

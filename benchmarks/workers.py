@@ -30,7 +30,7 @@ from typing import Any, Final
 from redis import Redis
 from sqlalchemy import select
 
-from benchmarks.ledger import machine
+from benchmarks.machine import machine
 from benchmarks.timing import cpu_seconds, tree_cpu_seconds
 from dibmg_node import tasks, wiring
 from dibmg_node.dicom import facts

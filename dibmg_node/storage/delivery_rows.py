@@ -65,13 +65,19 @@ def is_in_doubt() -> ColumnElement[bool]:
     return and_(deliveries.c.state.in_(unsettled), deliveries.c.lease_until.is_not(None))
 
 
-def unlocked(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+def unlocked(*conditions: ColumnElement[bool], most: int | None = None) -> ColumnElement[bool]:
     """Deliveries of any study that meet conditions and that no other transaction is changing just now.
 
     Who held rows of one study and waited for those of another would, sooner or later, wait for somebody who
     waits for him (PostgreSQL; SQLite has one writer).
+
+    Args:
+        conditions: That they meet.
+        most: So many of them, those that are due first; None: all.
     """
     keys = select(deliveries.c.result_uid, deliveries.c.destination).where(*conditions)
+    if most is not None:
+        keys = keys.order_by(deliveries.c.next_at).limit(most)
     return tuple_(deliveries.c.result_uid, deliveries.c.destination).in_(
         keys.with_for_update(skip_locked=True)
     )
