@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from benchmarks.ledger_seed import DEVICES, PACS
+from benchmarks.ledger_seed import PACS
 from benchmarks.timing import Stopwatch, Timing
 from dibmg_node import wiring
 from dibmg_node.alarm_sections import AlarmsSection
@@ -34,7 +34,7 @@ from dibmg_node.services.sweep import Sweep
 from dibmg_node.serving import make_web_app
 from dibmg_node.storage.alarms import Damping
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.schema import deliveries, instances, studies
+from dibmg_node.storage.schema import instances, studies
 from tests.factories import PATIENCE, archive_data_set, instance, mammogram, received
 
 LIMIT_MS: Final = 200.0
@@ -242,12 +242,12 @@ def _steps(node: Node, watch: Stopwatch) -> Iterator[Timing]:
         nonlocal number
         study, view = divmod(number, len(STANDARD_VIEWS))
         number += 1
-        one = instance(STANDARD_VIEWS[view], study_uid=f"1.2.3.{study}", sop_uid=f"1.2.3.{study}.{view}")
+        one = instance(STANDARD_VIEWS[view], study_uid=f"2.25.9.{study}", sop_uid=f"2.25.9.{study}.{view}")
         node.ledger.receipts.store(received(one), PATIENCE, now())
 
     yield watch.measure("step", "an image is entered", receive)
     for table in ("history", "instances", "studies"):
-        node.run(f"DELETE FROM {table} WHERE study_uid LIKE '1.2.3.%'")
+        node.run(f"DELETE FROM {table} WHERE study_uid LIKE '2.25.9.%'")
     owed = iter(node.some("ANALYZED", watch.runs + 1))
     node.run("UPDATE deliveries SET next_at = 0 WHERE destination = :pacs AND state = 'OWED'", pacs=PACS)
 

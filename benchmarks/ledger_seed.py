@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Index, MetaData, create_engine, insert, text
+from sqlalchemy import Connection, Engine, Index, MetaData, create_engine, text
 
 from dibmg_node.domain.device import Device
 from dibmg_node.domain.policy import ExamPolicy
@@ -145,7 +145,9 @@ def _restore(connection: Connection) -> None:
 
 
 def _indexes(tables: MetaData) -> list[Index]:
-    return [index for table in tables.sorted_tables for index in sorted(table.indexes, key=lambda i: str(i.name))]
+    return [
+        index for table in tables.sorted_tables for index in sorted(table.indexes, key=lambda i: str(i.name))
+    ]
 
 
 def _enter_numbers(connection: Connection, studies: int, end: datetime) -> None:
@@ -394,9 +396,9 @@ def _enter_scores(connection: Connection, studies: int, weights_sha256: str, end
             maker = ("Maker", "Other", "Third")[device % 3]
             one = ScoredExam(Device(maker, f"Unit {device}", "1.0"), weights, 0.5, 0.5)
             enter_score(connection, "seed", one, end - YEARS * (1 - half) / 2)
-            series = connection.execute(
-                exam_scores.select().where(exam_scores.c.study_uid == "seed")
-            ).one().series
+            series = (
+                connection.execute(exam_scores.select().where(exam_scores.c.study_uid == "seed")).one().series
+            )
             enter_score(connection, "seed", None, end)
             connection.execute(
                 text(
@@ -422,13 +424,17 @@ def _reading() -> str:
     """What the node says of an exam that it read, with findings in all views."""
     with TemporaryDirectory() as folder:
         paths = write_exam(Path(folder), "1.2.3")
-        images = [
-            instance(key, study_uid="1.2.3", sop_uid=f"1.2.3.0.{place}") for key, place in _places()
-        ]
-        files = StudyFiles(Study("1.2.3", 4, tuple(images)), {one.sop_uid: p for one, p in zip(images, paths, strict=True)})
+        images = [instance(key, study_uid="1.2.3", sop_uid=f"1.2.3.0.{place}") for key, place in _places()]
+        files = StudyFiles(
+            Study("1.2.3", 4, tuple(images)), {one.sop_uid: p for one, p in zip(images, paths, strict=True)}
+        )
         found = reading_json(read_study(files, ExamPolicy(), FakePredictor()))
     steps = {"read": 0.4, "decode": 1.1, "network": 6.2, "localize": 0.3, "write": 0.8}
-    return json.dumps({**found, "seconds": steps}).replace("1.2.3.0.", f"{_STUDY}.0.").replace('"1.2.3"', f'"{_STUDY}"')
+    return (
+        json.dumps({**found, "seconds": steps})
+        .replace("1.2.3.0.", f"{_STUDY}.0.")
+        .replace('"1.2.3"', f'"{_STUDY}"')
+    )
 
 
 def _micros(moment: datetime) -> int:

@@ -200,9 +200,7 @@ class Plant:
         archive = Archive(self.folder / "archive")
         archive.prepare()
         model: Any = _SleepingModel(seconds)
-        analyst = Analyst(
-            name, archive, ledger.claims, model, ExamPolicy(), (_SUBSCRIBER,), 2048, wiring.now
-        )
+        analyst = Analyst(name, archive, ledger.claims, model, ExamPolicy(), (_SUBSCRIBER,), 2048, wiring.now)
         app = self._queue()
         publisher = tasks.CeleryPublisher(app)
 
@@ -311,7 +309,11 @@ def main() -> None:
         print(list(table([one]))[-1], flush=True)
     print("\n" + "\n".join(table(found)))
     if arguments.out:
-        report = {"model_seconds": arguments.seconds, "machine": before, "found": [asdict(one) for one in found]}
+        report = {
+            "model_seconds": arguments.seconds,
+            "machine": before,
+            "found": [asdict(one) for one in found],
+        }
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(report, indent=1) + "\n")
     sys.exit(0)

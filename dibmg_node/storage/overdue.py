@@ -52,5 +52,7 @@ class OverdueResults:
         for destination, results, since in found:
             if destination not in excused:
                 before = together.get(destination, Overdue(destination, 0, since))
-                together[destination] = Overdue(destination, before.results + results, min(before.since, since))
+                together[destination] = Overdue(
+                    destination, before.results + results, min(before.since, since)
+                )
         return [together[destination] for destination in sorted(together)]

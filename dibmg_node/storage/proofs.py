@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, select, update
 
 from dibmg_node.domain.lifecycle import DeliveryState, Proof, proof_delay, retry_delay
 from dibmg_node.domain.pause import Part
@@ -39,6 +39,7 @@ class Unproven:
     sop_class_uid: str
     series_uid: str
     attempts: int
+
 
 _MOST_RESULTS: Final = 500
 """That are told of at once: many that are due must not hold up a sweep."""
@@ -102,10 +103,11 @@ class Proofs:
                 .limit(_MOST_RESULTS)
                 .with_for_update(skip_locked=True)
             ).all()
-            # by their keys: the condition would be looked for among all that is due, once for each of them
-            keys = [(row.result_uid, row.destination) for row in rows]
-            mine = tuple_(deliveries.c.result_uid, deliveries.c.destination).in_(keys)
-            connection.execute(update(deliveries).where(mine).values(published_at=now))
+            # by their keys, one destination at a time: SQLite finds no pairs by an index
+            for destination in {row.destination for row in rows}:
+                uids = [row.result_uid for row in rows if row.destination == destination]
+                mine = and_(deliveries.c.destination == destination, deliveries.c.result_uid.in_(uids))
+                connection.execute(update(deliveries).where(mine).values(published_at=now))
             return list(dict.fromkeys((row.study_uid, row.revision, row.destination) for row in rows))
 
     def claim(

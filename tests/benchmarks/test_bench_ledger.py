@@ -32,7 +32,9 @@ def test_a_small_ledger_is_seeded_measured_and_measured_again(
     assert [one.name for one in first] == [one.name for one in again]
     assert {"command", "page", "sweep", "step"} == {one.kind for one in first}
     measured = " ".join(one.name for one in first)
-    assert all(f"--{name.replace('_', '-')}" in measured for name in filters_of_command() if name not in RENAMED)
+    assert all(
+        f"--{name.replace('_', '-')}" in measured for name in filters_of_command() if name not in RENAMED
+    )
     assert all(page in measured for page in ("/destinations", "/senders", "/model", "/metrics"))
 
 

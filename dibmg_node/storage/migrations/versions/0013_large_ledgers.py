@@ -41,9 +41,7 @@ def upgrade() -> None:
             op.execute(
                 f"{head} {condition} BEGIN INSERT INTO delivered_tally (change) VALUES ({change}); END"
             )
-    op.execute(
-        "INSERT INTO delivered_tally (change) SELECT count(*) FROM studies WHERE state = 'DELIVERED'"
-    )
+    op.execute("INSERT INTO delivered_tally (change) SELECT count(*) FROM studies WHERE state = 'DELIVERED'")
     op.create_index("deliveries_of_study", "deliveries", ["study_uid", "destination"], unique=False)
     op.drop_index("deliveries_study", "deliveries")
     op.create_index(
