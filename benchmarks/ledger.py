@@ -1,7 +1,7 @@
 """Ledger: a million studies in it, and how long commands, pages and the sweep take then.
 
-make bench-ledger                           # a million, on SQLite and on PostgreSQL; kept in build/bench-ledger
-make bench-ledger ARGS="--studies 20000"    # fewer
+make bench-ledger                         # a million, on SQLite and PostgreSQL; kept in build/bench-ledger
+make bench-ledger ARGS="--studies 20000"  # fewer
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - SQL reads better in whole lines
 """A ledger as a node of some years has it: a million studies, made inside the database in minutes.
 
 Most are delivered. Of the newest, some wait for their analysis and many are owed to a destination that has been

@@ -3,8 +3,8 @@
 make bench-workers                                  # 1, 2, 4 … 64 workers, a model that takes 1 s
 make bench-workers ARGS="--seconds 4 --workers 16"
 
-Everything is real but the model: Celery workers as processes of their own, claims, commits, files of results. The
-processes are forked from one that has imported everything, so that 64 of them fit into the memory of one machine.
+Everything is real but the model: Celery workers as processes of their own, claims, commits, files of results.
+The processes are forked from one that has imported everything, so that 64 of them fit into one machine.
 """
 
 from __future__ import annotations
@@ -287,7 +287,7 @@ def scale(workers: Sequence[int], seconds: float, rounds: int) -> Iterator[Throu
 
 def table(found: Sequence[Throughput]) -> Iterator[str]:
     """Lines of a Markdown table."""
-    yield "| workers | studies/s | of linear | CPU of a study: worker, ms | ledger, ms | broker, ms | cores in use |"
+    yield "| workers | studies/s | of linear | CPU of a study: worker, ms | ledger, ms | broker, ms | cores |"
     yield "|---|---|---|---|---|---|---|"
     for one in found:
         linear = "" if one.linear is None else f"{100 * one.linear:.0f} %"

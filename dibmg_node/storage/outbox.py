@@ -315,8 +315,8 @@ def _give_way(connection: Connection, study_uid: str, destination: str, now: dat
 def _postpone(connection: Connection, destination: str, now: datetime, until: datetime) -> None:
     """A destination cannot be reached, or wants to be left alone: what else it is owed waits too.
 
-    Otherwise it would starve the others. Of very much a part each time: who fails next moves the next part, and
-    no writer waits for seconds.
+    Otherwise it would starve the others. Of very much a part each time: who fails next moves the next part,
+    and no writer waits for seconds.
     """
     connection.execute(
         update(deliveries)
