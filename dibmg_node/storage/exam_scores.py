@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -124,11 +126,12 @@ class ExamScores:
                 query = query.where(exam_scores.c.at > moment)
             # SQLite takes an order and a limit of one part of a union in a subquery alone
             parts.append(select(query.limit(most).subquery()))
-        found: dict[str, list[Row[Any]]] = {series: [] for series in after}
         with self._engine.connect() as connection:
-            for row in connection.execute(union_all(*parts)):
-                found[row[3]].append(row)
-        return {series: _in_order(rows[::-1]) for series, rows in found.items()}
+            rows = connection.execute(union_all(*parts)).all()
+        # no database promises the order of a union
+        rows = sorted(rows, key=itemgetter(3, 0))
+        found = {series: _in_order(list(exams)) for series, exams in groupby(rows, itemgetter(3))}
+        return {series: found.get(series, SeriesExams()) for series in after}
 
     def first(self, series: str, most: int, since: datetime | None = None) -> SeriesExams:
         """The first exams of a series.

@@ -291,6 +291,7 @@ deliveries = Table(
         "deliveries_waiting",
         "destination",
         "owed_since",
+        "attempts",
         sqlite_where=text("state = 'OWED'"),
         postgresql_where=text("state = 'OWED'"),
     ),

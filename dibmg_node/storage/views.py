@@ -151,8 +151,10 @@ class Views:
             ).one()
             last = select(func.max(deliveries.c.settled_at))
             lasts = [connection.execute(last.where(_at(name, state))).scalar_one() for state in HELD]
-            owed, owed_since = connection.execute(
-                select(func.count(), func.min(deliveries.c.owed_since)).where(destined, is_owed())
+            owed, owed_since, failed = connection.execute(
+                select(func.count(), func.min(deliveries.c.owed_since), func.count().filter(failing)).where(
+                    destined, is_owed()
+                )
             ).one()
             return DestinationView(
                 owed=owed,
@@ -161,7 +163,7 @@ class Views:
                 unproven=unproven,
                 doubtful=doubtful,
                 refused=count(connection, DeliveryState.REFUSED),
-                failing=count(connection, DeliveryState.OWED, failing),
+                failing=failed,
                 owed_since=owed_since,
                 last_stored=max((at for at in lasts if at is not None), default=None),
                 comment=_complaint(connection, name),
