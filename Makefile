@@ -17,7 +17,7 @@ OHIF_SHA512  := 5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3dee
 OHIF := build/ohif-$(OHIF_VERSION)
 export VIEWER_PICTURES ?= build/artifacts/viewer
 
-.PHONY: demo test slow viewer ohif soak chaos bench check format install install-node weights lock wheelhouse clean help
+.PHONY: demo test slow viewer ohif soak chaos bench bench-ledger bench-workers check format install install-node weights lock wheelhouse clean help
 
 # those of some Debian packages that are not there
 define debian
@@ -52,6 +52,11 @@ chaos: $(VENV)/test  ## kill parts of a node at random while it works, then acco
 bench: $(VENV)/test  ## receiving, decoding, network, one exam, beside peers and limits; ARGS="--rounds 3" or --short
 	@for one in receiving decoding network one_exam; do \
 	  PYTHONPATH=model:.:deploy/demo $(BIN)/python -m benchmarks.$$one $(ARGS) || exit 1; done
+bench-ledger: $(VENV)/test  ## a million studies in the ledger, and how long everything takes then; ARGS="--studies 20000"
+	@PYTHONPATH=model:.:deploy/demo $(BIN)/python -m benchmarks.ledger --out benchmarks/results/ledger.json $(ARGS)
+
+bench-workers: $(VENV)/test ## 1 to 64 workers on PostgreSQL and Redis, and where their throughput ends; ARGS="--seconds 4"
+	@PYTHONPATH=model:.:deploy/demo $(BIN)/python -m benchmarks.workers --out benchmarks/results/workers.json $(ARGS)
 
 check: $(VENV)/test  ## format, lint, types, imports
 	@$(BIN)/ruff format --check .

@@ -119,10 +119,18 @@ def _sweep(settings: Settings, audit: Auditor) -> None:
                 _log.warning("sweep broken off", extra={"reason": str(error)})
             if time.monotonic() - purged_at >= _PURGE_SECONDS:
                 purged_at = time.monotonic()
+                _add_up(ledger)
                 _run_purge(purge)
                 _end_left_tests(ledger, archive)
         with suppress(RetryableError):
             ledger.turns.give_up(Role.SWEEP, name)
+
+
+def _add_up(ledger: Ledger) -> None:
+    try:
+        ledger.tally.add_up()
+    except RetryableError as error:
+        _log.warning("tally not added up", extra={"reason": str(error)})
 
 
 def _run_purge(purge: Purge) -> None:

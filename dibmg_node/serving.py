@@ -28,6 +28,7 @@ from dibmg_node.storage.users import UserRole, Users
 from dibmg_node.wiring import log_folder, now, open_archive, prepare_child
 
 if TYPE_CHECKING:
+    from dibmg_node.web.app import WebApp
     from dibmg_node.web.server import WebServer
 
 WEB_SPOOL: Final = "spool-web"
@@ -44,7 +45,7 @@ def make_web_server(
     audit: Auditor,
     look: Callable[[], dict[str, Any]],
 ) -> WebServer:
-    """DICOMweb, health, and the pages.
+    """The server of `make_web_app`.
 
     Args:
         settings: Of the node.
@@ -57,6 +58,24 @@ def make_web_server(
         ConfigError: As `check_exposure`.
     """
     # the other processes have no use for an HTTP server
+    from dibmg_node.web.server import WebAddress, WebServer
+
+    check_exposure(settings)
+    web = settings.web
+    assert web is not None
+    app = make_web_app(settings, ledger, intake, audit, look)
+    return WebServer(app, WebAddress(web.address, web.port, open_web_tls(settings)))
+
+
+def make_web_app(
+    settings: Settings,
+    ledger: Ledger,
+    intake: Intake,
+    audit: Auditor,
+    look: Callable[[], dict[str, Any]],
+) -> WebApp:
+    """DICOMweb, health, and the pages; arguments as those of `make_web_server`."""
+    # the other processes have no use for an HTTP server
     from dibmg_node.web.access import Bearer
     from dibmg_node.web.app import make_app
     from dibmg_node.web.body import BodyLimits
@@ -64,10 +83,8 @@ def make_web_server(
     from dibmg_node.web.pages.site import SiteAccess, make_site
     from dibmg_node.web.retrieve import RetrieveService
     from dibmg_node.web.search import SearchService
-    from dibmg_node.web.server import WebAddress, WebServer
     from dibmg_node.web.stow import StowLimits, StowService
 
-    check_exposure(settings)
     web, limits, stow = settings.web, settings.intake, settings.stow
     assert web is not None
     archive = open_archive(settings)
@@ -98,7 +115,7 @@ def make_web_server(
         desk=TrailDesk(trail_folder(settings), verification_file(settings), audit, now),
         audit=audit,
     )
-    app = make_app(
+    return make_app(
         search=SearchService(lookup, audit),
         retrieve=RetrieveService(lookup, audit),
         health=HealthService(intake, ledger.views),
@@ -108,7 +125,6 @@ def make_web_server(
         loopback_names_only=not bearer.asked and not (web.tls and web.tls.ca),
         audit=audit,
     )
-    return WebServer(app, WebAddress(web.address, web.port, open_web_tls(settings)))
 
 
 def open_oidc(settings: Settings, now: Callable[[], datetime]) -> OidcLogin | None:

@@ -104,7 +104,8 @@ class CeleryPublisher:
 
     def waiting(self) -> tuple[int, int]:
         """Messages that no worker has taken yet: of analyses, of deliveries."""
-        return _waiting_in(self.app, ANALYSES), _waiting_in(self.app, DELIVERIES)
+        *analyses, deliveries = _waiting_in(self.app, [*ANALYSES, *DELIVERIES])
+        return sum(analyses), deliveries
 
 
 def run_worker(
@@ -179,7 +180,7 @@ class _Attention:
         """End this process once it is deaf: the supervisor starts it again, and the ledger lacks nothing."""
         while not self.ended.wait(_LOOK_SECONDS):
             try:
-                waiting = _waiting_in(app, queues)
+                waiting = sum(_waiting_in(app, queues))
             except BrokerUnavailableError:
                 continue
             # redis-py's own, where the broker dies between two of its answers: this thread has to outlive it
@@ -224,21 +225,21 @@ def _dropping_nothing(work: Callable[..., None]) -> Callable[..., None]:
     return carry_out
 
 
-def _waiting_in(app: Queue, queues: Sequence[str]) -> int:
-    """Messages in some queues.
+def _waiting_in(app: Queue, queues: Sequence[str]) -> list[int]:
+    """Messages in each of some queues.
 
     Raises:
         BrokerUnavailableError: It does not answer.
     """
-    waiting = 0
+    waiting = [0] * len(queues)
     with _translated(), app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
         # by itself kombu goes on trying for six seconds; who asks how it is wants to know now
         connection.transport_options = {**connection.transport_options, "max_retries": 0}
-        for queue in queues:
+        for place, queue in enumerate(queues):
             # Redis knows no empty queue
             with suppress(ChannelError):
                 declared = connection.default_channel.queue_declare(queue, passive=True)
-                waiting += int(declared.message_count)
+                waiting[place] = int(declared.message_count)
     return waiting
 
 

@@ -38,6 +38,11 @@ class Cluster:
             f"postgresql+psycopg://dibmg:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}{query}"
         )
 
+    @property
+    def pid(self) -> int:
+        """Of the server's first process."""
+        return int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+
     def run(self, sql: str, database: str = "postgres") -> None:
         """Carry out statements outside of a transaction."""
         address = {"host": "127.0.0.1", "port": self.port, "user": "dibmg", "password": PASSWORD}
@@ -49,13 +54,19 @@ class Cluster:
         # a captured pipe would be kept open by the server
         self._control("start", "--log", str(self.folder / "log"))
 
-    def stop(self) -> None:
-        """End it and every connection."""
-        self._control("stop", "--mode=fast")
+    def stop(self, *, even_gone: bool = False) -> None:
+        """End it and every connection.
 
-    def _control(self, *arguments: str) -> None:
+        Args:
+            even_gone: It may not run at all.
+        """
+        self._control("stop", "--mode=fast", even_failing=even_gone)
+
+    def _control(self, *arguments: str, even_failing: bool = False) -> None:
         command = [_programs() / "pg_ctl", "--pgdata", self.folder / "data", "--wait", *arguments]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **self.account)
+        told = subprocess.DEVNULL if even_failing else None
+        account = self.account
+        subprocess.run(command, check=not even_failing, stdout=subprocess.DEVNULL, stderr=told, **account)
 
 
 @contextmanager
@@ -67,12 +78,8 @@ def running_cluster(configuration: str = "", files: Mapping[str, Path] | None = 
         files: Copied into its folder, readable by the server alone, by name.
     """
     folder = Path(mkdtemp(prefix="dibmg-postgresql-"))
-    account: dict[str, Any] = {"cwd": folder}
-    if os.getuid() == 0:  # PostgreSQL refuses to be run by root
-        user = pwd.getpwnam("postgres")
-        account |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        os.chown(folder, user.pw_uid, user.pw_gid)
-    cluster = Cluster(folder, free_port(), account)
+    cluster = _cluster(folder)
+    account = cluster.account
     try:
         _initialize(cluster, configuration)
         for name, path in (files or {}).items():
@@ -87,6 +94,39 @@ def running_cluster(configuration: str = "", files: Mapping[str, Path] | None = 
             cluster.stop()
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def kept_cluster(folder: Path, configuration: str = "") -> Iterator[Cluster]:
+    """A server whose databases stay in a folder; on another port each time.
+
+    Args:
+        folder: Made, with the databases, where it is missing; the server's account must be able to enter it.
+        configuration: Further lines of postgresql.conf; of the first time.
+    """
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    cluster = _cluster(folder)
+    if is_new:
+        _initialize(cluster, configuration)
+    with (folder / "data" / "postgresql.conf").open("a") as file:
+        file.write(f"port={cluster.port}\n")
+    # a process that was killed may have left it running
+    cluster.stop(even_gone=True)
+    cluster.start()
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def _cluster(folder: Path) -> Cluster:
+    account: dict[str, Any] = {"cwd": folder}
+    if os.getuid() == 0:  # PostgreSQL refuses to be run by root
+        user = pwd.getpwnam("postgres")
+        account |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    return Cluster(folder, free_port(), account)
 
 
 def _initialize(cluster: Cluster, configuration: str) -> None:

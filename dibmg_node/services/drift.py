@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from dibmg_node.domain.device import Device, most_specific
@@ -24,6 +25,9 @@ from dibmg_node.storage.exam_scores import ExamScores, Series, SeriesExams
 
 MOST_DEVICES: Final = 20
 """Devices that one look compares, those with the newest exams: a page must not wait for more."""
+
+_compare_once: Final = lru_cache(4 * MOST_DEVICES)(compare)
+"""Who looks every few seconds compares what is new alone."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +215,7 @@ class DriftWatch:
         recall = rate(recalled, exams) if exams else None
         found = None
         if reference is not None and recent.threshold is not None and exams >= policy.limits.minimum:
-            found = compare(recent.scores, recalled, recent.threshold, reference)
+            found = _compare_once(tuple(recent.scores), recalled, recent.threshold, reference)
         return DeviceDrift(
             series=one.name,
             device=one.device,

@@ -38,6 +38,19 @@ def is_owed() -> ColumnElement[bool]:
     return deliveries.c.state == literal_column(f"'{DeliveryState.OWED.value}'")
 
 
+def of_study(study_uid: str, destination: str, state: DeliveryState) -> ColumnElement[bool]:
+    """Deliveries of one study to one destination in one state, by the study's index alone.
+
+    SQLite guesses that the index of a state and a time narrows more; what is owed to a destination that is
+    down may be most of what there is.
+    """
+    return and_(
+        deliveries.c.study_uid == study_uid,
+        deliveries.c.destination == destination,
+        func.coalesce(deliveries.c.state, "") == state.value,
+    )
+
+
 def is_free(now: datetime) -> ColumnElement[bool]:
     """Deliveries that no worker is sending."""
     return or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until <= now)
@@ -52,13 +65,19 @@ def is_in_doubt() -> ColumnElement[bool]:
     return and_(deliveries.c.state.in_(unsettled), deliveries.c.lease_until.is_not(None))
 
 
-def unlocked(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+def unlocked(*conditions: ColumnElement[bool], most: int | None = None) -> ColumnElement[bool]:
     """Deliveries of any study that meet conditions and that no other transaction is changing just now.
 
     Who held rows of one study and waited for those of another would, sooner or later, wait for somebody who
     waits for him (PostgreSQL; SQLite has one writer).
+
+    Args:
+        conditions: That they meet.
+        most: So many of them, those that are due first; None: all.
     """
     keys = select(deliveries.c.result_uid, deliveries.c.destination).where(*conditions)
+    if most is not None:
+        keys = keys.order_by(deliveries.c.next_at).limit(most)
     return tuple_(deliveries.c.result_uid, deliveries.c.destination).in_(
         keys.with_for_update(skip_locked=True)
     )
@@ -70,6 +89,15 @@ def is_unproven() -> ColumnElement[bool]:
     Those of results that an analysis has since replaced are not: what is no longer current needs no proof.
     Unlike what is stored for good they have a next time; the index finds the few of them by it.
     """
+    return _unproven(deliveries.c.state)
+
+
+def is_unproven_of(study_uid: str) -> ColumnElement[bool]:
+    """The same of one study, by the study's index alone: see `of_study`."""
+    return and_(deliveries.c.study_uid == study_uid, _unproven(func.coalesce(deliveries.c.state, "")))
+
+
+def _unproven(state: ColumnElement[str]) -> ColumnElement[bool]:
     analyzed = (
         select(studies.c.analyzed_revision)
         .where(studies.c.study_uid == deliveries.c.study_uid)
@@ -77,7 +105,7 @@ def is_unproven() -> ColumnElement[bool]:
         .scalar_subquery()
     )
     return and_(
-        deliveries.c.state == DeliveryState.STORED.value,
+        state == DeliveryState.STORED.value,
         deliveries.c.next_at.is_not(None),
         deliveries.c.proof != Proof.NONE.value,
         deliveries.c.revision == analyzed,
@@ -225,7 +253,7 @@ def owe_again(connection: Connection, study_uid: str, now: datetime, *, even_sto
     current = select(studies.c.revision).where(studies.c.study_uid == study_uid).scalar_subquery()
     held = and_(deliveries.c.state.in_(_HELD), deliveries.c.revision == current)
     wanted = and_(deliveries.c.study_uid == study_uid, or_(missing, held) if even_stored else missing)
-    unproven = and_(deliveries.c.study_uid == study_uid, is_unproven())
+    unproven = is_unproven_of(study_uid)
     found = connection.execute(select(deliveries.c.result_uid).where(or_(wanted, unproven)).limit(1)).first()
     # what was given up while a worker sent it is that worker's to settle, if it is wanted again
     not_in_hand = or_(is_free(now), deliveries.c.state == DeliveryState.CANCELED.value)
@@ -267,7 +295,7 @@ def close_if_delivered(connection: Connection, study_uid: str, now: datetime) ->
     ).all()
     if any(state == DeliveryState.OWED.value for state, *_ in states):
         return
-    unproven = select(deliveries.c.result_uid).where(deliveries.c.study_uid == study_uid, is_unproven())
+    unproven = select(deliveries.c.result_uid).where(is_unproven_of(study_uid))
     if connection.execute(unproven.limit(1)).first():
         return
     refused = sorted(

@@ -22,7 +22,11 @@ _POSTGRESQL: Final = {
     "application_name": "dibmg",
 }
 """libpq by itself waits for ever for a server that is gone. The query of the URL outranks these."""
-_SESSION: Final = "SET lock_timeout = '30s'; SET statement_timeout = '60s'; SET timezone = 'UTC'"
+_SESSION: Final = (
+    "SET lock_timeout = '30s'; SET statement_timeout = '60s'; SET timezone = 'UTC'; "
+    # compiling takes longer than any question that a node asks
+    "SET jit = off"
+)
 
 
 def open_engine(url: str) -> Engine:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -18,8 +20,10 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     select,
     type_coerce,
+    union_all,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -113,14 +117,21 @@ class ExamScores:
             after: By the name of a series, the time that its exams were read after; None: whenever.
             most: Exams of each at most.
         """
-        found = {}
+        if not after:
+            return {}
+        parts = []
+        for series, moment in after.items():
+            query = _exams(series, literal(series).label("series")).order_by(exam_scores.c.at.desc())
+            if moment is not None:
+                query = query.where(exam_scores.c.at > moment)
+            # SQLite takes an order and a limit of one part of a union in a subquery alone
+            parts.append(select(query.limit(most).subquery()))
         with self._engine.connect() as connection:
-            for series, moment in after.items():
-                query = _exams(series).order_by(exam_scores.c.at.desc()).limit(most)
-                if moment is not None:
-                    query = query.where(exam_scores.c.at > moment)
-                found[series] = _in_order(connection.execute(query).all()[::-1])
-        return found
+            rows = connection.execute(union_all(*parts)).all()
+        # no database promises the order of a union
+        rows = sorted(rows, key=itemgetter(3, 0))
+        found = {series: _in_order(list(exams)) for series, exams in groupby(rows, itemgetter(3))}
+        return {series: found.get(series, SeriesExams()) for series in after}
 
     def first(self, series: str, most: int, since: datetime | None = None) -> SeriesExams:
         """The first exams of a series.
@@ -185,16 +196,16 @@ def _series_name(weights_sha256: str, device: Device) -> str:
     return sha256("\x1f".join(parts).encode()).hexdigest()[:16]
 
 
-def _exams(series: str) -> Select[Any]:
+def _exams(series: str, *more: Any) -> Select[Any]:
     # times as the database has them: of thousands, two are told
     at = type_coerce(exam_scores.c.at, BigInteger)
-    return _counting(series, at, exam_scores.c.score, exam_scores.c.threshold)
+    return _counting(series, at, exam_scores.c.score, exam_scores.c.threshold, *more)
 
 
 def _in_order(rows: Sequence[Row[Any]]) -> SeriesExams:
     if not rows:
         return SeriesExams()
-    times, scores, thresholds = zip(*rows, strict=True)
+    times, scores, thresholds, *_ = zip(*rows, strict=True)
     recalled = [score >= threshold for score, threshold in zip(scores, thresholds, strict=True)]
     return SeriesExams(scores, recalled, thresholds[-1], instant(times[0]), instant(times[-1]))
 

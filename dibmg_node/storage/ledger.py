@@ -36,6 +36,7 @@ from dibmg_node.storage.rejections import Rejections
 from dibmg_node.storage.retries import Retries
 from dibmg_node.storage.selftests import SelfTests
 from dibmg_node.storage.shadow_readings import ShadowReadings
+from dibmg_node.storage.tally import Tally
 from dibmg_node.storage.turns import Turns
 from dibmg_node.storage.views import Views
 
@@ -74,6 +75,7 @@ class Ledger:
     growth: Growth
     reach: Reach
     records: Records
+    tally: Tally
 
 
 def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
@@ -110,4 +112,5 @@ def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
         Growth(reading(engine)),
         Reach(reading(engine)),
         Records(reading(engine)),
+        Tally(engine),
     )

@@ -14,7 +14,7 @@ from dibmg_node.domain.pause import Part
 from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.result import REPORTS
 from dibmg_node.errors import LedgerConflictError
-from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, is_owed, unlocked
+from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, is_owed, of_study, unlocked
 from dibmg_node.storage.distinct import distinct
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.pauses import find_pause, paused_destinations
@@ -24,6 +24,8 @@ from dibmg_node.storage.study_row import lock_study, note
 
 _MOST_RESULTS: Final = 500
 """That are told of at once, of one destination: a long pause that is over must not hold up a sweep."""
+_MOST_MOVED: Final = 2000
+"""Results whose time one answer of a destination changes."""
 _BEING_READ = select(studies.c.study_uid).where(studies.c.state == StudyState.ANALYZING.value)
 
 
@@ -122,11 +124,7 @@ class Outbox:
                 raise LedgerConflictError(f"destination {destination} is paused")
             if lock_study(connection, study_uid)["state"] == StudyState.ANALYZING.value:
                 raise LedgerConflictError(f"study {study_uid} is being read")
-            owed_there = and_(
-                deliveries.c.study_uid == study_uid,
-                deliveries.c.destination == destination,
-                deliveries.c.state == DeliveryState.OWED.value,
-            )
+            owed_there = of_study(study_uid, destination, DeliveryState.OWED)
             in_hand = select(deliveries.c.result_uid).where(owed_there, deliveries.c.lease_until > now)
             if connection.execute(in_hand.limit(1)).first():
                 raise LedgerConflictError(f"study {study_uid} is being sent to {destination}")
@@ -163,9 +161,7 @@ class Outbox:
             connection.execute(
                 update(deliveries)
                 .where(
-                    deliveries.c.study_uid == study_uid,
-                    deliveries.c.destination == destination,
-                    deliveries.c.state == DeliveryState.OWED.value,
+                    of_study(study_uid, destination, DeliveryState.OWED),
                     deliveries.c.lease_until > now,
                     deliveries.c.claimed_by == owner,
                 )
@@ -307,9 +303,7 @@ def _give_way(connection: Connection, study_uid: str, destination: str, now: dat
     connection.execute(
         update(deliveries)
         .where(
-            deliveries.c.study_uid == study_uid,
-            deliveries.c.destination == destination,
-            deliveries.c.state == DeliveryState.OWED.value,
+            of_study(study_uid, destination, DeliveryState.OWED),
             deliveries.c.attempts == 0,
             deliveries.c.next_at <= now,
             is_free(now),
@@ -321,7 +315,8 @@ def _give_way(connection: Connection, study_uid: str, destination: str, now: dat
 def _postpone(connection: Connection, destination: str, now: datetime, until: datetime) -> None:
     """A destination cannot be reached, or wants to be left alone: what else it is owed waits too.
 
-    Otherwise it would starve the others.
+    Otherwise it would starve the others. Of very much a part each time: who fails next moves the next part,
+    and no writer waits for seconds.
     """
     connection.execute(
         update(deliveries)
@@ -331,6 +326,7 @@ def _postpone(connection: Connection, destination: str, now: datetime, until: da
                 deliveries.c.state == DeliveryState.OWED.value,
                 is_free(now),
                 deliveries.c.next_at < until,
+                most=_MOST_MOVED,
             )
         )
         .values(next_at=until, published_at=None)
@@ -340,7 +336,8 @@ def _postpone(connection: Connection, destination: str, now: datetime, until: da
 def _hasten(connection: Connection, destination: str, kept_back: Sequence[str], now: datetime) -> None:
     """A destination takes results: what waited for it to come back goes out now.
 
-    Not what this send kept back: a report waits for its images, which have a delay.
+    Not what this send kept back: a report waits for its images, which have a delay. Of very much a part each
+    time: what is sent next brings the next part.
     """
     connection.execute(
         update(deliveries)
@@ -352,6 +349,7 @@ def _hasten(connection: Connection, destination: str, kept_back: Sequence[str], 
                 deliveries.c.result_uid.not_in(kept_back),
                 deliveries.c.status == "",
                 deliveries.c.next_at > now,
+                most=_MOST_MOVED,
             )
         )
         .values(next_at=now, published_at=None)

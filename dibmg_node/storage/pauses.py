@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    and_,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from dibmg_node.domain.lifecycle import DeliveryState, StudyState
 from dibmg_node.domain.pause import Part, Pause
@@ -101,9 +112,11 @@ def _is(part: Part, name: str) -> ColumnElement[bool]:
 
 def _make_due(connection: Connection, destination: str, now: datetime) -> None:
     """Results and proofs of a destination are due now, whatever backoff they had."""
+    # what came to be owed in the meantime is due already, and may be much
+    not_due = or_(deliveries.c.next_at > now, deliveries.c.published_at.is_not(None))
     for waiting in (deliveries.c.state == DeliveryState.OWED.value, is_unproven()):
         connection.execute(
             update(deliveries)
-            .where(unlocked(deliveries.c.destination == destination, waiting, is_free(now)))
+            .where(unlocked(deliveries.c.destination == destination, waiting, is_free(now), not_due))
             .values(next_at=now, published_at=None)
         )

@@ -7,13 +7,20 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, select, update
 
 from dibmg_node.domain.lifecycle import DeliveryState, Proof, proof_delay, retry_delay
 from dibmg_node.domain.pause import Part
 from dibmg_node.errors import LedgerConflictError
-from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, is_unproven, unlocked
+from dibmg_node.storage.delivery_rows import (
+    close_if_delivered,
+    is_free,
+    is_unproven,
+    is_unproven_of,
+    unlocked,
+)
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.pauses import find_pause, paused_destinations
 from dibmg_node.storage.schema import commitments, deliveries, results
@@ -32,6 +39,10 @@ class Unproven:
     sop_class_uid: str
     series_uid: str
     attempts: int
+
+
+_MOST_RESULTS: Final = 500
+"""That are told of at once: many that are due must not hold up a sweep."""
 
 
 class Finding(StrEnum):
@@ -82,24 +93,22 @@ class Proofs:
                 or_(deliveries.c.published_at.is_(None), deliveries.c.published_at <= published_before),
             )
             rows = connection.execute(
-                select(deliveries.c.study_uid, deliveries.c.revision, deliveries.c.destination)
-                .where(condition)
-                .distinct()
-                .limit(500)
-            ).all()
-            for row in rows:
-                connection.execute(
-                    update(deliveries)
-                    .where(
-                        unlocked(
-                            condition,
-                            deliveries.c.study_uid == row.study_uid,
-                            deliveries.c.destination == row.destination,
-                        )
-                    )
-                    .values(published_at=now)
+                select(
+                    deliveries.c.study_uid,
+                    deliveries.c.revision,
+                    deliveries.c.destination,
+                    deliveries.c.result_uid,
                 )
-            return [(row.study_uid, row.revision, row.destination) for row in rows]
+                .where(condition)
+                .limit(_MOST_RESULTS)
+                .with_for_update(skip_locked=True)
+            ).all()
+            # by their keys, one destination at a time: SQLite finds no pairs by an index
+            for destination in {row.destination for row in rows}:
+                uids = [row.result_uid for row in rows if row.destination == destination]
+                mine = and_(deliveries.c.destination == destination, deliveries.c.result_uid.in_(uids))
+                connection.execute(update(deliveries).where(mine).values(published_at=now))
+            return list(dict.fromkeys((row.study_uid, row.revision, row.destination) for row in rows))
 
     def claim(
         self, study_uid: str, destination: str, now: datetime, lease: timedelta, owner: str = ""
@@ -113,8 +122,8 @@ class Proofs:
             if find_pause(connection, Part.DESTINATION, destination):
                 raise LedgerConflictError(f"destination {destination} is paused")
             lock_study(connection, study_uid)
-            at = and_(deliveries.c.study_uid == study_uid, deliveries.c.destination == destination)
-            condition = and_(at, is_unproven(), deliveries.c.next_at <= now, is_free(now))
+            there = deliveries.c.destination == destination
+            condition = and_(is_unproven_of(study_uid), there, deliveries.c.next_at <= now, is_free(now))
             rows = connection.execute(
                 select(results, deliveries.c.proof_attempts)
                 .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
@@ -252,7 +261,7 @@ def _enter(
     """
     stored = connection.scalars(
         select(deliveries.c.result_uid).where(
-            deliveries.c.study_uid == study_uid, deliveries.c.destination == destination, is_unproven()
+            is_unproven_of(study_uid), deliveries.c.destination == destination
         )
     ).all()
     found = [one for one in found if one.sop_uid in stored]

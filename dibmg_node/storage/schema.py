@@ -88,6 +88,14 @@ studies = Table(
     ),
 )
 
+delivered_tally = Table(
+    "delivered_tally",
+    metadata,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("change", BigInteger, nullable=False),
+)
+"""Entered by triggers on `studies`: see `storage.tally`."""
+
 study_keys = Table(
     "study_keys",
     metadata,
@@ -270,12 +278,20 @@ deliveries = Table(
     Column("proof", String(16), nullable=False, server_default="none", default="none"),
     Column("proof_attempts", Integer, nullable=False, server_default="0", default=0),
     Index("deliveries_due", "state", "next_at"),
-    Index("deliveries_study", "study_uid"),
+    Index("deliveries_of_study", "study_uid", "destination"),
     Index("deliveries_owed", "state", "destination", "attempts", "owed_since"),
     Index(
         "deliveries_to_send",
         "destination",
         "next_at",
+        sqlite_where=text("state = 'OWED'"),
+        postgresql_where=text("state = 'OWED'"),
+    ),
+    Index(
+        "deliveries_waiting",
+        "destination",
+        "owed_since",
+        "attempts",
         sqlite_where=text("state = 'OWED'"),
         postgresql_where=text("state = 'OWED'"),
     ),

@@ -15,8 +15,8 @@ from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.storage.course_rows import course_json
-from dibmg_node.storage.delivery_rows import is_unproven
-from dibmg_node.storage.distinct import distinct
+from dibmg_node.storage.delivery_rows import is_owed, is_unproven
+from dibmg_node.storage.distinct import last_of_each
 from dibmg_node.storage.facts_json import load_facts
 from dibmg_node.storage.schema import (
     analyses,
@@ -29,6 +29,7 @@ from dibmg_node.storage.schema import (
     verdicts,
 )
 from dibmg_node.storage.selftests import is_patients
+from dibmg_node.storage.tally import count_delivered
 
 
 @dataclass(frozen=True)
@@ -78,29 +79,27 @@ class Views:
     def count_by_state(self) -> dict[str, int]:
         """Number of studies in every state, zero included; self-tests are not counted.
 
-        The delivered ones are what is left of all: they alone are many, and a database counts a whole table
-        far faster than most of it.
+        The delivered ones are not counted but added up: they alone are many.
         """
         counted = [state.value for state in StudyState if state is not StudyState.DELIVERED]
         with self._engine.connect() as connection:
-            total = connection.execute(select(func.count()).select_from(studies)).scalar_one()
             by_state = select(studies.c.state, func.count()).group_by(studies.c.state)
             rows = connection.execute(by_state.where(studies.c.state.in_(counted)))
             found = {state.value: 0 for state in StudyState} | dict(rows.tuples().all())
             tests = connection.execute(by_state.where(studies.c.sender == SELFTEST_AET)).tuples().all()
-        found |= {StudyState.DELIVERED.value: total - sum(found.values())}
+            found |= {StudyState.DELIVERED.value: count_delivered(connection)}
         return found | {state: found[state] - count for state, count in tests}
 
     def oldest_waiting(self) -> datetime | None:
         """When the last instance came of the study that waits longest for its analysis."""
-        waiting = [StudyState.READY.value, StudyState.ANALYZING.value]
+        oldest = select(func.min(studies.c.last_instance_at)).where(is_patients())
         with self._engine.connect() as connection:
-            oldest: datetime | None = connection.execute(
-                select(func.min(studies.c.last_instance_at)).where(
-                    studies.c.state.in_(waiting), is_patients()
-                )
-            ).scalar_one()
-            return oldest
+            # each state by itself is one step into an index; both together PostgreSQL looks for among all
+            found = [
+                connection.execute(oldest.where(studies.c.state == state.value)).scalar_one()
+                for state in (StudyState.READY, StudyState.ANALYZING)
+            ]
+        return min((at for at in found if at is not None), default=None)
 
     def failed_since(self, moment: datetime) -> int:
         """Studies that are FAILED and got their last instance after a moment."""
@@ -117,13 +116,9 @@ class Views:
 
     def last_received(self) -> dict[str, datetime]:
         """When each sender sent its last instance."""
-        last = func.max(studies.c.last_instance_at)
         with self._engine.connect() as connection:
-            return {
-                sender: connection.execute(select(last).where(studies.c.sender == sender)).scalar_one()
-                for sender in distinct(connection, studies.c.sender)
-                if sender != SELFTEST_AET
-            }
+            found = last_of_each(connection, studies.c.sender, studies.c.last_instance_at)
+        return {sender: at for sender, at in found.items() if sender != SELFTEST_AET}
 
     def beats(self) -> list[Beat]:
         """Signs of life of every process that has not ended on purpose."""
@@ -156,17 +151,20 @@ class Views:
             ).one()
             last = select(func.max(deliveries.c.settled_at))
             lasts = [connection.execute(last.where(_at(name, state))).scalar_one() for state in HELD]
+            owed, owed_since, failed = connection.execute(
+                select(func.count(), func.min(deliveries.c.owed_since), func.count().filter(failing)).where(
+                    destined, is_owed()
+                )
+            ).one()
             return DestinationView(
-                owed=count(connection, DeliveryState.OWED),
+                owed=owed,
                 stored=sum(held.values()),
                 proven=held[DeliveryState.PROVEN],
                 unproven=unproven,
                 doubtful=doubtful,
                 refused=count(connection, DeliveryState.REFUSED),
-                failing=count(connection, DeliveryState.OWED, failing),
-                owed_since=connection.execute(
-                    select(func.min(deliveries.c.owed_since)).where(_at(name, DeliveryState.OWED))
-                ).scalar_one(),
+                failing=failed,
+                owed_since=owed_since,
                 last_stored=max((at for at in lasts if at is not None), default=None),
                 comment=_complaint(connection, name),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -15,6 +16,9 @@ from dibmg_node.web.health import HealthService
 from dibmg_node.web.retrieve import RetrieveService
 from dibmg_node.web.search import SearchService
 from dibmg_node.web.stow import StowService
+
+WebApp: TypeAlias = Starlette
+"""The application; only this floor knows what that is."""
 
 _STUDY = "/studies/{study}"
 _SERIES = _STUDY + "/series/{series}"
@@ -31,7 +35,7 @@ def make_app(
     bearer: Bearer,
     loopback_names_only: bool,
     audit: Auditor = SILENT,
-) -> Starlette:
+) -> WebApp:
     """The application.
 
     Args:
