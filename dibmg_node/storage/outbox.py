@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, Engine, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, case, func, literal, or_, select, update
 
 from dibmg_node.domain.lifecycle import DeliveryState, Proof, StudyState, retry_delay
 from dibmg_node.domain.pause import Part
@@ -19,7 +19,7 @@ from dibmg_node.storage.distinct import distinct
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.pauses import find_pause, paused_destinations
 from dibmg_node.storage.reach import NOT_SENT
-from dibmg_node.storage.schema import deliveries, results, studies
+from dibmg_node.storage.schema import Instant, deliveries, results, studies
 from dibmg_node.storage.study_row import lock_study, note
 
 _MOST_RESULTS: Final = 500
@@ -122,15 +122,17 @@ class Outbox:
                 raise LedgerConflictError(f"destination {destination} is paused")
             if lock_study(connection, study_uid)["state"] == StudyState.ANALYZING.value:
                 raise LedgerConflictError(f"study {study_uid} is being read")
-            owed_there = and_(
-                deliveries.c.study_uid == study_uid,
-                deliveries.c.destination == destination,
-                deliveries.c.state == DeliveryState.OWED.value,
-            )
-            in_hand = select(deliveries.c.result_uid).where(owed_there, deliveries.c.lease_until > now)
-            if connection.execute(in_hand.limit(1)).first():
+            there = and_(deliveries.c.study_uid == study_uid, deliveries.c.destination == destination)
+            if connection.execute(
+                select(deliveries.c.result_uid).where(there, _is_in_hand(now)).limit(1)
+            ).first():
                 raise LedgerConflictError(f"study {study_uid} is being sent to {destination}")
-            condition = and_(owed_there, deliveries.c.next_at <= now, is_free(now))
+            condition = and_(
+                there,
+                deliveries.c.state == DeliveryState.OWED.value,
+                deliveries.c.next_at <= now,
+                is_free(now),
+            )
             rows = connection.execute(
                 select(results, deliveries.c.lease_until)
                 .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
@@ -165,8 +167,7 @@ class Outbox:
                 .where(
                     deliveries.c.study_uid == study_uid,
                     deliveries.c.destination == destination,
-                    deliveries.c.state == DeliveryState.OWED.value,
-                    deliveries.c.lease_until > now,
+                    _is_in_hand(now),
                     deliveries.c.claimed_by == owner,
                 )
                 .values(lease_until=now + lease)
@@ -211,17 +212,21 @@ class Outbox:
 
     def release(self, owner: str, now: datetime) -> int:
         """A delivering worker has just started: what it held before is free; returns how many."""
-        held = (DeliveryState.OWED.value, DeliveryState.STORED.value)
+        given_up = deliveries.c.state == DeliveryState.CANCELED.value
         with self._engine.begin() as connection:
             return connection.execute(
                 update(deliveries)
                 .where(
-                    deliveries.c.state.in_(held),
+                    or_(_is_in_hand(now), deliveries.c.state == DeliveryState.STORED.value),
                     deliveries.c.lease_until > now,
                     # one from before the workers' names were entered was the only one
                     or_(deliveries.c.claimed_by == owner, deliveries.c.claimed_by.is_(None)),
                 )
-                .values(lease_until=now, published_at=None, next_at=now)
+                .values(
+                    lease_until=now,
+                    published_at=None,
+                    next_at=case((given_up, deliveries.c.next_at), else_=literal(now, Instant)),
+                )
             ).rowcount
 
     def _delay(
@@ -235,6 +240,12 @@ class Outbox:
             )
         ).scalar_one()
         return retry_delay((attempts or 0) + 1, self._jitter())
+
+
+def _is_in_hand(now: datetime) -> ColumnElement[bool]:
+    """Deliveries that a worker is sending, also those that an operator gave up meanwhile."""
+    sent = (DeliveryState.OWED.value, DeliveryState.CANCELED.value)
+    return and_(deliveries.c.state.in_(sent), deliveries.c.lease_until > now)
 
 
 def _due(
