@@ -24,6 +24,8 @@ from dibmg_node.storage.study_row import lock_study, note
 
 _MOST_RESULTS: Final = 500
 """That are told of at once, of one destination: a long pause that is over must not hold up a sweep."""
+_MOST_COMPARED: Final = 3000
+"""Results of one destination among which STAT ones are looked for: to look among all might take too long."""
 _BEING_READ = select(studies.c.study_uid).where(studies.c.state == StudyState.ANALYZING.value)
 
 
@@ -260,13 +262,20 @@ def _due(
         deliveries.c.study_uid.not_in(_BEING_READ),
         or_(deliveries.c.published_at.is_(None), deliveries.c.published_at <= published_before),
     )
-    rows = connection.execute(
+    some = (
         select(studies.c.priority, deliveries.c.study_uid, deliveries.c.revision, deliveries.c.result_uid)
         .join(studies, studies.c.study_uid == deliveries.c.study_uid)
-        .where(condition)
         .limit(_MOST_RESULTS)
         .with_for_update(of=deliveries, skip_locked=True)
-    ).all()
+    )
+    rows = list(connection.execute(some.where(condition).order_by(deliveries.c.next_at)))
+    if len(rows) == _MOST_RESULTS:  # what is urgent may be among the others
+        longest = select(deliveries.c.study_uid).where(condition).order_by(deliveries.c.next_at)
+        waiting = set(connection.scalars(longest.limit(_MOST_COMPARED)))
+        of_these = studies.c.study_uid.in_(waiting), studies.c.priority == Priority.STAT.rank
+        urgent = connection.scalars(select(studies.c.study_uid).where(*of_these)).all()
+        if urgent:
+            rows += connection.execute(some.where(condition, deliveries.c.study_uid.in_(urgent)))
     # by their keys: the condition would be looked for among all that is due, once for each of them
     mine = and_(
         deliveries.c.destination == destination,
