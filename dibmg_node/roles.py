@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -16,13 +16,12 @@ from dibmg_node.auditing import audited, forwarding
 from dibmg_node.config import Settings
 from dibmg_node.errors import PermanentError, RetryableError
 from dibmg_node.processes import process_name
+from dibmg_node.purging import purging
 from dibmg_node.role_choice import Role, roles_of
 from dibmg_node.role_life import beating, renewed_by_signal, stopped_by_signal
-from dibmg_node.selftest_watch import end_left
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.lanes import Lanes
-from dibmg_node.services.purge import Purge
 from dibmg_node.services.sweep import Sweep
 from dibmg_node.services.tracing import Tracer
 from dibmg_node.services.turned_away import TurnedAwayCount
@@ -40,7 +39,6 @@ SWEEP_TURN: Final = timedelta(seconds=10)
 """Of several machines that sweep one does; another takes over from one that is silent for this long."""
 DRAIN_SECONDS: Final = 20.0
 _WATCH_SECONDS: Final = 1.0
-_PURGE_SECONDS: Final = 60.0
 _DELIVERY_SECONDS: Final = 300.0
 _SHADOW_SECONDS: Final = 1.0
 
@@ -96,7 +94,7 @@ def _sweep(settings: Settings, audit: Auditor) -> None:
     ledger = wiring.open_node_ledger(settings)
     purge, archive = wiring.make_purge(settings, ledger, audit), wiring.open_archive(settings)
     sweep = Sweep(ledger, CeleryPublisher(_open_queue(settings)), wiring.now)
-    purged_at = time.monotonic()
+    on_turn = threading.Event()
     silent = False
     look = partial(health.look, settings, ledger, roles_of(settings))
     name = process_name(Role.SWEEP, settings.node_name)
@@ -104,11 +102,14 @@ def _sweep(settings: Settings, audit: Auditor) -> None:
         stopped_by_signal() as stopping,
         beating(settings, ledger, Role.SWEEP),
         alarming(settings, ledger, look, wiring.now),
+        purging(purge, ledger, archive, wiring.now, on_turn.is_set),
     ):
         while not stopping.wait(SWEEP_SECONDS):
             try:
                 if not ledger.turns.take(Role.SWEEP, name, wiring.now(), SWEEP_TURN):
+                    on_turn.clear()
                     continue
+                on_turn.set()
                 sweep.run()
                 silent = False
             except BrokerUnavailableError as error:
@@ -117,39 +118,8 @@ def _sweep(settings: Settings, audit: Auditor) -> None:
                 silent = True
             except RetryableError as error:
                 _log.warning("sweep broken off", extra={"reason": str(error)})
-            if time.monotonic() - purged_at >= _PURGE_SECONDS:
-                purged_at = time.monotonic()
-                _add_up(ledger)
-                _run_purge(purge)
-                _end_left_tests(ledger, archive)
         with suppress(RetryableError):
             ledger.turns.give_up(Role.SWEEP, name)
-
-
-def _add_up(ledger: Ledger) -> None:
-    try:
-        ledger.tally.add_up()
-    except RetryableError as error:
-        _log.warning("tally not added up", extra={"reason": str(error)})
-
-
-def _run_purge(purge: Purge) -> None:
-    try:
-        purge.run()
-    except (RetryableError, OSError) as error:
-        told = error.strerror if isinstance(error, OSError) else str(error)
-        _log.warning("purge broken off", extra={"reason": told})
-
-
-def _end_left_tests(ledger: Ledger, archive: Archive) -> None:
-    try:
-        left = end_left(ledger, archive, wiring.now())
-    except (RetryableError, OSError) as error:
-        told = error.strerror if isinstance(error, OSError) else str(error)
-        _log.warning("what a self-test left not removed", extra={"reason": told})
-    else:
-        if left:
-            _log.warning("self-tests that were broken off ended", extra={"count": left})
 
 
 def _analysis(settings: Settings, audit: Auditor) -> None:

@@ -120,6 +120,7 @@ def end_left(ledger: Ledger, archive: Archive, now: datetime) -> int:
     """End the self-tests that nobody ended, and remove what they left; returns how many."""
     told = "it was broken off, and did not say how far it had come"
     outcome = StepOutcome(SelfTestStep.END, False, 0.0, told, "run 'dibmg selftest' by hand")
+    ledger.selftests.cancel_left(now)
     left = ledger.selftests.left(now)
     for study_uid in left:
         ledger.selftests.wipe(study_uid, archive.remove)

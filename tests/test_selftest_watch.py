@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from sqlalchemy import select
+
 from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.domain.selftest import SELFTEST_AET, SelfTestStep, StepOutcome, selftest_uid
 from dibmg_node.selftest_watch import end_left, next_selftest, selftest_facts
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.schema import selftests
 from dibmg_node.storage.selftests import OpenSelfTest
 from tests.factories import PATIENCE, Clock, archive_data_set, mammogram
 from tests.factories import instance as an_instance
@@ -98,6 +101,19 @@ def test_what_a_killed_self_test_left_is_removed_and_told_once_its_time_is_over(
     assert ledger.views.study(TEST_UID) is None
     assert not archive.instance_path(f"{TEST_UID}.1").exists()
     assert end_left(ledger, archive, clock()) == 0
+
+
+def test_one_that_sent_nothing_and_was_killed_is_not_remembered(
+    ledger: Ledger, archive: Archive, clock: Clock
+) -> None:
+    ledger.selftests.register(OpenSelfTest(TEST_UID, clock(), clock() + timedelta(minutes=1), 0, {}))
+
+    ended = end_left(ledger, archive, clock.advance(61))
+
+    assert (ended, ledger.selftests.last()) == (0, None)
+    assert degraded_by(ledger, clock, every=0) == []
+    with ledger.engine.connect() as connection:
+        assert connection.execute(select(selftests.c.study_uid)).all() == []
 
 
 def test_what_a_self_test_could_not_remove_is_removed_afterwards(

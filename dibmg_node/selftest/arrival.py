@@ -83,7 +83,7 @@ def check_digests(
     for result in recorded:
         uid = str(result["sop_uid"])
         try:
-            kept = archive.result(uid).read_bytes()
+            kept = archive.read_result(uid)
         except OSError as error:
             told = f"the archived result cannot be read: {error.strerror}"
             raise SelfTestBrokenError(told, "check the disk below node.data_dir") from error

@@ -161,7 +161,7 @@ class _Course:
         except SelfTestBrokenError as error:
             self._note(StepOutcome(step, False, time.monotonic() - started, str(error), error.remedy))
             raise
-        except DibmgError as error:
+        except (DibmgError, OSError) as error:  # as where a shared archive does not answer
             remedy = f"see 'dibmg status', and the logs in {wiring.log_folder(self.settings)}"
             self._note(StepOutcome(step, False, time.monotonic() - started, str(error), remedy))
             raise SelfTestBrokenError(str(error), remedy) from error

@@ -187,7 +187,7 @@ class Courier:
     def _read(self, one: Owed) -> bytes | None:
         """A result's bytes, if they are those that were written."""
         try:
-            content = self.archive.result(one.sop_uid).read_bytes()
+            content = self.archive.read_result(one.sop_uid)
         except FileNotFoundError:
             return None
         return content if sha256(content).hexdigest() == one.sha256 else None

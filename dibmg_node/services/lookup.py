@@ -132,7 +132,7 @@ class Lookup:
             held: Which one.
             transfer_syntax_uid: That in which it is held, or Explicit VR Little Endian.
         """
-        stored = self._archive.result(held.sop_uid).read_bytes()
+        stored = self._archive.read_result(held.sop_uid)
         return stored if transfer_syntax_uid == held.transfer_syntax_uid else decompressed(stored)
 
     def _candidates(

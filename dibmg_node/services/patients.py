@@ -10,7 +10,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from dibmg_node.dicom.header import read_header, texts_of
-from dibmg_node.errors import InstanceRejectedError
+from dibmg_node.errors import InstanceRejectedError, RetryableError
 from dibmg_node.storage.archive import Archive
 
 _HEADERS: Final = 2048
@@ -81,12 +81,18 @@ class Patients:
 
 
 def accession_number(archive: Archive, sop_uid: str) -> str:
-    """Accession number of the study that an image is of; empty where its header cannot be read."""
+    """Accession number of the study that an image is of; empty where it is purged, or has no readable header.
+
+    Raises:
+        RetryableError: The archive does not answer.
+    """
     try:
         with archive.instance(sop_uid).open("rb") as file:
             return _text(read_header(file), "AccessionNumber")
-    except (InstanceRejectedError, OSError):
+    except (InstanceRejectedError, FileNotFoundError):
         return ""
+    except OSError as error:
+        raise RetryableError(f"the archive cannot be read: {error.strerror}") from error
 
 
 def _text(header: Dataset, name: str) -> str:

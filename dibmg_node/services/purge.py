@@ -73,42 +73,45 @@ class Purge:
         return doomed
 
     def run(self) -> Sequence[Doomed]:
-        """Purge what `plan` names; what went."""
+        """Purge what `plan` names; what went.
+
+        Raises:
+            OSError: An archive that is far does not answer.
+        """
         gone = []
         for one in self.plan():
-            patients: list[str] = []
+            study_uid = one.study.study_uid
+            # a storage that is away must not be waited for while the ledger is locked
+            if self.archive.is_far:
+                self.archive.identity()
+            patient = self._patient(study_uid)
             try:
-                freed = self.purges.purge(
-                    one.study.study_uid, self.now(), partial(self._remove, patients.append)
-                )
+                freed = self.purges.purge(study_uid, self.now(), self.archive.remove)
             except LedgerConflictError:
                 continue
             # one file that cannot be removed must not keep all that are younger
             except OSError as error:
-                failed = {"study_uid": one.study.study_uid, "reason": error.strerror}
-                _log.error("study not purged", extra=failed)
+                _log.error("study not purged", extra={"study_uid": study_uid, "reason": error.strerror})
                 continue
             if freed is not None:
-                extra = {"study_uid": one.study.study_uid, "bytes": freed, "reason": one.reason}
+                extra = {"study_uid": study_uid, "bytes": freed, "reason": one.reason}
                 _log.info("study purged", extra=extra)
-                self.audit.deleted(one.study.study_uid, one.reason, "".join(patients))
+                self.audit.deleted(study_uid, one.reason, patient)
                 gone.append(one)
         return gone
 
-    def _remove(
-        self, tell_patient: Callable[[str], None], instance_uids: Sequence[str], result_uids: Sequence[str]
-    ) -> int:
-        """Remove files, and tell the pseudonym of the patient of the first that can be read."""
+    def _patient(self, study_uid: str) -> str:
+        """The pseudonym of the patient of the first file that can be read; empty where none can be."""
+        instance_uids, result_uids = self.purges.held(study_uid)
         files = [partial(self.archive.instance, uid) for uid in instance_uids]
         files += [partial(self.archive.result, uid) for uid in result_uids]
         for bring in files:
             try:
                 with bring().open("rb") as file:
-                    tell_patient(self.audit.patient(read_header(file)))
-                break
+                    return self.audit.patient(read_header(file))
             except (OSError, InstanceRejectedError):
                 continue
-        return self.archive.remove(instance_uids, result_uids)
+        return ""
 
     def used_bytes(self) -> int:
         """Bytes of the file system that are in use."""

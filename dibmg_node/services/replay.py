@@ -131,7 +131,7 @@ class Replayer:
     def _of_withdrawal(self, recorded: Result) -> Comparison:
         """It comes of what was sent, not of the images: it is held against its own file."""
         try:
-            digest = sha256(self.archive.result(recorded.sop_uid).read_bytes()).hexdigest()
+            digest = sha256(self.archive.read_result(recorded.sop_uid)).hexdigest()
         except OSError:
             return Comparison(recorded, False, ("withdraws an earlier result; its file cannot be read",))
         same = digest == recorded.sha256

@@ -280,6 +280,14 @@ class Archive:
                 _publish(spooled.path, path)
         return sha256(path.read_bytes()).hexdigest()
 
+    def read_result(self, sop_uid: str) -> bytes:
+        """Bytes of a result.
+
+        Raises:
+            FileNotFoundError: The archive has no such result.
+        """
+        return self.result(sop_uid).read_bytes()
+
     def remove(self, instance_uids: Iterable[str], result_uids: Iterable[str]) -> int:
         """Remove instances and results, for good; returns their bytes. What is gone already does no harm."""
         paths = [self.instance_path(uid) for uid in instance_uids]

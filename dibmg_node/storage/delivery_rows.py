@@ -216,12 +216,18 @@ def enter_result(
 def owe(
     connection: Connection, study_uid: str, revision: int, sop_uid: str, destination: str, now: datetime
 ) -> None:
-    """Owe a result to a destination, unless it has it or is owed it already."""
+    """Owe a result to a destination, unless it has it or is owed it already.
+
+    One that was given up while a worker sent it stays in that worker's hands.
+    """
     key = and_(deliveries.c.result_uid == sop_uid, deliveries.c.destination == destination)
-    before = connection.execute(select(deliveries.c.state).where(key)).scalar_one_or_none()
-    if before in (*_HELD, DeliveryState.OWED.value):
+    before = connection.execute(
+        select(deliveries.c.state, deliveries.c.lease_until, deliveries.c.claimed_by).where(key)
+    ).first()
+    if before and before.state in (*_HELD, DeliveryState.OWED.value):
         connection.execute(update(deliveries).where(key).values(revision=revision))
         return
+    given_up = before if before and before.state == DeliveryState.CANCELED.value else None
     connection.execute(delete(deliveries).where(key))
     connection.execute(
         insert(deliveries).values(
@@ -233,6 +239,8 @@ def owe(
             owed_since=now,
             next_at=now,
             published_at=now,  # by the worker that owes it; the sweep finds it where that failed
+            lease_until=given_up and given_up.lease_until,
+            claimed_by=given_up and given_up.claimed_by,
         )
     )
 

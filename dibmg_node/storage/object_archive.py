@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
@@ -16,6 +18,8 @@ from dibmg_node.storage.objects import ObjectStore
 _MARKER: Final = "archive.id"
 _LOOK_EVERY: Final = 64
 """Files that come into the cache between two looks at its size."""
+_IN_USE_SECONDS: Final = 600.0
+"""So long after it was handed out a copy stays, whatever the size of the cache: it may be read just now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +31,7 @@ class ObjectArchive(Archive):
 
     Attributes:
         objects: Where they lie.
-        cache_bytes: What of them is kept in the folder; beyond that the oldest copies go.
+        cache_bytes: What of them is kept in the folder; beyond that those go that nobody used for longest.
     """
 
     objects: ObjectStore
@@ -73,6 +77,13 @@ class ObjectArchive(Archive):
         """As `Archive.result`; likewise."""
         return self._here(self.result_path(sop_uid))
 
+    def read_result(self, sop_uid: str) -> bytes:
+        """As `Archive.read_result`, also where another process removed the copy just now."""
+        try:
+            return super().read_result(sop_uid)
+        except FileNotFoundError:
+            return super().read_result(sop_uid)
+
     def files(self, folder: str) -> dict[str, Path]:
         """As `Archive.files`; they need not be here."""
         paths = [self.root / folder / key for key in self.objects.keys(folder)]
@@ -95,8 +106,7 @@ class ObjectArchive(Archive):
         key = self._key(path)
         if self.objects.exists(key):
             path.unlink(missing_ok=True)  # what the storage has is what counts
-            self._here(path)
-            return super().put_result(sop_uid, content)
+            return sha256(self.read_result(sop_uid)).hexdigest()
         path.unlink(missing_ok=True)
         digest = super().put_result(sop_uid, content)
         self.objects.put(path, key)
@@ -112,7 +122,7 @@ class ObjectArchive(Archive):
         return sum(self.objects.remove(self._key(path)) for path in paths)
 
     def _here(self, path: Path) -> Path:
-        if not path.exists():
+        if not _is_used(path):
             make_folder(path.parent)
             draft = self.root / self.drafts / os.urandom(16).hex()
             try:
@@ -127,7 +137,7 @@ class ObjectArchive(Archive):
         return path.relative_to(self.root).as_posix()
 
     def _make_room(self) -> None:
-        """Now and then, remove the oldest copies beyond the size of the cache."""
+        """Now and then, remove the copies beyond the size of the cache that were not used for longest."""
         self._arrivals.append(None)
         if len(self._arrivals) % _LOOK_EVERY != 1:
             return
@@ -141,8 +151,20 @@ class ObjectArchive(Archive):
                     continue  # another process makes room, too
                 copies.append((found.st_mtime, found.st_size, path))
         too_much = sum(size for _, size, _ in copies) - self.cache_bytes
-        for _, size, path in sorted(copies):
-            if too_much <= 0:
+        spared = time.time() - _IN_USE_SECONDS
+        for used_at, size, path in sorted(copies):
+            if too_much <= 0 or used_at > spared:
                 return
             path.unlink(missing_ok=True)
             too_much -= size
+
+
+def _is_used(path: Path) -> bool:
+    """Whether there is a copy, which counts as used from now on."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        pass  # of another user, who may read it
+    return True

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, Engine, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, case, func, literal, or_, select, update
 
 from dibmg_node.domain.lifecycle import DeliveryState, Proof, StudyState, retry_delay
 from dibmg_node.domain.pause import Part
@@ -19,13 +19,15 @@ from dibmg_node.storage.distinct import distinct
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.pauses import find_pause, paused_destinations
 from dibmg_node.storage.reach import NOT_SENT
-from dibmg_node.storage.schema import deliveries, results, studies
+from dibmg_node.storage.schema import Instant, deliveries, results, studies
 from dibmg_node.storage.study_row import lock_study, note
 
 _MOST_RESULTS: Final = 500
 """That are told of at once, of one destination: a long pause that is over must not hold up a sweep."""
 _MOST_MOVED: Final = 2000
 """Results whose time one answer of a destination changes."""
+_MOST_COMPARED: Final = 3000
+"""Results of one destination among which STAT ones are looked for: to look among all might take too long."""
 _BEING_READ = select(studies.c.study_uid).where(studies.c.state == StudyState.ANALYZING.value)
 
 
@@ -124,11 +126,17 @@ class Outbox:
                 raise LedgerConflictError(f"destination {destination} is paused")
             if lock_study(connection, study_uid)["state"] == StudyState.ANALYZING.value:
                 raise LedgerConflictError(f"study {study_uid} is being read")
-            owed_there = of_study(study_uid, destination, DeliveryState.OWED)
-            in_hand = select(deliveries.c.result_uid).where(owed_there, deliveries.c.lease_until > now)
-            if connection.execute(in_hand.limit(1)).first():
+            there = and_(deliveries.c.study_uid == study_uid, deliveries.c.destination == destination)
+            if connection.execute(
+                select(deliveries.c.result_uid).where(there, _is_in_hand(now)).limit(1)
+            ).first():
                 raise LedgerConflictError(f"study {study_uid} is being sent to {destination}")
-            condition = and_(owed_there, deliveries.c.next_at <= now, is_free(now))
+            condition = and_(
+                there,
+                deliveries.c.state == DeliveryState.OWED.value,
+                deliveries.c.next_at <= now,
+                is_free(now),
+            )
             rows = connection.execute(
                 select(results, deliveries.c.lease_until)
                 .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
@@ -161,8 +169,9 @@ class Outbox:
             connection.execute(
                 update(deliveries)
                 .where(
-                    of_study(study_uid, destination, DeliveryState.OWED),
-                    deliveries.c.lease_until > now,
+                    deliveries.c.study_uid == study_uid,
+                    deliveries.c.destination == destination,
+                    _is_in_hand(now),
                     deliveries.c.claimed_by == owner,
                 )
                 .values(lease_until=now + lease)
@@ -207,17 +216,21 @@ class Outbox:
 
     def release(self, owner: str, now: datetime) -> int:
         """A delivering worker has just started: what it held before is free; returns how many."""
-        held = (DeliveryState.OWED.value, DeliveryState.STORED.value)
+        given_up = deliveries.c.state == DeliveryState.CANCELED.value
         with self._engine.begin() as connection:
             return connection.execute(
                 update(deliveries)
                 .where(
-                    deliveries.c.state.in_(held),
+                    or_(_is_in_hand(now), deliveries.c.state == DeliveryState.STORED.value),
                     deliveries.c.lease_until > now,
                     # one from before the workers' names were entered was the only one
                     or_(deliveries.c.claimed_by == owner, deliveries.c.claimed_by.is_(None)),
                 )
-                .values(lease_until=now, published_at=None, next_at=now)
+                .values(
+                    lease_until=now,
+                    published_at=None,
+                    next_at=case((given_up, deliveries.c.next_at), else_=literal(now, Instant)),
+                )
             ).rowcount
 
     def _delay(
@@ -233,6 +246,12 @@ class Outbox:
         return retry_delay((attempts or 0) + 1, self._jitter())
 
 
+def _is_in_hand(now: datetime) -> ColumnElement[bool]:
+    """Deliveries that a worker is sending, also those that an operator gave up meanwhile."""
+    sent = (DeliveryState.OWED.value, DeliveryState.CANCELED.value)
+    return and_(deliveries.c.state.in_(sent), deliveries.c.lease_until > now)
+
+
 def _due(
     connection: Connection, destination: str, now: datetime, published_before: datetime
 ) -> list[tuple[int, str, int, str]]:
@@ -245,13 +264,20 @@ def _due(
         deliveries.c.study_uid.not_in(_BEING_READ),
         or_(deliveries.c.published_at.is_(None), deliveries.c.published_at <= published_before),
     )
-    rows = connection.execute(
+    some = (
         select(studies.c.priority, deliveries.c.study_uid, deliveries.c.revision, deliveries.c.result_uid)
         .join(studies, studies.c.study_uid == deliveries.c.study_uid)
-        .where(condition)
         .limit(_MOST_RESULTS)
         .with_for_update(of=deliveries, skip_locked=True)
-    ).all()
+    )
+    rows = list(connection.execute(some.where(condition).order_by(deliveries.c.next_at)))
+    if len(rows) == _MOST_RESULTS:  # what is urgent may be among the others
+        longest = select(deliveries.c.study_uid).where(condition).order_by(deliveries.c.next_at)
+        waiting = set(connection.scalars(longest.limit(_MOST_COMPARED)))
+        of_these = studies.c.study_uid.in_(waiting), studies.c.priority == Priority.STAT.rank
+        urgent = connection.scalars(select(studies.c.study_uid).where(*of_these)).all()
+        if urgent:
+            rows += connection.execute(some.where(condition, deliveries.c.study_uid.in_(urgent)))
     # by their keys: the condition would be looked for among all that is due, once for each of them
     mine = and_(
         deliveries.c.destination == destination,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Engine, Table, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, exists, func, or_, select, update
 
 from dibmg_node.domain.lifecycle import HELD, DeliveryState, StudyState
 from dibmg_node.storage.delivery_rows import is_unproven
@@ -54,6 +54,11 @@ class Purges:
             ).all()
             return [Purgeable(*row) for row in rows]
 
+    def held(self, study_uid: str) -> tuple[Sequence[str], Sequence[str]]:
+        """UIDs of the instances and of the results of a study whose files are in the archive."""
+        with self._reading.connect() as connection:
+            return _held(connection, instances, study_uid), _held(connection, results, study_uid)
+
     def purge(
         self, study_uid: str, now: datetime, remove: Callable[[Sequence[str], Sequence[str]], int]
     ) -> int | None:
@@ -76,15 +81,22 @@ class Purges:
             if connection.execute(may).first() is None:
                 return None
             here: list[Sequence[str]] = []
-            for held in (instances, results):
-                mine = and_(held.c.study_uid == study_uid, held.c.purged_at.is_(None))
-                here.append(connection.scalars(select(held.c.sop_uid).where(mine)).all())
-                connection.execute(update(held).where(mine).values(purged_at=now))
+            for table in (instances, results):
+                here.append(_held(connection, table, study_uid))
+                connection.execute(update(table).where(_is_held(table, study_uid)).values(purged_at=now))
             connection.execute(update(studies).where(studies.c.study_uid == study_uid).values(purged_at=now))
             freed = remove(*here)
             detail = f"{len(here[0])} images and {len(here[1])} results, {freed} bytes"
             note(connection, study_uid, "purged", now, detail)
             return freed
+
+
+def _is_held(table: Table, study_uid: str) -> ColumnElement[bool]:
+    return and_(table.c.study_uid == study_uid, table.c.purged_at.is_(None))
+
+
+def _held(connection: Connection, table: Table, study_uid: str) -> Sequence[str]:
+    return connection.scalars(select(table.c.sop_uid).where(_is_held(table, study_uid))).all()
 
 
 def _may_go() -> ColumnElement[bool]:

@@ -33,7 +33,7 @@ class OpenSelfTest:
 
     Attributes:
         until: It is over by then, whatever it found.
-        port: Of its PACS, on the loopback address.
+        port: Of its PACS, on the loopback address; 0: it only asks to be let in, and sends nothing.
         digests: SHA-256 of the data set of each of its images, by SOP Instance UID: nothing else is taken.
     """
 
@@ -82,6 +82,8 @@ class SelfTests:
     def register(self, test: OpenSelfTest) -> None:
         """Announce a self-test: from now on intake takes its images, and delivery knows its PACS.
 
+        One that sends nothing gives way to it.
+
         Raises:
             PermanentError: Another one is running.
             ValueError: Its UID is none of those that only self-tests use.
@@ -89,9 +91,12 @@ class SelfTests:
         if not is_selftest_uid(test.study_uid):
             raise ValueError(f"{test.study_uid} is no UID of a self-test")
         with self._engine.begin() as connection:
-            running = connection.execute(_open().with_for_update()).mappings().all()
-            if any(row["until"] > test.started_at for row in running):
+            opened = connection.execute(_open().with_for_update()).mappings().all()
+            running = [row for row in opened if row["until"] > test.started_at]
+            if any(row["port"] or not test.port for row in running):
                 raise PermanentError(f"another self-test is running until {running[0]['until']:%H:%M:%S} UTC")
+            for row in running:
+                connection.execute(delete(selftests).where(selftests.c.study_uid == row["study_uid"]))
             connection.execute(
                 insert(selftests).values(
                     study_uid=test.study_uid,
@@ -114,10 +119,17 @@ class SelfTests:
             row = connection.execute(_open().where(selftests.c.until > now)).mappings().first()
             return None if row is None else _opened(row)
 
+    def cancel_left(self, now: datetime) -> None:
+        """Take back the announcements of those that sent nothing and were killed."""
+        with self._engine.begin() as connection:
+            silent = selftests.c.ended_at.is_(None), selftests.c.port == 0
+            connection.execute(delete(selftests).where(*silent, selftests.c.until <= now))
+
     def left(self, now: datetime) -> list[str]:
         """UIDs of self-tests that nobody ended in time."""
         with self._reading.connect() as connection:
-            rows = connection.execute(_open().where(selftests.c.until <= now)).mappings()
+            over = _open().where(selftests.c.until <= now, selftests.c.port != 0)
+            rows = connection.execute(over).mappings()
             return [str(row["study_uid"]) for row in rows]
 
     def unremoved(self) -> list[str]:

@@ -96,6 +96,18 @@ def test_nobody_is_named_and_the_accession_number_comes_only_when_asked_for(fold
     assert [word for word in words if word in str(without) + str(with_it)] == []
 
 
+def test_an_archive_that_cannot_be_read_ends_an_export_and_is_not_taken_for_a_purge(folder: Path) -> None:
+    for path in (folder / "var" / "archive" / "instances").glob("??/*.dcm"):
+        path.unlink()
+        path.mkdir()  # which is there, and cannot be read
+
+    answer = dibmg(folder, "export", "--out", "studies.csv", "--accession")
+
+    assert answer.returncode == 1
+    assert "the archive cannot be read: Is a directory" in answer.stderr
+    assert list(folder.glob("studies*")) == []
+
+
 def test_filters_hold_and_what_a_sender_calls_itself_is_no_formula(folder: Path) -> None:
     rows = exported(folder, "--state", "RECEIVING")
 

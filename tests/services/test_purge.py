@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +22,18 @@ from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Settlement
 from dibmg_node.storage.proofs import Evidence, Finding
 from dibmg_node.storage.retries import Retry
-from tests.factories import L_MLO, PATIENCE, R_CC, STUDY_UID, Clock, instance, mammogram, received, sop_uid
+from tests.factories import (
+    L_MLO,
+    PATIENCE,
+    R_CC,
+    START,
+    STUDY_UID,
+    Clock,
+    instance,
+    mammogram,
+    received,
+    sop_uid,
+)
 from tests.services.audit_trail import PSEUDONYMS, AuditTrail
 from tests.services.test_analysis import Station
 from tests.services.test_intake import POLICY, ended, files_under, send
@@ -45,6 +57,27 @@ class SmallArchive(Archive):
 
     def free_bytes(self) -> int:
         return self.free
+
+
+@dataclass(frozen=True, kw_only=True)
+class FarArchive(Archive):
+    """An archive that enters a sign of life before it hands out a file, and may be away."""
+
+    ledger: Ledger
+    away: bool = False
+
+    @property
+    def is_far(self) -> bool:
+        return True
+
+    def identity(self) -> str | None:
+        if self.away:
+            raise OSError(errno.EIO, "the object storage does not answer")
+        return super().identity()
+
+    def instance(self, sop_uid: str) -> Path:
+        self.ledger.beats.beat("intake@a", START, "an image came")
+        return super().instance(sop_uid)
 
 
 @pytest.fixture
@@ -332,3 +365,26 @@ def test_what_goes_is_told_to_the_audit_with_the_patients_pseudonym(
     told = trail.of("DICOM Study Deleted")
     assert (told["description"], told["patient"]) == ("age", PSEUDONYMS.of("P123"))
     assert [one["study_uid"] for one in told["studies"]] == [STUDY_UID]
+
+
+def test_the_ledger_is_not_locked_while_the_patients_pseudonym_is_read(
+    station: Station, trail: AuditTrail
+) -> None:
+    settle(station.ledger, station.clock, DeliveryState.STORED)
+    far = FarArchive(station.archive.root, ledger=station.ledger)
+
+    (gone,) = replace(purge_of(station), archive=far, audit=trail.auditor).run()
+
+    assert gone.study.study_uid == STUDY_UID
+    assert trail.of("DICOM Study Deleted")["patient"] == PSEUDONYMS.of("P123")
+
+
+def test_nothing_is_purged_while_an_archive_that_is_far_does_not_answer(station: Station) -> None:
+    settle(station.ledger, station.clock, DeliveryState.STORED)
+    away = FarArchive(station.archive.root, ledger=station.ledger, away=True)
+
+    with pytest.raises(OSError, match="does not answer"):
+        replace(purge_of(station), archive=away).run()
+
+    assert study_of(station.ledger)["purged_at"] is None
+    assert len(files(station.archive)) == 5

@@ -226,6 +226,53 @@ def test_a_retry_wants_again_what_a_worker_still_sends_though_it_was_given_up(
     assert state_of(ledger) == "DELIVERED"
 
 
+@pytest.mark.parametrize("made", ["2.25.1", "2.25.2"])
+def test_what_is_made_after_a_cancellation_waits_for_the_worker_that_still_sends(
+    ledger: Ledger, clock: Clock, made: str
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+    ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE, "delivery@a")
+    cancel(ledger, clock)
+    ledger.retries.ask(STUDY_UID, clock(), Retry.ANALYSIS)
+    analyze(ledger, clock, analysis([a_result(made)]))
+
+    with pytest.raises(LedgerConflictError, match="is being sent"):
+        ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE, "delivery@b")
+    (one,) = ledger.outbox.claim(STUDY_UID, "pacs", clock() + LEASE, LEASE, "delivery@b")
+
+    assert (one.sop_uid, one.in_doubt) == (made, made == "2.25.1")
+
+
+def test_a_worker_keeps_what_is_given_up_for_as_long_as_it_sends_it(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+    ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE, "delivery@a")
+    cancel(ledger, clock)
+
+    ledger.outbox.renew(STUDY_UID, "pacs", clock.advance(LEASE.total_seconds() - 1), LEASE, "delivery@a")
+    ledger.retries.ask(STUDY_UID, clock.advance(2))
+
+    with pytest.raises(LedgerConflictError, match="is being sent"):
+        ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE, "delivery@b")
+
+
+def test_what_was_given_up_in_the_hands_of_a_worker_that_starts_anew_holds_nobody_up(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+    ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE, "delivery@a")
+    cancel(ledger, clock)
+
+    ledger.outbox.release("delivery@a", clock())
+    still_given_up = deliveries_of(ledger)
+    ledger.retries.ask(STUDY_UID, clock())
+
+    (one,) = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE, "delivery@b")
+    assert (still_given_up, one.in_doubt) == ([("2.25.1", "CANCELED")], True)
+
+
 def test_studies_are_told_of_by_priority_and_then_by_how_long_they_wait(ledger: Ledger, clock: Clock) -> None:
     wanted = [
         ("1.2.1", Priority.LOW),

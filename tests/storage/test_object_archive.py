@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,21 @@ from dibmg_node.storage.object_archive import ObjectArchive
 from tests.object_storage import BUCKET, ObjectStorage, running_object_storage
 
 Make = Callable[..., ObjectArchive]
+HOURS_AGO = time.time() - 7200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crowded(ObjectArchive):
+    """An archive of whose cache another process removes the first copy of a result right away."""
+
+    gone: list[Path] = field(default_factory=list)
+
+    def _here(self, path: Path) -> Path:
+        path = super()._here(path)
+        if not self.gone:
+            path.unlink()
+            self.gone.append(path)
+        return path
 
 
 @pytest.fixture
@@ -120,15 +138,46 @@ def test_the_inventory_is_that_of_the_storage(make: Make) -> None:
     assert there.files("results") == {}
 
 
+def copies(archive: ObjectArchive) -> list[Path]:
+    return list((archive.root / "instances").glob("??/*.dcm"))
+
+
 def test_the_cache_stays_as_small_as_it_may_be(make: Make) -> None:
     archive = make("a", cache_bytes=10)
-    for number in range(65):
+    for number in range(64):
         keep(archive, f"1.2.{number}")
+    for path in copies(archive):
+        os.utime(path, (HOURS_AGO, HOURS_AGO))
 
-    kept = list((archive.root / "instances").glob("??/*.dcm"))
+    keep(archive, "1.2.64")
 
-    assert len(kept) == 2  # one that fits, and the one that came after the look
+    assert len(copies(archive)) == 2  # one that fits, and the one that came after the look
     assert archive.instance("1.2.0").read_bytes() == b"an image"
+
+
+def test_what_was_handed_out_lately_stays_in_the_cache_whatever_its_size(make: Make) -> None:
+    archive = make("a", cache_bytes=10)
+    for number in range(64):
+        keep(archive, f"1.2.{number}")
+    for path in copies(archive):
+        os.utime(path, (HOURS_AGO, HOURS_AGO))
+    handed_out = [archive.instance(f"1.2.{number}") for number in range(4)]
+
+    keep(archive, "1.2.64")
+
+    assert set(copies(archive)) == {*handed_out, archive.instance_path("1.2.64")}
+
+
+def test_a_result_whose_copy_goes_while_it_is_read_is_that_of_the_storage(make: Make) -> None:
+    archive = make("a")
+    first = archive.put_result("2.25.1", b"first")
+    crowded = Crowded(archive.root, objects=archive.objects, cache_bytes=0)
+
+    read = replace(crowded, gone=[]).read_result("2.25.1")
+    put = crowded.put_result("2.25.1", b"second")
+
+    assert (read, put) == (b"first", first)
+    assert make("b").result("2.25.1").read_bytes() == b"first"
 
 
 def test_all_machines_see_one_identity(make: Make) -> None:

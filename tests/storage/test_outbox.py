@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from dibmg_node.domain.lifecycle import DeliveryState
+from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Outbox, Settlement
-from tests.factories import L_MLO, START, STUDY_UID, Clock, a_result, instance, screening
+from tests.factories import L_MLO, PATIENCE, START, STUDY_UID, Clock, a_result, instance, received, screening
 from tests.storage.life import (
     analysis,
     analyze,
@@ -363,3 +365,17 @@ def test_a_worker_that_lost_its_delivery_does_not_keep_it_from_the_one_that_has_
     ledger.outbox.renew(STUDY_UID, "pacs", clock.advance(299), LEASE, "delivery@a")
 
     assert ledger.outbox.claim(STUDY_UID, "pacs", clock.advance(2), LEASE, "delivery@c")
+
+
+def test_the_most_urgent_results_are_told_of_first_however_many_wait(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis([a_result(f"2.25.{number}") for number in range(501)]))
+    urgent = received(instance(L_MLO, study_uid="1.2.9", sop_uid="1.2.9.1"))
+    ledger.receipts.store(replace(urgent, priority=Priority.STAT), PATIENCE, clock())
+    ledger.receipts.complete_due(clock.advance(PATIENCE.longest.total_seconds()))
+    held = ledger.claims.claim("1.2.9", 1, "worker", clock(), LEASE)
+    ledger.claims.commit(held, analysis([a_result("2.25.999")]), clock())
+
+    told = ledger.outbox.due(clock.advance(15), clock())
+
+    assert told == [("1.2.9", 1, "pacs"), (STUDY_UID, 4, "pacs")]

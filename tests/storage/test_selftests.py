@@ -88,6 +88,19 @@ def test_one_that_was_killed_does_not_keep_the_next_from_running(ledger: Ledger,
     assert ledger.selftests.running(clock()) == opened(clock, selftest_uid(78))
 
 
+def test_one_that_only_asks_to_be_let_in_gives_way_to_one_that_sends(ledger: Ledger, clock: Clock) -> None:
+    silent = replace(opened(clock, selftest_uid(78)), port=0, digests={})
+    ledger.selftests.register(silent)
+
+    with pytest.raises(PermanentError, match="another self-test is running until"):
+        ledger.selftests.register(replace(silent, study_uid=selftest_uid(79)))
+    ledger.selftests.register(opened(clock))
+    with pytest.raises(PermanentError, match="another self-test is running until"):
+        ledger.selftests.register(silent)
+
+    assert ledger.selftests.running(clock()) == opened(clock)
+
+
 def test_a_study_of_a_patient_can_be_neither_registered_nor_wiped(ledger: Ledger, clock: Clock) -> None:
     store(ledger, clock)
     removed: list[Sequence[str]] = []
