@@ -108,8 +108,7 @@ def _selftest(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Co
 def _drift(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
     for one in found["drift"]["devices"] if limits.drift else ():
         if one["state"] == DriftState.DRIFTED.value:
-            name = " ".join(filter(None, (one["manufacturer"], one["model"], one["software"])))
-            yield Condition(AlarmKey.DRIFT, name, one["sentence"])
+            yield Condition(AlarmKey.DRIFT, one["series"], one["sentence"])
 
 
 _RULES: Final[tuple[_Rule, ...]] = (

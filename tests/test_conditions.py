@@ -14,6 +14,7 @@ from tests.factories import START
 
 LIMITS = AlarmsSection()
 DEVICE = {
+    "series": "0123456789abcdef",
     "manufacturer": "Maker",
     "model": "Unit 1",
     "software": "2.0",
@@ -125,7 +126,7 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
     (
         {"drift": {"devices": [DEVICE | {"state": "drift"}, DEVICE]}},
         {"drift": False},
-        ("drift", "Maker Unit 1 2.0", "Maker Unit 1: PSI 0.3"),
+        ("drift", "0123456789abcdef", "Maker Unit 1: PSI 0.3"),
     ),
     (
         {"overdue": [{"destination": "pacs", "results": 3, "since": START - timedelta(hours=1)}]},

@@ -268,3 +268,16 @@ def test_what_is_over_for_a_month_is_forgotten_with_what_was_told_of_it(
     host.look(FULL)
 
     assert ledger.notices.channel("ops", clock()).last_sent is None
+
+
+def test_subjects_that_are_too_long_are_told_apart_and_keep_no_other_alarm_from_being_told(
+    ledger: Ledger, clock: Clock, host: Host
+) -> None:
+    long = [Condition(AlarmKey.AUDIT, "é" * 128 + end, f"lines wait for {end}") for end in ("a", "b")]
+
+    host.look(DOWN, *long, seconds=60)
+
+    subjects = [one.subject for one in raised(ledger) if one.key == "audit"]
+    assert len(raised(ledger)) == 3
+    assert len(set(subjects)) == 2
+    assert [len(one) for one in subjects] == [128, 128]
