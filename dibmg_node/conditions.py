@@ -13,6 +13,7 @@ from dibmg_node.alarm_sections import AlarmsSection
 from dibmg_node.domain.alarm import AlarmKey, Condition
 from dibmg_node.domain.drift import DriftState
 from dibmg_node.domain.pause import Part
+from dibmg_node.forecast import hours_left
 
 Facts = Mapping[str, Any]
 """The node at a glance, as `health.look` gives it."""
@@ -55,9 +56,7 @@ def _disk(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condit
         yield Condition(AlarmKey.DISK, "", "the disk of the archive cannot be looked at")
     elif disk["free_bytes"] < disk["reserve_bytes"]:
         yield Condition(AlarmKey.DISK, "", "less disk is free than the reserve: nothing is received")
-    elif (hours := (disk.get("forecast") or {}).get("hours_until_reserve")) is not None and (
-        hours < limits.disk_hours
-    ):
+    elif (hours := hours_left(disk["forecast"])) is not None and hours < limits.disk_hours:
         yield Condition(AlarmKey.DISK, "", f"the disk reaches its reserve in {hours:.0f} hours")
 
 

@@ -21,11 +21,17 @@ DEVICE = {
     "state": "no drift",
     "sentence": "Maker Unit 1: PSI 0.3",
 }
+
+
+def forecast(hours: float, prevented: bool = False) -> dict[str, Any]:
+    return {"hours_until_reserve": hours, "prevented": prevented}
+
+
 WELL: dict[str, Any] = {
     "pauses": [],
     "oldest_waiting": START - timedelta(minutes=15),
     "overdue": [],
-    "disk": {"free_bytes": 6, "reserve_bytes": 5, "forecast": {"hours_until_reserve": 24.0}},
+    "disk": {"free_bytes": 6, "reserve_bytes": 5, "forecast": forecast(24.0)},
     "certificates": [{"key": "intake.tls.certificate", "expires_at": START + timedelta(days=31)}],
     "failed_last_day": 0,
     "audit": {
@@ -59,7 +65,7 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
         ("waiting", "", "a study waits for its analysis since 2026-03-04T04:51:06+00:00"),
     ),
     (
-        {"disk": {"free_bytes": 4, "reserve_bytes": 5}},
+        {"disk": {"free_bytes": 4, "reserve_bytes": 5, "forecast": None}},
         {"disk_hours": 0},
         ("disk", "", "less disk is free than the reserve: nothing is received"),
     ),
@@ -69,7 +75,7 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
         ("disk", "", "the disk of the archive cannot be looked at"),
     ),
     (
-        {"disk": {"free_bytes": 6, "reserve_bytes": 5, "forecast": {"hours_until_reserve": 23.4}}},
+        {"disk": {"free_bytes": 6, "reserve_bytes": 5, "forecast": forecast(23.4)}},
         {"disk_hours": 0},
         ("disk", "", "the disk reaches its reserve in 23 hours"),
     ),
@@ -155,3 +161,10 @@ def test_a_study_that_waits_because_analysis_is_paused_is_no_alarm() -> None:
 
     assert found(oldest_waiting=waiting) != []
     assert found(oldest_waiting=waiting, pauses=[{"part": Part.ANALYSIS, "name": ""}]) == []
+
+
+def test_a_disk_whose_filling_a_purge_prevents_is_no_alarm() -> None:
+    disk = {"free_bytes": 6, "reserve_bytes": 5}
+
+    assert found(disk=disk | {"forecast": forecast(3.0)}) != []
+    assert found(disk=disk | {"forecast": forecast(3.0, prevented=True)}) == []
