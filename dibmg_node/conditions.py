@@ -48,6 +48,13 @@ def _delivery(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Co
         yield Condition(AlarmKey.DELIVERY, one["destination"], told)
 
 
+def _refused(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    for one in found["destinations"] if limits.delivery_minutes else ():
+        if one["refused"]:
+            told = f"{one['name']}: {one['refused']} results were refused"
+            yield Condition(AlarmKey.REFUSED, one["name"], told)
+
+
 def _disk(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
     disk = found["disk"]
     if not limits.disk_hours:
@@ -113,6 +120,7 @@ def _drift(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condi
 _RULES: Final[tuple[_Rule, ...]] = (
     _waiting,
     _delivery,
+    _refused,
     _disk,
     _certificate,
     _failed,

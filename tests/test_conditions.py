@@ -31,6 +31,7 @@ WELL: dict[str, Any] = {
     "pauses": [],
     "oldest_waiting": START - timedelta(minutes=15),
     "overdue": [],
+    "destinations": [{"name": "pacs", "refused": 0}],
     "disk": {"free_bytes": 6, "reserve_bytes": 5, "forecast": forecast(24.0)},
     "certificates": [{"key": "intake.tls.certificate", "expires_at": START + timedelta(days=31)}],
     "failed_last_day": 0,
@@ -138,6 +139,11 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
         {"overdue": [{"destination": "pacs", "results": 3, "since": START - timedelta(hours=1)}]},
         {},
         ("delivery", "pacs", "pacs: 3 results not delivered or not proven for more than 60 minutes"),
+    ),
+    (
+        {"destinations": [{"name": "pacs", "refused": 2}]},
+        {"delivery_minutes": 0},
+        ("refused", "pacs", "pacs: 2 results were refused"),
     ),
 ]
 

@@ -151,7 +151,8 @@ def test_a_scrape_looks_at_no_table_of_studies_as_a_whole(web: WebSide) -> None:
             rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)  # type: ignore[arg-type]
             plans += [str(row[3]) for row in rows]
     assert len(of_durations) >= 2
-    assert [one for one in plans if one.startswith("SCAN")] == []
+    # studies that failed lately, found by two indexes
+    assert [one for one in plans if one.startswith("SCAN") and one != "SCAN lately"] == []
 
 
 def analyze_one(web: WebSide) -> None:
