@@ -1,11 +1,12 @@
 """Conditions: which of the facts of `health.look` a person should know of at once.
 
-One rule is one function here; what else can be wrong with a node adds its own to `_RULES`.
+One rule is one function here; what else can be wrong with a node adds its own to `_RULES` or `_LOCAL_RULES`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -28,7 +29,14 @@ def conditions(found: Facts, limits: AlarmsSection, now: datetime) -> list[Condi
         limits: From where on it counts.
         now: The time.
     """
-    return [condition for rule in _RULES for condition in rule(found, limits, now)]
+    node = found["node"]
+    held = [condition for rule in _RULES for condition in rule(found, limits, now)]
+    for rule in _LOCAL_RULES:
+        for one in rule(found, limits, now):
+            subject = f"{one.subject} {node}".strip()
+            # whichever host tells it signs with its own name
+            held.append(replace(one, subject=subject, sentence=f"{node}: {one.sentence}"))
+    return held
 
 
 def _waiting(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
@@ -100,7 +108,10 @@ def _processes(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[C
     for one in found["processes"]:
         if not one["alive"]:
             yield Condition(AlarmKey.PROCESS, one["process"], f"{one['process']} does not run")
-    if not found["broker"]["answers"]:
+
+
+def _broker(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    if limits.processes and not found["broker"]["answers"]:
         yield Condition(AlarmKey.PROCESS, "broker", "the broker does not answer")
 
 
@@ -121,11 +132,15 @@ _RULES: Final[tuple[_Rule, ...]] = (
     _waiting,
     _delivery,
     _refused,
-    _disk,
-    _certificate,
     _failed,
-    _audit,
     _processes,
     _selftest,
     _drift,
 )
+_LOCAL_RULES: Final[tuple[_Rule, ...]] = (
+    _disk,
+    _certificate,
+    _audit,
+    _broker,
+)
+"""About the host that looks; the others are about all that share the ledger."""

@@ -62,6 +62,7 @@ def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Heal
     health.down += roll.down
     health.degraded += roll.degraded
     return {
+        "node": settings.node_name,
         "pauses": [vars(one) for one in pauses],
         "processes": roll.processes,
         "nodes": roll.nodes,

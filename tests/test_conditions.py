@@ -28,6 +28,7 @@ def forecast(hours: float, prevented: bool = False) -> dict[str, Any]:
 
 
 WELL: dict[str, Any] = {
+    "node": "reading-1",
     "pauses": [],
     "oldest_waiting": START - timedelta(minutes=15),
     "overdue": [],
@@ -68,32 +69,32 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
     (
         {"disk": {"free_bytes": 4, "reserve_bytes": 5, "forecast": None}},
         {"disk_hours": 0},
-        ("disk", "", "less disk is free than the reserve: nothing is received"),
+        ("disk", "reading-1", "reading-1: less disk is free than the reserve: nothing is received"),
     ),
     (
         {"disk": {"free_bytes": None, "reserve_bytes": None}},
         {"disk_hours": 0},
-        ("disk", "", "the disk of the archive cannot be looked at"),
+        ("disk", "reading-1", "reading-1: the disk of the archive cannot be looked at"),
     ),
     (
         {"disk": {"free_bytes": 6, "reserve_bytes": 5, "forecast": forecast(23.4)}},
         {"disk_hours": 0},
-        ("disk", "", "the disk reaches its reserve in 23 hours"),
+        ("disk", "reading-1", "reading-1: the disk reaches its reserve in 23 hours"),
     ),
     (
         {"certificates": [{"key": "web.tls.ca", "expires_at": START + timedelta(days=30)}]},
         {"certificate_days": 0},
-        ("certificate", "web.tls.ca", "web.tls.ca: expires on 2026-04-03"),
+        ("certificate", "web.tls.ca reading-1", "reading-1: web.tls.ca: expires on 2026-04-03"),
     ),
     (
         {"certificates": [{"key": "web.tls.ca", "expires_at": START}]},
         {"certificate_days": 0},
-        ("certificate", "web.tls.ca", "web.tls.ca: expired on 2026-03-04"),
+        ("certificate", "web.tls.ca reading-1", "reading-1: web.tls.ca: expired on 2026-03-04"),
     ),
     (
         {"certificates": [{"key": "web.tls.ca", "expires_at": None}]},
         {"certificate_days": 0},
-        ("certificate", "web.tls.ca", "web.tls.ca: its file cannot be read"),
+        ("certificate", "web.tls.ca reading-1", "reading-1: web.tls.ca: its file cannot be read"),
     ),
     (
         {"failed_last_day": 1},
@@ -103,7 +104,7 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
     (
         {"audit": {"lines": None, "syslog": None}},
         {"audit_minutes": 0},
-        ("audit", "", "the audit trail cannot be read"),
+        ("audit", "reading-1", "reading-1: the audit trail cannot be read"),
     ),
     (
         {
@@ -113,7 +114,11 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
             }
         },
         {"audit_minutes": 0},
-        ("audit", "log:6514", "audit lines wait since 2026-03-04T04:51:06+00:00 for log:6514"),
+        (
+            "audit",
+            "log:6514 reading-1",
+            "reading-1: audit lines wait since 2026-03-04T04:51:06+00:00 for log:6514",
+        ),
     ),
     (
         {"processes": [{"process": "intake@host", "alive": False}]},
@@ -123,7 +128,7 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
     (
         {"broker": {"answers": False}},
         {"processes": False},
-        ("process", "broker", "the broker does not answer"),
+        ("process", "broker reading-1", "reading-1: the broker does not answer"),
     ),
     (
         {"selftest": {"passed": False, "broken_step": "analysis", "reason": "it was not read"}},
@@ -174,3 +179,15 @@ def test_a_disk_whose_filling_a_purge_prevents_is_no_alarm() -> None:
 
     assert found(disk=disk | {"forecast": forecast(3.0)}) != []
     assert found(disk=disk | {"forecast": forecast(3.0, prevented=True)}) == []
+
+
+def test_what_two_hosts_see_of_themselves_is_two_alarms_that_name_them() -> None:
+    disk = WELL["disk"] | {"free_bytes": 4}
+
+    one, other = found(disk=disk), found(disk=disk, node="reading-2")
+
+    assert one != other
+    assert [(subject, sentence.partition(":")[0]) for _, subject, sentence in one + other] == [
+        ("reading-1", "reading-1"),
+        ("reading-2", "reading-2"),
+    ]
