@@ -39,11 +39,37 @@ def conditions(found: Facts, limits: AlarmsSection, now: datetime) -> list[Condi
     return held
 
 
+def overlong_wait(found: Facts, limits: AlarmsSection, now: datetime) -> str | None:
+    """What is told of a study that waits too long for its analysis; None: none does, or that is paused.
+
+    After a pause each has its time anew.
+    """
+    oldest, resumed = found["oldest_waiting"], found["analysis_resumed_at"]
+    if (
+        not limits.waiting_minutes
+        or not oldest
+        or any(one["part"] == Part.ANALYSIS for one in found["pauses"])
+    ):
+        return None
+    if now - max(oldest, resumed or oldest) <= timedelta(minutes=limits.waiting_minutes):
+        return None
+    return f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}"
+
+
+def overlong_audit(found: Facts, limits: AlarmsSection, now: datetime) -> str | None:
+    """What is told of audit lines that wait too long to be passed on; None: none do."""
+    syslog = found["audit"]["syslog"]
+    oldest = syslog and syslog["oldest_waiting"]
+    if not limits.audit_minutes or not oldest:
+        return None
+    if now - datetime.fromisoformat(oldest) <= timedelta(minutes=limits.audit_minutes):
+        return None
+    why = f": {syslog['error']}" if syslog["error"] else ""
+    return f"audit lines wait since {oldest} for {syslog['to']}{why}"
+
+
 def _waiting(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
-    oldest, most = found["oldest_waiting"], timedelta(minutes=limits.waiting_minutes)
-    is_analyzed = not any(one["part"] == Part.ANALYSIS for one in found["pauses"])
-    if most and oldest and now - oldest > most and is_analyzed:
-        told = f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}"
+    if told := overlong_wait(found, limits, now):
         yield Condition(AlarmKey.WAITING, "", told)
 
 
@@ -93,13 +119,10 @@ def _failed(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Cond
 
 
 def _audit(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
-    audit, most = found["audit"], timedelta(minutes=limits.audit_minutes)
-    if most and audit["lines"] is None:
+    if limits.audit_minutes and found["audit"]["lines"] is None:
         yield Condition(AlarmKey.AUDIT, "", "the audit trail cannot be read")
-    syslog = audit["syslog"]
-    oldest = syslog and syslog["oldest_waiting"]
-    if most and oldest and now - datetime.fromisoformat(oldest) > most:
-        yield Condition(AlarmKey.AUDIT, syslog["to"], f"audit lines wait since {oldest} for {syslog['to']}")
+    if told := overlong_audit(found, limits, now):
+        yield Condition(AlarmKey.AUDIT, found["audit"]["syslog"]["to"], told)
 
 
 def _processes(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:

@@ -31,6 +31,7 @@ WELL: dict[str, Any] = {
     "node": "reading-1",
     "pauses": [],
     "oldest_waiting": START - timedelta(minutes=15),
+    "analysis_resumed_at": None,
     "overdue": [],
     "destinations": [{"name": "pacs", "refused": 0}],
     "disk": {"free_bytes": 6, "reserve_bytes": 5, "forecast": forecast(24.0)},
@@ -191,3 +192,11 @@ def test_what_two_hosts_see_of_themselves_is_two_alarms_that_name_them() -> None
         ("reading-1", "reading-1"),
         ("reading-2", "reading-2"),
     ]
+
+
+def test_after_a_pause_of_the_analysis_studies_have_their_time_anew() -> None:
+    waiting, limit = START - timedelta(hours=3), timedelta(minutes=15)
+
+    assert found(oldest_waiting=waiting, analysis_resumed_at=START - limit) == []
+    assert found(oldest_waiting=waiting, analysis_resumed_at=START - limit - timedelta(seconds=1)) != []
+    assert found(analysis_resumed_at=START - timedelta(days=9)) == []
