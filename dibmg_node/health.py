@@ -18,7 +18,7 @@ from dibmg_node.errors import RetryableError
 from dibmg_node.exposure import is_insecure
 from dibmg_node.model_facts import drift_facts, model_facts, shadow_facts, weights_in_use
 from dibmg_node.roll_call import call_roll
-from dibmg_node.selftest_watch import selftest_facts
+from dibmg_node.selftest_watch import helpers, selftest_facts
 from dibmg_node.services.audit_forwarding import backlog
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.trail import find_head, standing_still
@@ -93,7 +93,13 @@ def _look(
         "web": _web(settings),
         "audit": _audit(settings, now, health),
         "certificates": _certificates(settings, now, health),
-        "selftest": selftest_facts(settings.selftest.every_hours, ledger.selftests, now, health.degraded),
+        "selftest": selftest_facts(
+            settings.selftest.every_hours,
+            ledger.selftests,
+            now,
+            health.degraded,
+            helpers(ledger, settings.node_name, now),
+        ),
     }
 
 
