@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from dibmg_node import wiring
 from dibmg_node.condition import Health
+from dibmg_node.conditions import hours_left
 from dibmg_node.config import Settings
-from dibmg_node.forecast import foresee, hours_left
+from dibmg_node.forecast import foresee
 from dibmg_node.storage.database import describe
 from dibmg_node.storage.ledger import Ledger
 

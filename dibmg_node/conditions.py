@@ -14,7 +14,6 @@ from dibmg_node.alarm_sections import AlarmsSection
 from dibmg_node.domain.alarm import AlarmKey, Condition
 from dibmg_node.domain.drift import DriftState
 from dibmg_node.domain.pause import Part
-from dibmg_node.forecast import hours_left
 
 Facts = Mapping[str, Any]
 """The node at a glance, as `health.look` gives it."""
@@ -37,6 +36,14 @@ def conditions(found: Facts, limits: AlarmsSection, now: datetime) -> list[Condi
             # whichever host tells it signs with its own name
             held.append(replace(one, subject=subject, sentence=f"{node}: {one.sentence}"))
     return held
+
+
+def hours_left(forecast: Mapping[str, Any] | None) -> float | None:
+    """Hours until the reserve is reached; None: it is not, or a purge prevents it, or nobody can tell."""
+    if forecast is None or forecast["prevented"]:
+        return None
+    hours: float | None = forecast["hours_until_reserve"]
+    return hours
 
 
 def overlong_wait(found: Facts, limits: AlarmsSection, now: datetime) -> str | None:

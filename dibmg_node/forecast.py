@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from dibmg_node.storage.growth import Inflow
@@ -11,14 +10,6 @@ _DAYS_FROM: Final = 48.0
 """Hours from which on days are told, too."""
 _ABOVE: Final = 1.0
 """Percent above high water that the disk is at while purging keeps up."""
-
-
-def hours_left(forecast: Mapping[str, Any] | None) -> float | None:
-    """Hours until the reserve is reached; None: it is not, or a purge prevents it, or nobody can tell."""
-    if forecast is None or forecast["prevented"]:
-        return None
-    hours: float | None = forecast["hours_until_reserve"]
-    return hours
 
 
 def foresee(inflow: Inflow, free: int, total: int, reserve: int, high_water: float) -> dict[str, Any]:

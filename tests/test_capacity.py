@@ -8,8 +8,9 @@ import pytest
 
 from dibmg_node.capacity import look_at_disk
 from dibmg_node.condition import Health
+from dibmg_node.conditions import hours_left
 from dibmg_node.config import Settings
-from dibmg_node.forecast import foresee, hours_left
+from dibmg_node.forecast import foresee
 from dibmg_node.sections import ArchiveSection, IntakeSection, NodeSection
 from dibmg_node.storage.growth import Inflow
 from dibmg_node.storage.receipts import Received
