@@ -1,11 +1,12 @@
 """Conditions: which of the facts of `health.look` a person should know of at once.
 
-One rule is one function here; what else can be wrong with a node adds its own to `_RULES`.
+One rule is one function here; what else can be wrong with a node adds its own to `_RULES` or `_LOCAL_RULES`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -27,14 +28,55 @@ def conditions(found: Facts, limits: AlarmsSection, now: datetime) -> list[Condi
         limits: From where on it counts.
         now: The time.
     """
-    return [condition for rule in _RULES for condition in rule(found, limits, now)]
+    node = found["node"]
+    held = [condition for rule in _RULES for condition in rule(found, limits, now)]
+    for rule in _LOCAL_RULES:
+        for one in rule(found, limits, now):
+            subject = f"{one.subject} {node}".strip()
+            # whichever host tells it signs with its own name
+            held.append(replace(one, subject=subject, sentence=f"{node}: {one.sentence}"))
+    return held
+
+
+def hours_left(forecast: Mapping[str, Any] | None) -> float | None:
+    """Hours until the reserve is reached; None: it is not, or a purge prevents it, or nobody can tell."""
+    if forecast is None or forecast["prevented"]:
+        return None
+    hours: float | None = forecast["hours_until_reserve"]
+    return hours
+
+
+def overlong_wait(found: Facts, limits: AlarmsSection, now: datetime) -> str | None:
+    """What is told of a study that waits too long for its analysis; None: none does, or that is paused.
+
+    After a pause each has its time anew.
+    """
+    oldest, resumed = found["oldest_waiting"], found["analysis_resumed_at"]
+    if (
+        not limits.waiting_minutes
+        or not oldest
+        or any(one["part"] == Part.ANALYSIS for one in found["pauses"])
+    ):
+        return None
+    if now - max(oldest, resumed or oldest) <= timedelta(minutes=limits.waiting_minutes):
+        return None
+    return f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}"
+
+
+def overlong_audit(found: Facts, limits: AlarmsSection, now: datetime) -> str | None:
+    """What is told of audit lines that wait too long to be passed on; None: none do."""
+    syslog = found["audit"]["syslog"]
+    oldest = syslog and syslog["oldest_waiting"]
+    if not limits.audit_minutes or not oldest:
+        return None
+    if now - datetime.fromisoformat(oldest) <= timedelta(minutes=limits.audit_minutes):
+        return None
+    why = f": {syslog['error']}" if syslog["error"] else ""
+    return f"audit lines wait since {oldest} for {syslog['to']}{why}"
 
 
 def _waiting(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
-    oldest, most = found["oldest_waiting"], timedelta(minutes=limits.waiting_minutes)
-    is_analyzed = not any(one["part"] == Part.ANALYSIS for one in found["pauses"])
-    if most and oldest and now - oldest > most and is_analyzed:
-        told = f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}"
+    if told := overlong_wait(found, limits, now):
         yield Condition(AlarmKey.WAITING, "", told)
 
 
@@ -47,6 +89,13 @@ def _delivery(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Co
         yield Condition(AlarmKey.DELIVERY, one["destination"], told)
 
 
+def _refused(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    for one in found["destinations"] if limits.delivery_minutes else ():
+        if one["refused"]:
+            told = f"{one['name']}: {one['refused']} results were refused"
+            yield Condition(AlarmKey.REFUSED, one["name"], told)
+
+
 def _disk(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
     disk = found["disk"]
     if not limits.disk_hours:
@@ -55,9 +104,7 @@ def _disk(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condit
         yield Condition(AlarmKey.DISK, "", "the disk of the archive cannot be looked at")
     elif disk["free_bytes"] < disk["reserve_bytes"]:
         yield Condition(AlarmKey.DISK, "", "less disk is free than the reserve: nothing is received")
-    elif (hours := (disk.get("forecast") or {}).get("hours_until_reserve")) is not None and (
-        hours < limits.disk_hours
-    ):
+    elif (hours := hours_left(disk["forecast"])) is not None and hours < limits.disk_hours:
         yield Condition(AlarmKey.DISK, "", f"the disk reaches its reserve in {hours:.0f} hours")
 
 
@@ -79,13 +126,10 @@ def _failed(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Cond
 
 
 def _audit(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
-    audit, most = found["audit"], timedelta(minutes=limits.audit_minutes)
-    if most and audit["lines"] is None:
+    if limits.audit_minutes and found["audit"]["lines"] is None:
         yield Condition(AlarmKey.AUDIT, "", "the audit trail cannot be read")
-    syslog = audit["syslog"]
-    oldest = syslog and syslog["oldest_waiting"]
-    if most and oldest and now - datetime.fromisoformat(oldest) > most:
-        yield Condition(AlarmKey.AUDIT, syslog["to"], f"audit lines wait since {oldest} for {syslog['to']}")
+    if told := overlong_audit(found, limits, now):
+        yield Condition(AlarmKey.AUDIT, found["audit"]["syslog"]["to"], told)
 
 
 def _processes(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
@@ -94,7 +138,10 @@ def _processes(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[C
     for one in found["processes"]:
         if not one["alive"]:
             yield Condition(AlarmKey.PROCESS, one["process"], f"{one['process']} does not run")
-    if not found["broker"]["answers"]:
+
+
+def _broker(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    if limits.processes and not found["broker"]["answers"]:
         yield Condition(AlarmKey.PROCESS, "broker", "the broker does not answer")
 
 
@@ -108,18 +155,22 @@ def _selftest(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Co
 def _drift(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
     for one in found["drift"]["devices"] if limits.drift else ():
         if one["state"] == DriftState.DRIFTED.value:
-            name = " ".join(filter(None, (one["manufacturer"], one["model"], one["software"])))
-            yield Condition(AlarmKey.DRIFT, name, one["sentence"])
+            yield Condition(AlarmKey.DRIFT, one["series"], one["sentence"])
 
 
 _RULES: Final[tuple[_Rule, ...]] = (
     _waiting,
     _delivery,
-    _disk,
-    _certificate,
+    _refused,
     _failed,
-    _audit,
     _processes,
     _selftest,
     _drift,
 )
+_LOCAL_RULES: Final[tuple[_Rule, ...]] = (
+    _disk,
+    _certificate,
+    _audit,
+    _broker,
+)
+"""About the host that looks; the others are about all that share the ledger."""

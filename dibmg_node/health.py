@@ -11,13 +11,14 @@ from dibmg_node.auditing import bookmark_file, trail_folder, verification_file
 from dibmg_node.capacity import look_at_archive, look_at_disk, look_at_ledger
 from dibmg_node.certificate_watch import expiries
 from dibmg_node.condition import Health
+from dibmg_node.conditions import overlong_audit, overlong_wait
 from dibmg_node.config import Settings
 from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.errors import RetryableError
 from dibmg_node.exposure import is_insecure
 from dibmg_node.model_facts import drift_facts, model_facts, shadow_facts, weights_in_use
 from dibmg_node.roll_call import call_roll
-from dibmg_node.selftest_watch import selftest_facts
+from dibmg_node.selftest_watch import helpers, selftest_facts
 from dibmg_node.services.audit_forwarding import backlog
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.trail import find_head, standing_still
@@ -25,7 +26,6 @@ from dibmg_node.storage.trail_reading import load_bookmark
 from dibmg_node.storage.trail_verification import load_verification
 from dibmg_node.tasks import CeleryPublisher, open_queue
 
-_WAITING_ALARM: Final = timedelta(minutes=15)
 _DAY: Final = timedelta(days=1)
 
 
@@ -40,13 +40,23 @@ def look(settings: Settings, ledger: Ledger, roles: Sequence[str]) -> dict[str, 
     Raises:
         DibmgError: The ledger does not answer.
     """
-    health = Health()
-    found = _look(settings, ledger, roles, health)
+    health, now = Health(), wiring.now()
+    found = _look(settings, ledger, roles, now, health)
+    if told := overlong_wait(found, settings.alarms, now):
+        health.degraded.append(told)
+    if told := overlong_audit(found, settings.alarms, now):
+        health.degraded.append(told)
+    known = tuple(health.down + health.degraded)
+    for one in found["alarms"]:
+        # an alarm that says what stands there already is no second reason
+        if not one["sentence"].endswith(known):
+            health.degraded.append(f"alarm: {one['sentence']}")
     return {"health": health.word, "reasons": health.down + health.degraded, **found}
 
 
-def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Health) -> dict[str, Any]:
-    now = wiring.now()
+def _look(
+    settings: Settings, ledger: Ledger, roles: Sequence[str], now: datetime, health: Health
+) -> dict[str, Any]:
     views = ledger.views
     pauses = ledger.pauses.all()
     health.degraded += [one.sentence for one in pauses]
@@ -54,24 +64,22 @@ def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Heal
     if failed:
         health.degraded.append(f"{failed} studies failed within a day")
     weights, choice = weights_in_use(settings, health.degraded)
-    oldest = views.oldest_waiting()
-    is_analyzed = not any(one.part is Part.ANALYSIS for one in pauses)
-    if oldest and now - oldest > _WAITING_ALARM and is_analyzed:
-        health.degraded.append(f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}")
     roll = call_roll(ledger, settings.node_name, roles, now)
     health.down += roll.down
     health.degraded += roll.degraded
     return {
+        "node": settings.node_name,
         "pauses": [vars(one) for one in pauses],
         "processes": roll.processes,
         "nodes": roll.nodes,
         "broker": _broker(settings, health),
         "studies": views.count_by_state(),
-        "oldest_waiting": oldest,
+        "oldest_waiting": views.oldest_waiting(),
+        "analysis_resumed_at": ledger.pauses.resumed_at(Part.ANALYSIS),
         "failed_last_day": failed,
         "senders": views.last_received(),
         "overdue": _overdue(settings, ledger, now),
-        "alarms": _alarms(ledger, health),
+        "alarms": _alarms(ledger),
         "alarm_channels": _alarm_channels(settings, ledger, now, health),
         "destinations": _destinations(settings, ledger, pauses, now, health),
         "ledger": look_at_ledger(ledger),
@@ -85,7 +93,13 @@ def _look(settings: Settings, ledger: Ledger, roles: Sequence[str], health: Heal
         "web": _web(settings),
         "audit": _audit(settings, now, health),
         "certificates": _certificates(settings, now, health),
-        "selftest": selftest_facts(settings.selftest.every_hours, ledger.selftests, now, health.degraded),
+        "selftest": selftest_facts(
+            settings.selftest.every_hours,
+            ledger.selftests,
+            now,
+            health.degraded,
+            helpers(ledger, settings.node_name, now),
+        ),
     }
 
 
@@ -94,12 +108,11 @@ def _overdue(settings: Settings, ledger: Ledger, now: datetime) -> list[dict[str
     return [vars(one) for one in ledger.overdue.before(now - timedelta(minutes=minutes))] if minutes else []
 
 
-def _alarms(ledger: Ledger, health: Health) -> list[dict[str, Any]]:
-    raised = [one for one in ledger.alarms.open() if one.raised_at]
-    health.degraded += [f"alarm: {one.sentence}" for one in raised]
+def _alarms(ledger: Ledger) -> list[dict[str, Any]]:
     return [
         {"key": one.key, "subject": one.subject, "sentence": one.sentence, "since": one.since}
-        for one in raised
+        for one in ledger.alarms.open()
+        if one.raised_at
     ]
 
 
@@ -168,9 +181,6 @@ def _audit(settings: Settings, now: datetime, health: Health) -> dict[str, Any]:
         "syslog": None,
     }
     if settings.audit.syslog:
-        if oldest and now - datetime.fromisoformat(oldest) > _WAITING_ALARM:
-            told = f"audit lines wait since {oldest} for {settings.audit.syslog}"
-            health.degraded.append(f"{told}: {sent.error}" if sent.error else told)
         found["syslog"] = {
             "to": settings.audit.syslog,
             "sent": sent.seq,

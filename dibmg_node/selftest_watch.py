@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -16,6 +17,7 @@ from dibmg_node.domain.pause import Part
 from dibmg_node.domain.selftest import SelfTestStep, StepOutcome
 from dibmg_node.errors import DibmgError, LedgerConflictError
 from dibmg_node.processes import die_with_parent
+from dibmg_node.role_choice import Role
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.selftests import SelfTests
@@ -78,20 +80,32 @@ class SelfTestWatch:
     def _due(self, now: datetime) -> datetime:
         ledger = wiring.open_node_ledger(self._settings)
         try:
-            return next_selftest(ledger, self._every, now)
+            return next_selftest(ledger, self._every, self._settings.node_name, now)
         finally:
             ledger.engine.dispose()
 
 
-def next_selftest(ledger: Ledger, every: timedelta, now: datetime) -> datetime:
-    """When the next self-test of a schedule is due; while its way is paused, not yet."""
-    if any(one.part is not Part.DESTINATION for one in ledger.pauses.all()):
+def next_selftest(ledger: Ledger, every: timedelta, node: str, now: datetime) -> datetime:
+    """When the next self-test of a schedule is due; while it cannot pass, or another one runs, not yet."""
+    paused = any(one.part is not Part.DESTINATION for one in ledger.pauses.all())
+    if paused or ledger.selftests.running(now) or helpers(ledger, node, now):
         return now + _LOOK_EVERY
     last = ledger.selftests.last()
     return last.started_at + every if last else now
 
 
-def selftest_facts(every: float, tests: SelfTests, now: datetime, degraded: list[str]) -> dict[str, Any]:
+def helpers(ledger: Ledger, node: str, now: datetime) -> list[str]:
+    """Other nodes that analyze or deliver just now: what a test sends might come back to them."""
+    return [
+        one.name
+        for one in ledger.nodes.all()
+        if one.name != node and not one.is_silent(now) and {Role.ANALYSIS, Role.DELIVERY} & set(one.roles)
+    ]
+
+
+def selftest_facts(
+    every: float, tests: SelfTests, now: datetime, degraded: list[str], beside: Sequence[str] = ()
+) -> dict[str, Any]:
     """The last self-test, for status, dashboard and metrics.
 
     Args:
@@ -99,14 +113,16 @@ def selftest_facts(every: float, tests: SelfTests, now: datetime, degraded: list
         tests: Of the node.
         now: The time.
         degraded: Gets what is wrong, in words.
+        beside: Nodes that keep the schedule from being held to.
     """
     last, passed_at = tests.last(), tests.last_passed_at()
     if last is not None and not last.passed:
         degraded.append(f"the last self-test broke at {last.broken_step}: {last.reason}")
-    elif every and passed_at is not None and now - passed_at > timedelta(hours=_LATE * every):
+    elif every and not beside and passed_at is not None and now - passed_at > timedelta(hours=_LATE * every):
         degraded.append(f"no self-test has passed since {passed_at.isoformat(timespec='seconds')}")
     return {
         "every_hours": every,
+        "held_up_by": list(beside) if every else [],
         "at": last.ended_at if last else None,
         "passed": last.passed if last else None,
         "broken_step": last.broken_step if last else "",

@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from dibmg_node.capacity import foresee, look_at_disk
+from dibmg_node.capacity import look_at_disk
 from dibmg_node.condition import Health
+from dibmg_node.conditions import hours_left
 from dibmg_node.config import Settings
+from dibmg_node.forecast import foresee
 from dibmg_node.sections import ArchiveSection, IntakeSection, NodeSection
 from dibmg_node.storage.growth import Inflow
 from dibmg_node.storage.receipts import Received
@@ -53,6 +55,19 @@ def test_the_forecast_says_in_words_what_holds(
     found = foresee(inflow, free * GB, 1000 * GB, 5 * GB, high_water)
 
     assert told in found["told"]
+
+
+@pytest.mark.parametrize(
+    ("free", "high_water", "prevented"),
+    [(150, 85, True), (140, 85, True), (139, 85, False), (140, 100, False)],
+)
+def test_purging_prevents_that_the_reserve_is_reached_while_the_disk_is_not_far_above_its_mark(
+    free: int, high_water: float, prevented: bool
+) -> None:
+    found = foresee(TEN_AN_HOUR, free * GB, 1000 * GB, 5 * GB, high_water)
+
+    assert found["prevented"] is prevented
+    assert (hours_left(found) is None) is prevented
 
 
 @pytest.mark.parametrize(("high_water", "warned"), [(100.0, True), (99.9, False)])

@@ -14,17 +14,27 @@ from tests.factories import START
 
 LIMITS = AlarmsSection()
 DEVICE = {
+    "series": "0123456789abcdef",
     "manufacturer": "Maker",
     "model": "Unit 1",
     "software": "2.0",
     "state": "no drift",
     "sentence": "Maker Unit 1: PSI 0.3",
 }
+
+
+def forecast(hours: float, prevented: bool = False) -> dict[str, Any]:
+    return {"hours_until_reserve": hours, "prevented": prevented}
+
+
 WELL: dict[str, Any] = {
+    "node": "reading-1",
     "pauses": [],
     "oldest_waiting": START - timedelta(minutes=15),
+    "analysis_resumed_at": None,
     "overdue": [],
-    "disk": {"free_bytes": 6, "reserve_bytes": 5, "forecast": {"hours_until_reserve": 24.0}},
+    "destinations": [{"name": "pacs", "refused": 0}],
+    "disk": {"free_bytes": 6, "reserve_bytes": 5, "forecast": forecast(24.0)},
     "certificates": [{"key": "intake.tls.certificate", "expires_at": START + timedelta(days=31)}],
     "failed_last_day": 0,
     "audit": {
@@ -58,34 +68,34 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
         ("waiting", "", "a study waits for its analysis since 2026-03-04T04:51:06+00:00"),
     ),
     (
-        {"disk": {"free_bytes": 4, "reserve_bytes": 5}},
+        {"disk": {"free_bytes": 4, "reserve_bytes": 5, "forecast": None}},
         {"disk_hours": 0},
-        ("disk", "", "less disk is free than the reserve: nothing is received"),
+        ("disk", "reading-1", "reading-1: less disk is free than the reserve: nothing is received"),
     ),
     (
         {"disk": {"free_bytes": None, "reserve_bytes": None}},
         {"disk_hours": 0},
-        ("disk", "", "the disk of the archive cannot be looked at"),
+        ("disk", "reading-1", "reading-1: the disk of the archive cannot be looked at"),
     ),
     (
-        {"disk": {"free_bytes": 6, "reserve_bytes": 5, "forecast": {"hours_until_reserve": 23.4}}},
+        {"disk": {"free_bytes": 6, "reserve_bytes": 5, "forecast": forecast(23.4)}},
         {"disk_hours": 0},
-        ("disk", "", "the disk reaches its reserve in 23 hours"),
+        ("disk", "reading-1", "reading-1: the disk reaches its reserve in 23 hours"),
     ),
     (
         {"certificates": [{"key": "web.tls.ca", "expires_at": START + timedelta(days=30)}]},
         {"certificate_days": 0},
-        ("certificate", "web.tls.ca", "web.tls.ca: expires on 2026-04-03"),
+        ("certificate", "web.tls.ca reading-1", "reading-1: web.tls.ca: expires on 2026-04-03"),
     ),
     (
         {"certificates": [{"key": "web.tls.ca", "expires_at": START}]},
         {"certificate_days": 0},
-        ("certificate", "web.tls.ca", "web.tls.ca: expired on 2026-03-04"),
+        ("certificate", "web.tls.ca reading-1", "reading-1: web.tls.ca: expired on 2026-03-04"),
     ),
     (
         {"certificates": [{"key": "web.tls.ca", "expires_at": None}]},
         {"certificate_days": 0},
-        ("certificate", "web.tls.ca", "web.tls.ca: its file cannot be read"),
+        ("certificate", "web.tls.ca reading-1", "reading-1: web.tls.ca: its file cannot be read"),
     ),
     (
         {"failed_last_day": 1},
@@ -95,7 +105,7 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
     (
         {"audit": {"lines": None, "syslog": None}},
         {"audit_minutes": 0},
-        ("audit", "", "the audit trail cannot be read"),
+        ("audit", "reading-1", "reading-1: the audit trail cannot be read"),
     ),
     (
         {
@@ -105,7 +115,11 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
             }
         },
         {"audit_minutes": 0},
-        ("audit", "log:6514", "audit lines wait since 2026-03-04T04:51:06+00:00 for log:6514"),
+        (
+            "audit",
+            "log:6514 reading-1",
+            "reading-1: audit lines wait since 2026-03-04T04:51:06+00:00 for log:6514",
+        ),
     ),
     (
         {"processes": [{"process": "intake@host", "alive": False}]},
@@ -115,7 +129,7 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
     (
         {"broker": {"answers": False}},
         {"processes": False},
-        ("process", "broker", "the broker does not answer"),
+        ("process", "broker reading-1", "reading-1: the broker does not answer"),
     ),
     (
         {"selftest": {"passed": False, "broken_step": "analysis", "reason": "it was not read"}},
@@ -125,12 +139,17 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
     (
         {"drift": {"devices": [DEVICE | {"state": "drift"}, DEVICE]}},
         {"drift": False},
-        ("drift", "Maker Unit 1 2.0", "Maker Unit 1: PSI 0.3"),
+        ("drift", "0123456789abcdef", "Maker Unit 1: PSI 0.3"),
     ),
     (
         {"overdue": [{"destination": "pacs", "results": 3, "since": START - timedelta(hours=1)}]},
         {},
         ("delivery", "pacs", "pacs: 3 results not delivered or not proven for more than 60 minutes"),
+    ),
+    (
+        {"destinations": [{"name": "pacs", "refused": 2}]},
+        {"delivery_minutes": 0},
+        ("refused", "pacs", "pacs: 2 results were refused"),
     ),
 ]
 
@@ -154,3 +173,30 @@ def test_a_study_that_waits_because_analysis_is_paused_is_no_alarm() -> None:
 
     assert found(oldest_waiting=waiting) != []
     assert found(oldest_waiting=waiting, pauses=[{"part": Part.ANALYSIS, "name": ""}]) == []
+
+
+def test_a_disk_whose_filling_a_purge_prevents_is_no_alarm() -> None:
+    disk = {"free_bytes": 6, "reserve_bytes": 5}
+
+    assert found(disk=disk | {"forecast": forecast(3.0)}) != []
+    assert found(disk=disk | {"forecast": forecast(3.0, prevented=True)}) == []
+
+
+def test_what_two_hosts_see_of_themselves_is_two_alarms_that_name_them() -> None:
+    disk = WELL["disk"] | {"free_bytes": 4}
+
+    one, other = found(disk=disk), found(disk=disk, node="reading-2")
+
+    assert one != other
+    assert [(subject, sentence.partition(":")[0]) for _, subject, sentence in one + other] == [
+        ("reading-1", "reading-1"),
+        ("reading-2", "reading-2"),
+    ]
+
+
+def test_after_a_pause_of_the_analysis_studies_have_their_time_anew() -> None:
+    waiting, limit = START - timedelta(hours=3), timedelta(minutes=15)
+
+    assert found(oldest_waiting=waiting, analysis_resumed_at=START - limit) == []
+    assert found(oldest_waiting=waiting, analysis_resumed_at=START - limit - timedelta(seconds=1)) != []
+    assert found(analysis_resumed_at=START - timedelta(days=9)) == []

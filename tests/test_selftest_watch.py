@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select
 
 from dibmg_node.domain.pause import Part, Pause
@@ -11,6 +12,7 @@ from dibmg_node.domain.selftest import SELFTEST_AET, SelfTestStep, StepOutcome, 
 from dibmg_node.selftest_watch import end_left, next_selftest, selftest_facts
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.nodes import SILENT_AFTER, NodeEntry
 from dibmg_node.storage.schema import selftests
 from dibmg_node.storage.selftests import OpenSelfTest
 from tests.factories import PATIENCE, Clock, archive_data_set, mammogram
@@ -64,21 +66,66 @@ def test_a_schedule_goes_on_from_the_last_start_and_waits_while_its_way_is_pause
     ledger: Ledger, clock: Clock
 ) -> None:
     every = timedelta(hours=6)
-    before_any = next_selftest(ledger, every, clock())
+    before_any = next_selftest(ledger, every, "this", clock())
     register(ledger, clock)
     started = clock()
     ledger.selftests.end(TEST_UID, [PASSED], clock())
     clock.advance(7 * 3600)
 
-    late = next_selftest(ledger, every, clock())
+    late = next_selftest(ledger, every, "this", clock())
     ledger.pauses.begin(Pause(Part.DESTINATION, "pacs", clock(), "", ""))
-    with_a_destination_paused = next_selftest(ledger, every, clock())
+    with_a_destination_paused = next_selftest(ledger, every, "this", clock())
     ledger.pauses.begin(Pause(Part.ANALYSIS, "", clock(), "", ""))
-    with_the_analysis_paused = next_selftest(ledger, every, clock())
+    with_the_analysis_paused = next_selftest(ledger, every, "this", clock())
 
     assert before_any == started
     assert late == with_a_destination_paused == started + every
     assert clock() < with_the_analysis_paused < clock() + timedelta(minutes=1)
+
+
+def test_none_is_started_while_another_runs_and_the_period_is_not_lost(ledger: Ledger, clock: Clock) -> None:
+    every = timedelta(hours=6)
+    register(ledger, clock)
+    running = next_selftest(ledger, every, "this", clock())
+
+    ledger.selftests.cancel(TEST_UID)
+
+    assert clock() < running < clock() + timedelta(minutes=1)
+    assert next_selftest(ledger, every, "this", clock()) == clock()
+
+
+@pytest.mark.parametrize(
+    ("name", "roles", "held_up"),
+    [
+        ("other", ("analysis",), True),
+        ("other", ("sweep", "delivery"), True),
+        ("other", ("sweep", "web"), False),
+        ("this", ("analysis",), False),
+    ],
+)
+def test_none_is_started_while_another_host_could_take_its_exam_or_its_results(
+    ledger: Ledger, clock: Clock, name: str, roles: tuple[str, ...], held_up: bool
+) -> None:
+    ledger.nodes.enter(NodeEntry(name, "token", roles, "1.0", "0011", clock(), clock()))
+
+    due = next_selftest(ledger, timedelta(hours=6), "this", clock())
+    silent = clock() + SILENT_AFTER + timedelta(seconds=1)
+
+    assert (due > clock()) is held_up
+    assert next_selftest(ledger, timedelta(hours=6), "this", silent) == silent
+
+
+def test_a_schedule_that_other_hosts_hold_up_says_so_and_degrades_nothing(
+    ledger: Ledger, clock: Clock
+) -> None:
+    register(ledger, clock)
+    ledger.selftests.end(TEST_UID, [PASSED], clock())
+    clock.advance(3 * 3600)
+    told: list[str] = []
+
+    facts = selftest_facts(1, ledger.selftests, clock(), told, ["other"])
+
+    assert (facts["held_up_by"], told) == (["other"], [])
 
 
 def test_what_a_killed_self_test_left_is_removed_and_told_once_its_time_is_over(

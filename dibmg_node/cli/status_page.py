@@ -150,6 +150,9 @@ def _model(found: Facts, now: datetime) -> Iterator[Line]:
     if test["at"]:
         told = "passed" if test["passed"] else f"[red]broke at {test['broken_step']}[/]"
         yield "self-test", f"{told}, {ago(test['at'], now)}, {test['seconds']:.1f} s"
+    if test["held_up_by"]:
+        names = ", ".join(test["held_up_by"])
+        yield "self-test", escape(f"none is started by itself while {names} analyzes or delivers beside")
 
 
 def _alarms(found: Facts, now: datetime) -> Iterator[Line]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from dibmg_node import wiring
 from dibmg_node.config import Settings
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
+from dibmg_node.errors import DibmgError
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _REMOTE: Final = frozenset(
@@ -38,7 +40,7 @@ class Mount:
 
 
 def examine(settings: Settings) -> Iterator[Verdict]:
-    """Look at the file system of the data folder."""
+    """Look at the file system of the data folder, and at the archive where it lies elsewhere."""
     folder = existing(settings.data_dir)
     room = os.statvfs(folder)
     yield judge_room(room.f_bavail * room.f_frsize, int(settings.intake.reserve_gb * 1e9), folder)
@@ -47,6 +49,39 @@ def examine(settings: Settings) -> Iterator[Verdict]:
     yield judge_mount(_MOUNTS.read_text(), folder.resolve(), embedded)
     if settings.data_dir.is_dir():
         yield _judge_fsync(settings.data_dir)
+    if settings.archive.url is not None:
+        yield _judge_object_storage(settings)
+    elif settings.archive.folder is not None:
+        yield from _judge_share(settings)
+
+
+def _judge_share(settings: Settings) -> Iterator[Verdict]:
+    """The folder that images and results are kept in, where that is another than the data folder."""
+    folder = settings.archive_folder
+    if not folder.is_dir():
+        remedy = f"mount the share, or make {folder} where this is the first host"
+        yield bad("archive", f"{folder} is not there", "a folder that all hosts share", remedy)
+        return
+    room = os.statvfs(folder)
+    free, reserve = room.f_bavail * room.f_frsize, int(settings.intake.reserve_gb * 1e9)
+    yield replace(judge_room(free, reserve, folder), check="archive space")
+    yield replace(_judge_fsync(folder), check="archive fsync")
+
+
+def _judge_object_storage(settings: Settings) -> Verdict:
+    """Whether the storage answers who it is, with the keys of this node."""
+    expected = "an object storage that answers"
+    try:
+        found = wiring.open_archive(settings).identity()
+    except (DibmgError, OSError) as error:
+        told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        remedy = "see archive.url, archive.endpoint, DIBMG_ARCHIVE_KEY and DIBMG_ARCHIVE_SECRET"
+        return bad("archive", f"{settings.archive.url}: {told}", expected, remedy)
+    if found is None:
+        # of a bucket that is not there S3 says the same as of an object that is not
+        remedy = "see that the bucket is there; the first start marks it"
+        return doubtful("archive", f"{settings.archive.url} was never used", expected, remedy)
+    return well("archive", f"{settings.archive.url} is archive {found}", expected)
 
 
 def existing(path: Path) -> Path:

@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from dibmg_node.config import Settings
 from dibmg_node.doctor.stores import running_process
 from dibmg_node.doctor.verdict import Verdict, bad, well
-from dibmg_node.role_choice import Role
+from dibmg_node.role_choice import Role, roles_of
 
 
 def examine(settings: Settings) -> Iterator[Verdict]:
-    """Look at the ports of intake and web."""
-    listeners = [(Role.INTAKE, settings.intake.address, settings.intake.port)]
-    if settings.web is not None:
+    """Look at the ports of intake and web, where this host has them."""
+    roles, listeners = roles_of(settings), []
+    if Role.INTAKE in roles:
+        listeners.append((Role.INTAKE, settings.intake.address, settings.intake.port))
+    if Role.WEB in roles and settings.web is not None:
         listeners.append((Role.WEB, settings.web.address, settings.web.port))
     for role, address, port in listeners:
         yield judge_port(role, address, port, running_process(settings, role))

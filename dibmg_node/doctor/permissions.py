@@ -61,7 +61,13 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, Path]]:
     yield "session key", settings.data_dir / "web" / "session.key"
     yield "users", settings.users_file
     variables = ["DIBMG_LEDGER_PASSWORD", "DIBMG_BROKER_PASSWORD", "DIBMG_AUDIT_KEY", "DIBMG_SESSION_KEY"]
-    variables.append(settings.stow.token_env)
+    variables += ["DIBMG_ARCHIVE_KEY", "DIBMG_ARCHIVE_SECRET", settings.stow.token_env]
+    for channel in settings.alarm_channel:
+        variables += [name for name in (channel.url_env, channel.token_env, channel.password_env) if name]
+    if settings.telemetry.token_env:
+        variables.append(settings.telemetry.token_env)
+    if settings.web is not None and settings.web.oidc is not None and settings.web.oidc.client_secret_env:
+        variables.append(settings.web.oidc.client_secret_env)
     for destination in settings.destination:
         variables += [name for name in (destination.token_env, destination.password_env) if name]
         variables += [destination.oauth.client_secret_env] if destination.oauth else []

@@ -12,6 +12,7 @@ class AlarmKey(StrEnum):
 
     WAITING = "waiting"
     DELIVERY = "delivery"
+    REFUSED = "refused"
     DISK = "disk"
     CERTIFICATE = "certificate"
     FAILED = "failed"

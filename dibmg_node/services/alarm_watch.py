@@ -56,6 +56,8 @@ class AlarmWatch:
     now: Callable[[], datetime]
     node: str
     _since: datetime | None = field(default=None, init=False)
+    _rests: dict[str, datetime] = field(default_factory=dict, init=False)
+    """Channels that do not answer, until when none of their messages is tried."""
 
     def run(self, stopping: Event) -> None:
         """Watch until told to stop."""
@@ -88,28 +90,29 @@ class AlarmWatch:
         for one in ended:
             _log.warning("alarm over", extra={"key": one.key, "subject": one.subject})
         for name, channel in self.channels.items():
-            while (notice := self.notices.claim(name, self.now(), _LEASE)) and self._tell(
-                name, channel, notice
-            ):
-                pass
+            while self._may_tell(name) and (notice := self.notices.claim(name, self.now(), _LEASE)):
+                self._tell(name, channel, notice)
 
-    def _tell(self, name: str, channel: Channel, notice: Notice) -> bool:
-        """Whether it was told."""
+    def _may_tell(self, name: str) -> bool:
+        return name not in self._rests or self._rests[name] <= self.now()
+
+    def _tell(self, name: str, channel: Channel, notice: Notice) -> None:
         try:
             channel.tell(self._message(notice))
         except DibmgError as error:
             wait = error.retry_after if isinstance(error, PeerUnavailableError) else None
-            self.notices.failed(notice, str(error), self.now(), wait)
+            due = self.notices.failed(notice, str(error), self.now(), wait)
+            if isinstance(error, PeerUnavailableError):
+                self._rests[name] = due
             _log.warning("alarm not told", extra={"channel": name, "reason": str(error)})
-            return False
+            return
         # a library's: the notice is kept for later, and the other channels are told
         except Exception as error:  # noqa: BLE001
             self.notices.failed(notice, f"unexpected {type(error).__name__}", self.now())
             _log.error("alarm not told", exc_info=error, extra={"channel": name})
-            return False
+            return
         self.notices.sent(notice, self.now())
         _log.info("alarm told", extra={"channel": name, "key": notice.key, "event": notice.event.value})
-        return True
 
     def _message(self, notice: Notice) -> AlarmMessage:
         uid = f"{notice.alarm_id}-{notice.event.value}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
 from dibmg_node.domain.alarm import Condition
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.notices import enter_missing
-from dibmg_node.storage.schema import alarms, notices
+from dibmg_node.storage.schema import SUBJECT_LETTERS, alarms, notices
 
 KEPT: Final = timedelta(days=30)
 """An alarm that is over is forgotten after this long."""
@@ -109,12 +110,20 @@ def _open_rows(connection: Connection) -> Sequence[Row[Any]]:
 
 def _enter(connection: Connection, held: Sequence[Condition], now: datetime) -> None:
     known = {(row.key, row.subject): row.id for row in _open_rows(connection)}
-    for (key, subject), one in {(one.key.value, one.subject): one for one in held}.items():
+    for (key, subject), one in {(one.key.value, _fitting(one.subject)): one for one in held}.items():
         values = {"sentence": one.sentence, "seen_at": now}
         if (key, subject) in known:
             connection.execute(update(alarms).where(alarms.c.id == known[key, subject]).values(**values))
         else:
             connection.execute(insert(alarms).values(key=key, subject=subject, since=now, **values))
+
+
+def _fitting(subject: str) -> str:
+    """A subject as its column holds it: of one that is too long, its beginning and a hash of it all."""
+    if len(subject) <= SUBJECT_LETTERS:
+        return subject
+    digest = hashlib.sha256(subject.encode()).hexdigest()[:16]
+    return f"{subject[: SUBJECT_LETTERS - len(digest) - 1]} {digest}"
 
 
 def _begins(row: Row[Any], now: datetime, damping: Damping) -> bool:

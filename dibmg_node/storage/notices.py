@@ -12,9 +12,9 @@ from sqlalchemy import (
     Connection,
     Engine,
     Join,
-    Row,
     Select,
     and_,
+    exists,
     func,
     insert,
     or_,
@@ -69,20 +69,20 @@ class ChannelView:
 
 
 class Notices:
-    """Hands out what is to be told, one at a time for each channel: no end comes before its beginning."""
+    """Hands out what is to be told, one by one for each channel: no end comes before its beginning."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._reading = reading(engine)
 
     def claim(self, channel: str, now: datetime, lease: timedelta) -> Notice | None:
-        """Take the oldest notice of a channel; None: there is none, it is not due, or somebody has it."""
+        """Take the oldest notice of a channel that is due and that nobody has; None: there is none."""
         with self._reading.connect() as connection:
-            if not _is_due(connection.execute(_oldest(channel, now)).one_or_none(), now):
+            if connection.execute(_oldest_due(channel, now)).first() is None:
                 return None
         with self._engine.begin() as connection:
-            row = connection.execute(_oldest(channel, now).with_for_update(of=notices)).one_or_none()
-            if row is None or not _is_due(row, now):
+            row = connection.execute(_oldest_due(channel, now).with_for_update(of=notices)).one_or_none()
+            if row is None:
                 return None
             connection.execute(update(notices).where(notices.c.id == row.id).values(lease_until=now + lease))
             event = AlarmEvent(row.event)
@@ -93,16 +93,20 @@ class Notices:
         """It was told."""
         self._settle(notice, sent_at=now, comment="")
 
-    def failed(self, notice: Notice, comment: str, now: datetime, wait: timedelta | None = None) -> None:
+    def failed(self, notice: Notice, comment: str, now: datetime, wait: timedelta | None = None) -> datetime:
         """It was not; try again after what the other side asks for, or twice as long as the last time.
 
         Never after longer than `LONGEST_WAIT`: an alarm that comes a day late is none.
+
+        Returns:
+            When it is due again.
         """
         with self._reading.connect() as connection:
             query = select(notices.c.attempts).where(notices.c.id == notice.id)
             tried = connection.execute(query).scalar_one()
         pause = min(wait or FIRST_WAIT * 2 ** min(tried, 16), LONGEST_WAIT)
         self._settle(notice, attempts=tried + 1, next_at=now + pause, comment=comment)
+        return now + pause
 
     def channel(self, name: str, now: datetime) -> ChannelView:
         """How one channel is."""
@@ -151,13 +155,17 @@ def _owed(channel: str, now: datetime) -> ColumnElement[bool]:
     return and_(notices.c.channel == channel, notices.c.sent_at.is_(None), current)
 
 
-def _oldest(channel: str, now: datetime) -> Select[Any]:
+def _oldest_due(channel: str, now: datetime) -> Select[Any]:
+    """What is to be told next: one that cannot be told holds up the end of its own alarm alone."""
     columns = [alarms.c[name] for name in ("key", "subject", "sentence", "since", "raised_at", "ended_at")]
-    query = select(notices, *columns).select_from(_joined()).where(_owed(channel, now))
+    earlier = notices.alias("earlier")
+    is_first = ~exists().where(
+        earlier.c.alarm_id == notices.c.alarm_id,
+        earlier.c.channel == channel,
+        earlier.c.sent_at.is_(None),
+        earlier.c.id < notices.c.id,
+    )
+    is_free = or_(notices.c.lease_until.is_(None), notices.c.lease_until <= now)
+    query = select(notices, *columns).select_from(_joined())
+    query = query.where(_owed(channel, now), notices.c.next_at <= now, is_free, is_first)
     return query.order_by(notices.c.id).limit(1)
-
-
-def _is_due(row: Row[Any] | None, now: datetime) -> bool:
-    if row is None or row.next_at > now:
-        return False
-    return row.lease_until is None or bool(row.lease_until <= now)

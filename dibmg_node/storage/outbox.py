@@ -131,12 +131,8 @@ class Outbox:
                 select(deliveries.c.result_uid).where(there, _is_in_hand(now)).limit(1)
             ).first():
                 raise LedgerConflictError(f"study {study_uid} is being sent to {destination}")
-            condition = and_(
-                there,
-                deliveries.c.state == DeliveryState.OWED.value,
-                deliveries.c.next_at <= now,
-                is_free(now),
-            )
+            owed_there = of_study(study_uid, destination, DeliveryState.OWED)
+            condition = and_(owed_there, deliveries.c.next_at <= now, is_free(now))
             rows = connection.execute(
                 select(results, deliveries.c.lease_until)
                 .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
@@ -249,7 +245,8 @@ class Outbox:
 def _is_in_hand(now: datetime) -> ColumnElement[bool]:
     """Deliveries that a worker is sending, also those that an operator gave up meanwhile."""
     sent = (DeliveryState.OWED.value, DeliveryState.CANCELED.value)
-    return and_(deliveries.c.state.in_(sent), deliveries.c.lease_until > now)
+    # by the index of the study that stands beside it, see `of_study`
+    return and_(func.coalesce(deliveries.c.state, "").in_(sent), deliveries.c.lease_until > now)
 
 
 def _due(

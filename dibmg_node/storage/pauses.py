@@ -43,6 +43,13 @@ class Pauses:
         with self._reading.connect() as connection:
             return find_pause(connection, part, name)
 
+    def resumed_at(self, part: Part, name: str = "") -> datetime | None:
+        """When the last pause of a part ended; None: it is paused, or never was."""
+        query = select(pauses.c.resumed_at).where(_is(part, name))
+        with self._reading.connect() as connection:
+            found: datetime | None = connection.execute(query).scalar_one_or_none()
+            return found
+
     def begin(self, pause: Pause) -> Pause:
         """Pause a part; where it is paused already, only who said so last, and why, changes.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
@@ -23,6 +24,8 @@ from sqlalchemy.types import TypeDecorator
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
+SUBJECT_LETTERS: Final = 128
+"""Letters of an alarm's subject, at most."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -314,7 +317,7 @@ alarms = Table(
     metadata,
     Column("id", _NUMBER, primary_key=True, autoincrement=True),
     Column("key", String(32), nullable=False),
-    Column("subject", String(128), nullable=False),
+    Column("subject", String(SUBJECT_LETTERS), nullable=False),
     Column("sentence", Text, nullable=False),
     Column("since", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, select, union
 
 from dibmg_node.domain.lifecycle import HELD, DeliveryState, StudyState
 from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.study import STANDARD_VIEWS
+from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.course_rows import course_json
 from dibmg_node.storage.delivery_rows import is_owed, is_unproven
-from dibmg_node.storage.distinct import last_of_each
+from dibmg_node.storage.distinct import distinct, last_of_each
 from dibmg_node.storage.facts_json import load_facts
 from dibmg_node.storage.schema import (
     analyses,
@@ -102,16 +103,24 @@ class Views:
         return min((at for at in found if at is not None), default=None)
 
     def failed_since(self, moment: datetime) -> int:
-        """Studies that are FAILED and got their last instance after a moment."""
+        """Studies that are FAILED, and whose analysis failed or whose results were refused after a moment.
+
+        Both are found by their own time: a study may fail long after its last image, as after a pause.
+        """
+        broken = select(analyses.c.study_uid).where(
+            analyses.c.at >= moment, analyses.c.outcome == Outcome.FAILED.value
+        )
         with self._engine.connect() as connection:
+            refused = select(deliveries.c.study_uid).where(
+                deliveries.c.destination.in_(list(distinct(connection, deliveries.c.destination))),
+                deliveries.c.state == DeliveryState.REFUSED.value,
+                deliveries.c.settled_at >= moment,
+            )
+            lately = union(broken, refused).subquery("lately")
             return connection.execute(
                 select(func.count())
-                .select_from(studies)
-                .where(
-                    studies.c.state == StudyState.FAILED.value,
-                    studies.c.last_instance_at >= moment,
-                    is_patients(),
-                )
+                .select_from(lately.join(studies, studies.c.study_uid == lately.c.study_uid))
+                .where(studies.c.state == StudyState.FAILED.value, is_patients())
             ).scalar_one()
 
     def last_received(self) -> dict[str, datetime]:

@@ -21,6 +21,10 @@ TOLD_BY = {
     "report.warnings.values()": ("services/drift.py", "warnings"),
     "one['sentence']": ("services/drift.py", "warnings"),
     "str(error)": ("tasks.py", "_translated"),
+    "overlong_wait(found, settings.alarms, now)": ("conditions.py", "overlong_wait"),
+    "overlong_wait(found, limits, now)": ("conditions.py", "overlong_wait"),
+    "overlong_audit(found, settings.alarms, now)": ("conditions.py", "overlong_audit"),
+    "overlong_audit(found, limits, now)": ("conditions.py", "overlong_audit"),
     "one.warning(now)": ("certificate_watch.py", "warning"),
 }
 """Expressions that hold a sentence of another function: its module, its name."""

@@ -10,12 +10,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from dibmg_node.domain.alarm import AlarmKey, Condition
+from dibmg_node.storage.alarms import Damping
 from tests.cli.test_commands import dibmg
-from tests.factories import Clock, new_archive, new_ledger
+from tests.factories import START, Clock, new_archive, new_ledger
 from tests.storage.life import make_ready
 
 
@@ -59,6 +62,22 @@ def test_the_first_line_says_it_all_in_one_line(folder: Path) -> None:
     assert first.startswith("down - intake does not run; ")
     assert "a study waits for its analysis since 2026" in first
     assert second.startswith("node      down")
+
+
+def test_an_alarm_about_what_is_told_already_is_no_second_reason(folder: Path) -> None:
+    ledger, damping = new_ledger(folder / "var"), Damping(timedelta(0), timedelta(0), timedelta(days=9))
+    make_ready(ledger, Clock())
+    oldest = ledger.views.oldest_waiting()
+    assert oldest is not None
+    waits = f"a study waits for its analysis since {oldest.isoformat(timespec='seconds')}"
+    held = [Condition(AlarmKey.WAITING, "", waits), Condition(AlarmKey.DISK, "host", "host: it is full")]
+    ledger.alarms.observe(held, [], START, damping, START)
+    ledger.engine.dispose()
+
+    reasons = json.loads(dibmg(folder, "status", "--json").stdout)["reasons"]
+
+    assert [one for one in reasons if "waits for its analysis" in one] == [waits]
+    assert "alarm: host: it is full" in reasons
 
 
 def test_every_part_of_the_node_has_its_line(folder: Path) -> None:

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from dibmg_node.doctor.disk import judge_inodes, judge_mount, judge_room, mount_of
+from dibmg_node.config import Settings
+from dibmg_node.doctor.disk import examine, judge_inodes, judge_mount, judge_room, mount_of
 from dibmg_node.doctor.verdict import Level
+from dibmg_node.sections import ArchiveSection, NodeSection
+from tests.object_storage import running_object_storage
 
 _MOUNTINFO = """\
 21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -74,3 +77,32 @@ def test_the_room_is_held_against_the_reserve(free: float, level: Level) -> None
 )
 def test_inodes_run_out_before_bytes_do(free: int, total: int, level: Level) -> None:
     assert judge_inodes(free, total).level is level
+
+
+def test_a_share_that_is_not_mounted_is_an_error_and_one_that_is_has_its_room_told(tmp_path: Path) -> None:
+    settings = Settings(
+        node=NodeSection(data_dir=tmp_path), archive=ArchiveSection(folder=tmp_path / "share")
+    )
+    before = {one.check: one.level for one in examine(settings)}
+    (tmp_path / "share").mkdir()
+
+    after = {one.check for one in examine(settings)}
+
+    assert before["archive"] is Level.ERROR
+    assert {"archive space", "archive fsync"} <= after
+
+
+def test_an_object_storage_is_asked_who_it_is_and_a_bucket_that_is_not_there_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIBMG_ARCHIVE_KEY", "key")
+    monkeypatch.setenv("DIBMG_ARCHIVE_SECRET", "secret")
+    with running_object_storage() as storage:
+        storage.store().create_text("archive.id", "0123\n")
+        levels = []
+        for bucket in ("dibmg", "another"):
+            archive = ArchiveSection(url=f"s3://{bucket}/node", endpoint=storage.endpoint, insecure=True)
+            settings = Settings(node=NodeSection(data_dir=tmp_path), archive=archive)
+            levels += [one.level for one in examine(settings) if one.check == "archive"]
+
+    assert levels == [Level.OK, Level.WARNING]

@@ -13,10 +13,13 @@ from click.testing import CliRunner, Result
 from pacs import free_port
 
 from dibmg_node.cli.main import cli
+from dibmg_node.config import Settings, load_settings
+from dibmg_node.doctor import listening, permissions
 from dibmg_node.doctor.clock import judge_history, judge_peer
 from dibmg_node.doctor.examination import GROUPS
 from dibmg_node.doctor.listening import judge_port
 from dibmg_node.doctor.verdict import Level
+from dibmg_node.sections import IntakeSection, NodeSection
 from tests.certificates import Authority
 from tests.factories import START
 from tests.services.web_peers import Asked, Told, WebPeer
@@ -76,6 +79,44 @@ def test_a_secret_that_others_may_read_is_an_error(tmp_path: Path, monkeypatch: 
     token.chmod(0o600)
 
     assert (open_to_all, verdicts(tmp_path)["DIBMG_STOW_TOKEN_FILE file"]["level"]) == ("error", "ok")
+
+
+ELSEWHERE = (
+    "[[alarm_channel]]\nname = 'ops'\nkind = 'webhook'\nurl_env = 'HOOK_URL'\ntoken_env = 'HOOK_TOKEN'\n"
+    "[[alarm_channel]]\nname = 'mail'\nkind = 'email'\nhost = 'localhost'\nusername = 'node'\n"
+    "password_env = 'MAIL_PASSWORD'\nfrom_address = 'dibmg@clinic.example'\nto = ['pacs@clinic.example']\n"
+    "[telemetry]\nendpoint = 'http://127.0.0.1:9'\ntoken_env = 'TRACES_TOKEN'\n"
+)
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["DIBMG_ARCHIVE_KEY", "DIBMG_ARCHIVE_SECRET", "HOOK_URL", "HOOK_TOKEN", "MAIL_PASSWORD", "TRACES_TOKEN"],
+)
+def test_the_file_of_every_secret_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("a-secret")
+    secret.chmod(0o644)
+    monkeypatch.setenv(f"{variable}_FILE", str(secret))
+    (tmp_path / "config.toml").write_text(ELSEWHERE)
+
+    found = {one.check: one.level for one in permissions.examine(load_settings(tmp_path / "config.toml"))}
+
+    assert found[f"{variable}_FILE file"] is Level.ERROR
+
+
+def test_a_port_of_a_role_that_another_host_has_is_not_looked_at(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        settings = Settings(
+            node=NodeSection(data_dir=tmp_path, roles=["analysis"]),
+            intake=IntakeSection(port=other.getsockname()[1]),
+        )
+
+        found = list(listening.examine(settings))
+
+    assert found == []
 
 
 def test_a_certificate_that_has_expired_is_an_error(tmp_path: Path) -> None:

@@ -99,6 +99,35 @@ def test_a_channel_that_is_down_keeps_no_other_from_telling_and_tells_when_it_is
     assert "alarm not told" in {one.message for one in caplog.records}
 
 
+def test_a_message_that_is_refused_for_good_holds_up_no_other_alarm(ledger: Ledger, clock: Clock) -> None:
+    full = Condition(AlarmKey.DISK, "", "the disk is full")
+
+    def answer(asked: Asked) -> Told:
+        return Told(400 if b"delivery" in asked.body else 200)
+
+    with WebPeer(answer).running() as hook:
+        watched = Watched(ledger, clock, {"ops": webhook(hook, clock)})
+        watched.look(DOWN, seconds=300)
+        watched.look(DOWN, full, seconds=100)
+
+        told = [one for one in hook.asked if b"the disk is full" in one.body]
+
+    assert len(told) == 1
+    assert ledger.notices.channel("ops", clock()).owed == 1
+
+
+def test_a_channel_that_is_down_is_asked_once_in_a_while_however_many_alarms_there_are(
+    ledger: Ledger, clock: Clock
+) -> None:
+    many = [Condition(AlarmKey.DELIVERY, f"pacs {n}", "not delivered") for n in range(20)]
+
+    with WebPeer(lambda _: Told(503)).running() as sick:
+        watched = Watched(ledger, clock, {"sick": webhook(sick, clock)})
+        watched.look(*many, seconds=90)
+
+    assert 1 <= len(sick.asked) <= 2
+
+
 def test_an_alarm_and_its_end_are_in_the_log_without_any_channel(
     ledger: Ledger, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

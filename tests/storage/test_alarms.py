@@ -199,7 +199,7 @@ def test_a_channel_that_is_new_is_told_what_holds_and_not_what_is_over(ledger: L
 def test_a_notice_in_hand_is_given_to_nobody_else_until_its_lease_is_over(
     host: Host, ledger: Ledger, clock: Clock
 ) -> None:
-    host.look(DOWN, FULL, seconds=60)
+    host.look(DOWN, seconds=60)
     first = claimed(ledger, clock)
 
     meanwhile = ledger.notices.claim("ops", clock(), LEASE)
@@ -268,3 +268,30 @@ def test_what_is_over_for_a_month_is_forgotten_with_what_was_told_of_it(
     host.look(FULL)
 
     assert ledger.notices.channel("ops", clock()).last_sent is None
+
+
+def test_subjects_that_are_too_long_are_told_apart_and_keep_no_other_alarm_from_being_told(
+    ledger: Ledger, clock: Clock, host: Host
+) -> None:
+    long = [Condition(AlarmKey.AUDIT, "é" * 128 + end, f"lines wait for {end}") for end in ("a", "b")]
+
+    host.look(DOWN, *long, seconds=60)
+
+    subjects = [one.subject for one in raised(ledger) if one.key == "audit"]
+    assert len(raised(ledger)) == 3
+    assert len(set(subjects)) == 2
+    assert [len(one) for one in subjects] == [128, 128]
+
+
+def test_an_alarm_that_cannot_be_told_holds_up_its_own_end_and_no_other_alarm(
+    host: Host, ledger: Ledger, clock: Clock
+) -> None:
+    host.look(DOWN, FULL, seconds=60)
+    ledger.notices.failed(claimed(ledger, clock), "refused", clock(), timedelta(hours=1))
+    host.look(seconds=310)
+
+    told = take(ledger, clock)
+    clock.advance(3600)
+
+    assert told == [(AlarmEvent.BEGAN, "disk"), (AlarmEvent.ENDED, "disk")]
+    assert take(ledger, clock) == [(AlarmEvent.BEGAN, "delivery"), (AlarmEvent.ENDED, "delivery")]

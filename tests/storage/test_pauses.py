@@ -29,6 +29,7 @@ def test_what_is_paused_is_told_until_it_is_resumed(ledger: Ledger, clock: Clock
     told, found = ledger.pauses.all(), ledger.pauses.find(Part.INTAKE)
     ended = ledger.pauses.end(Part.INTAKE, "", clock.advance(5))
 
+    assert (ledger.pauses.resumed_at(Part.INTAKE), ledger.pauses.resumed_at(Part.ANALYSIS)) == (clock(), None)
     assert told == [other, begun]
     assert found == ended == begun
     assert (ledger.pauses.all(), ledger.pauses.find(Part.INTAKE)) == ([other], None)

@@ -86,8 +86,20 @@ def test_failed_studies_are_counted_from_a_moment_on(ledger: Ledger, clock: Cloc
     make_ready(ledger, clock)
     analyze(ledger, clock, analysis(outcome=Outcome.FAILED, reason="broke"))
 
-    assert ledger.views.failed_since(START) == 1
-    assert ledger.views.failed_since(START + timedelta(seconds=1)) == 0
+    assert ledger.views.failed_since(clock()) == 1
+    assert ledger.views.failed_since(clock() + timedelta(seconds=1)) == 0
+
+
+def test_a_study_whose_results_are_refused_long_after_its_last_image_failed_lately(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis([a_result(), a_result("2.25.2", ResultKind.OVERLAY)]))
+    clock.advance(26 * 3600)
+    settle(ledger, clock, DeliveryState.REFUSED)
+
+    assert ledger.views.failed_since(clock() - timedelta(days=1)) == 1
+    assert ledger.views.failed_since(clock() + timedelta(seconds=1)) == 0
 
 
 def test_a_destination_shows_what_it_has_what_it_waits_for_and_why(ledger: Ledger, clock: Clock) -> None:

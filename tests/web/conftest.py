@@ -122,7 +122,8 @@ class WebSide:
             "reasons": ["sweep does not run", *(one.sentence for one in pauses)],
             "pauses": [vars(one) for one in pauses],
             "processes": [
-                {"process": "sweep@host", "alive": False, "pid": None, "since": None, "detail": ""}
+                {"process": "sweep@host", "alive": False, "pid": None, "since": None, "detail": ""},
+                {"process": "sweep@other", "alive": True, "pid": 7, "since": self.clock(), "detail": ""},
             ],
             "broker": {"answers": True, "analyses": 2, "deliveries": 3},
             "studies": views.count_by_state(),

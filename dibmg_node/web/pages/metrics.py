@@ -66,8 +66,7 @@ def _of_node(node: dict[str, Any], now: datetime) -> Iterator[Metric]:
         (now - oldest).total_seconds() if oldest else 0.0,
     )
     yield _one("dibmg_failed_studies_last_day", "Studies that failed within a day.", node["failed_last_day"])
-    processes = {row["process"].partition("@")[0]: float(row["alive"]) for row in node["processes"]}
-    yield _by("dibmg_process_up", "1: the process gives signs of life.", "process", processes)
+    yield _processes(node["processes"])
     broker = node["broker"]
     yield _one("dibmg_broker_up", "1: the broker answers.", float(broker["answers"]))
     queues = {name: broker[name] for name in ("analyses", "deliveries") if broker[name] is not None}
@@ -77,6 +76,15 @@ def _of_node(node: dict[str, Any], now: datetime) -> Iterator[Metric]:
     model = InfoMetricFamily("dibmg_model", "The model in use.")
     model.add_metric([], {"name": str(node["model"]["name"]), "version": str(node["model"]["version"])})
     yield model
+
+
+def _processes(rows: Sequence[dict[str, Any]]) -> Metric:
+    told = "1: the process of this host gives signs of life."
+    family = GaugeMetricFamily("dibmg_process_up", told, labels=["process", "node"])
+    for row in rows:
+        role, _, host = row["process"].partition("@")
+        family.add_metric([role, host], float(row["alive"]))
+    return family
 
 
 def _of_selftest(test: dict[str, Any], now: datetime) -> Iterator[Metric]:
