@@ -22,7 +22,7 @@ from tests.web.held_results import hold
 
 STUDY = "1.2.6.1"
 PASSWORD = "correct horse battery"
-PAGES = ("/", "/studies", f"/studies/{STUDY}", "/destinations", "/senders", "/model")
+PAGES = ("/", "/queue", "/studies", f"/studies/{STUDY}", "/destinations", "/senders", "/model")
 OPERATORS_PAGE = "/audit"
 ACTS = (
     *(f"/studies/{STUDY}/{act}" for act in ("retry", "cancel", "priority")),
