@@ -234,5 +234,5 @@ def test_a_node_that_was_never_up_cannot_be_tested(make_node: Callable[..., Runn
 def _configured(node: RunningNode, config: Path) -> RunningNode:
     """The same node, asked with another configuration."""
     same = object.__new__(RunningNode)
-    same.config = config
+    same.config, same.program = config, node.program
     return same

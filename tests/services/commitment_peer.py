@@ -103,6 +103,8 @@ class CommittingPeer:
             if association._is_paused is False:
                 break
             self.reported.wait(0.05)
+        if not association.is_established:
+            return  # the node has ended meanwhile: nobody is there to be told
         answer, _ = association.send_n_event_report(
             information, event_type, facts.STORAGE_COMMITMENT, facts.STORAGE_COMMITMENT_INSTANCE
         )
