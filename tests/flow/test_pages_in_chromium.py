@@ -275,7 +275,7 @@ def test_the_overview_renews_itself(node: RunningNode, desk: Page, tmp_path: Pat
     ready = desk.locator("a[href='/studies?state=READY'] b")
     before = int(ready.inner_text())
 
-    queue(node, tmp_path, 9)
+    queue(node, tmp_path, 99)
 
     expect(ready).to_have_text(str(before + 1), timeout=60_000)
 
