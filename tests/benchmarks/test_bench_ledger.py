@@ -12,7 +12,7 @@ from benchmarks.ledger_measures import filters_of_command
 from benchmarks.timing import Stopwatch, Timing
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 @pytest.mark.parametrize("database", DATABASES)
 # a command opens a ledger of its own and ends with its process; here many of them share one
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["receiving", "decoding", "network", "one_exam"])
 def test_the_short_form_measures_without_an_error(name: str, tmp_path: Path) -> None:

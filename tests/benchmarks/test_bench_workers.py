@@ -10,7 +10,7 @@ import pytest
 from benchmarks.workers import Throughput, table
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 def test_two_workers_on_real_servers_do_all_studies() -> None:
     # in a process of its own: the workers are forked from it
     command = [sys.executable, "-m", "benchmarks.workers", "--workers", "1", "2", "--seconds", "0.2"]
