@@ -6,7 +6,6 @@ python -m benchmarks.decoding [--rounds 5] [--short] [--out FOLDER]
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,16 +17,10 @@ from pydicom.dataset import FileDataset
 
 from benchmarks.arguments import arguments
 from benchmarks.exams import LARGE, SYNTAXES, write_exam
-from benchmarks.rounds import Figures, interleave, keep, medians, ratio
+from benchmarks.rounds import interleave, keep, medians, ratio, timed
 from dibmg.preprocess import preprocess
 from dibmg_node.dicom.pixels import decode, read_mammogram
 from dibmg_node.domain.study import Laterality
-
-
-def _timed(work: Callable[[], object]) -> Figures:
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
 
 
 def _pydicom(image: FileDataset) -> object:
@@ -58,12 +51,12 @@ def measure(folder: Path, rounds: int, short: bool) -> dict[str, Any]:
         paths = write_exam(folder / syntax, "1.2.3", syntax, grid)
         images = [dcmread(path) for path in paths]
         turns = {
-            "node": partial(_timed, partial(decode, images[0])),
-            "exam, one by one": partial(_timed, partial(_four, images, 1)),
-            "exam, four at once": partial(_timed, partial(_four, images, 4)),
+            "node": partial(timed, partial(decode, images[0])),
+            "exam, one by one": partial(timed, partial(_four, images, 1)),
+            "exam, four at once": partial(timed, partial(_four, images, 4)),
         }
         if _does(partial(_pydicom, images[0])):
-            turns["pydicom"] = partial(_timed, partial(_pydicom, images[0]))
+            turns["pydicom"] = partial(timed, partial(_pydicom, images[0]))
         rows = interleave(turns, rounds)
         tables[syntax] = {name: medians(one) for name, one in rows.items()} | {
             "mb": round(paths[0].stat().st_size / 1e6, 1),
@@ -72,7 +65,7 @@ def measure(folder: Path, rounds: int, short: bool) -> dict[str, Any]:
     mammogram = read_mammogram(images[0])
     prepared = interleave(
         {
-            "preprocess": partial(_timed, partial(preprocess, mammogram, Laterality.RIGHT, ("P", "L"), size)),
+            "preprocess": partial(timed, partial(preprocess, mammogram, Laterality.RIGHT, ("P", "L"), size)),
         },
         rounds,
     )

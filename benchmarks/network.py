@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.arguments import arguments
 from benchmarks.peak import matmul, multiply_adds
-from benchmarks.rounds import Figures, interleave, keep, medians, ratio
+from benchmarks.rounds import Figures, interleave, keep, medians, ratio, timed
 from benchmarks.weights import paper_weights
 from dibmg.runtime import open_runtime
 from dibmg.runtime_choice import Precision, RuntimeKind
@@ -30,12 +29,6 @@ _KINDS = (
     (RuntimeKind.OPENVINO, Precision.BF16),
     (RuntimeKind.TENSORFLOW, Precision.F32),
 )
-
-
-def _timed(work: Callable[[], object]) -> Figures:
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
 
 
 def _exam(size: int) -> NDArray[np.float32]:
@@ -57,9 +50,9 @@ def measure(folder: Path, rounds: int, short: bool) -> dict[str, Any]:
         for kind, precision in _KINDS:
             runtime = open_runtime(weights, kind, precision, threads=threads)
             runtime.maps(views[:1])
-            turns[f"{runtime.name} {runtime.precision.value}"] = partial(_timed, partial(runtime.maps, views))
+            turns[f"{runtime.name} {runtime.precision.value}"] = partial(timed, partial(runtime.maps, views))
         for precision in (Precision.F32, Precision.BF16):
-            turns[f"peak {precision.value}"] = partial(_timed, matmul(precision.value, threads, macs))
+            turns[f"peak {precision.value}"] = partial(timed, matmul(precision.value, threads, macs))
         rows = interleave(turns, rounds)
         tables[name] = {
             "gmac_per_exam": round(macs / 1e9, 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -23,6 +24,13 @@ def interleave(contestants: Mapping[str, Callable[[], Figures]], rounds: int) ->
         for name in names[turn:] + names[:turn]:
             measured[name].append(contestants[name]())
     return measured
+
+
+def timed(work: Callable[[], object]) -> Figures:
+    """Wall and CPU seconds of some work in this process."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
 
 
 def medians(rows: Sequence[Figures]) -> dict[str, float]:
