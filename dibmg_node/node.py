@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from dibmg_node.broker import start_server
 from dibmg_node.certificate_watch import CertificateWatch
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, PermanentError
+from dibmg_node.latch import Latch
 from dibmg_node.processes import die_with_parent, process_name
 from dibmg_node.registration import check_archive, others_are_up, registered
 from dibmg_node.role_choice import NEEDED, Role, roles_of
@@ -91,7 +91,7 @@ class Child:
         self.restart_at = now + self.pause
         self.pause = min(2 * self.pause, _LONGEST_PAUSE)
 
-    def stop(self, seconds: float, hurried: threading.Event) -> None:
+    def stop(self, seconds: float, hurried: Latch) -> None:
         """Ask it to end; end it after some seconds, or at once when somebody is in a hurry."""
         if self.process is None or self.process.poll() is not None:
             return
@@ -118,9 +118,9 @@ class Node:
         """
         self._settings = settings
         self._announce = announce
-        self._stopping = threading.Event()
-        self._hurried = threading.Event()
-        self._renewing = threading.Event()
+        self._stopping = Latch()
+        self._hurried = Latch()
+        self._renewing = Latch()
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT, then drain; a second signal ends it at once.

@@ -12,6 +12,7 @@ from typing import Final
 from dibmg_node import wiring
 from dibmg_node.config import Settings
 from dibmg_node.errors import RetryableError
+from dibmg_node.latch import Latch
 from dibmg_node.processes import process_name
 from dibmg_node.role_choice import Role
 from dibmg_node.storage.ledger import Ledger
@@ -23,9 +24,9 @@ BEAT_SECONDS: Final = 5.0
 
 
 @contextmanager
-def stopped_by_signal() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets."""
-    stopping = threading.Event()
+def stopped_by_signal() -> Iterator[Latch]:
+    """A latch that SIGTERM and SIGINT set."""
+    stopping = Latch()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, lambda *_: stopping.set())
     yield stopping
@@ -34,7 +35,7 @@ def stopped_by_signal() -> Iterator[threading.Event]:
 @contextmanager
 def renewed_by_signal(renew: Callable[[], None]) -> Iterator[None]:
     """SIGHUP has certificates read anew, on a thread of its own."""
-    asked, ended = threading.Event(), threading.Event()
+    asked, ended = Latch(), threading.Event()
 
     def wait() -> None:
         while asked.wait() and not ended.is_set():

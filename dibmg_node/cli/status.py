@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from dibmg_node.condition import EXIT_CODES, UNKNOWN
 from dibmg_node.config import Settings
 from dibmg_node.errors import DibmgError, LedgerUnavailableError
 from dibmg_node.health import look
+from dibmg_node.latch import Latch
 from dibmg_node.role_choice import roles_of
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.wiring import now
@@ -74,7 +74,7 @@ class _Watched:
 
 def _watch(see: Callable[[], dict[str, Any]], every: float, as_json: bool) -> dict[str, Any]:
     """Show it again and again until somebody ends that; what was seen last."""
-    ended = threading.Event()
+    ended = Latch()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     found = see()
