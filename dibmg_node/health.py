@@ -40,8 +40,11 @@ def look(settings: Settings, ledger: Ledger, roles: Sequence[str]) -> dict[str, 
     Raises:
         DibmgError: The ledger does not answer.
     """
-    health, now = Health(), wiring.now()
-    found = _look(settings, ledger, roles, now, health)
+    health = Health()
+    broker = _broker(settings, health)  # it may take seconds to say nothing
+    now = wiring.now()
+    with ledger.at_one_moment() as then:
+        found = {"broker": broker, **_look(settings, then, roles, now, health)}
     if told := overlong_wait(found, settings.alarms, now):
         health.degraded.append(told)
     if told := overlong_audit(found, settings.alarms, now):
@@ -72,7 +75,6 @@ def _look(
         "pauses": [vars(one) for one in pauses],
         "processes": roll.processes,
         "nodes": roll.nodes,
-        "broker": _broker(settings, health),
         "studies": views.count_by_state(),
         "oldest_waiting": views.oldest_waiting(),
         "analysis_resumed_at": ledger.pauses.resumed_at(Part.ANALYSIS),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +40,7 @@ def migrate(engine: Engine, revision: str = "head") -> None:
 
 def newest_known() -> str:
     """The newest migration that this program knows."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
+    return str(_scripts().get_current_head())
 
 
 def is_current(engine: Engine) -> bool:
@@ -128,8 +129,7 @@ def _living(engine: Engine, found: str, since: datetime) -> Mapping[str, str]:
 
 def _oldest_reader(revisions: Sequence[str]) -> str | None:
     """The newest of the migrations that these want to be known."""
-    scripts = ScriptDirectory.from_config(_config())
-    named = [getattr(scripts.get_revision(one).module, _OLDEST_READER, None) for one in revisions]
+    named = [getattr(_scripts().get_revision(one).module, _OLDEST_READER, None) for one in revisions]
     order = _known()
     return max((one for one in named if one is not None), default=None, key=order.index)
 
@@ -141,7 +141,13 @@ def _found(engine: Engine) -> str | None:
 
 def _known() -> list[str]:
     """Migrations that this program knows, in their order."""
-    return [one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
+    return [one.revision for one in _scripts().walk_revisions()][::-1]
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    """Read once: each reading carries out every migration's module anew."""
+    return ScriptDirectory.from_config(_config())
 
 
 def _config() -> Config:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Self, cast
 
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
@@ -110,3 +112,29 @@ def reading(engine: Engine) -> Engine:
     if engine.dialect.name == "postgresql":
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return engine.execution_options(sqlite_begin="DEFERRED")
+
+
+@contextmanager
+def one_moment(engine: Engine) -> Iterator[Engine]:
+    """A stand-in for those who only ask: whatever they ask, they see one moment, in one transaction.
+
+    A look at everything asks in dozens of places; to begin and end a transaction in each took longer than
+    most of the answers.
+    """
+    with reading(engine).connect() as connection:
+        yield cast(Engine, _Moment(connection))
+
+
+class _Moment:
+    """What those who only ask want of an engine. There is no `begin`: nothing is entered."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.dialect = connection.dialect
+        self._connection = connection
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        yield self._connection
+
+    def execution_options(self, **_: Any) -> Self:
+        return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 
@@ -14,7 +16,7 @@ from dibmg_node.storage.catalog import Catalog
 from dibmg_node.storage.claims import Claims
 from dibmg_node.storage.decisions import Decisions
 from dibmg_node.storage.drift_baselines import DriftBaselines
-from dibmg_node.storage.engine import open_engine, reading
+from dibmg_node.storage.engine import one_moment, open_engine, reading
 from dibmg_node.storage.exam_scores import ExamScores
 from dibmg_node.storage.follow_ups import FollowUps
 from dibmg_node.storage.growth import Growth
@@ -46,6 +48,7 @@ class Ledger:
     """The ledger's sides, each for one kind of process."""
 
     engine: Engine
+    policy: ExamPolicy
     receipts: Receipts
     claims: Claims
     retries: Retries
@@ -77,12 +80,22 @@ class Ledger:
     records: Records
     tally: Tally
 
+    @contextmanager
+    def at_one_moment(self) -> Iterator[Ledger]:
+        """The same ledger for questions alone, all of which see one moment."""
+        with one_moment(self.engine) as engine:
+            yield _ledger(engine, self.policy)
+
 
 def open_ledger(url: str, policy: ExamPolicy) -> Ledger:
     """Open a ledger that has the current schema (`compatibility.migrate` brings it there)."""
-    engine = open_engine(url)
+    return _ledger(open_engine(url), policy)
+
+
+def _ledger(engine: Engine, policy: ExamPolicy) -> Ledger:
     return Ledger(
         engine,
+        policy,
         Receipts(engine, policy),
         Claims(engine),
         Retries(engine),

@@ -170,3 +170,23 @@ def test_a_ledger_of_the_first_schema_gets_the_manufacturers_of_its_studies(tmp_
         rows = connection.execute(text("SELECT study_uid, manufacturer FROM studies ORDER BY 1")).all()
     assert [tuple(row) for row in rows] == [("1.0", "Maker"), ("1.1", "")]
     engine.dispose()
+
+
+def test_who_asks_at_one_moment_sees_nothing_of_what_is_entered_meanwhile(
+    ledger: Ledger, clock: Clock
+) -> None:
+    with ledger.at_one_moment() as then:
+        before = then.views.count_by_state(), then.views.last_received(), then.rejections.newest()
+        ledger.receipts.store(received(instance()), PATIENCE, clock())
+
+        after = then.views.count_by_state(), then.views.last_received(), then.rejections.newest()
+
+    assert after == before
+    assert ledger.views.count_by_state()["RECEIVING"] == 1
+
+
+def test_nothing_can_be_entered_at_one_moment(ledger: Ledger, clock: Clock) -> None:
+    with ledger.at_one_moment() as then, pytest.raises(AttributeError, match="begin"):
+        then.receipts.store(received(instance()), PATIENCE, clock())
+
+    assert ledger.views.count_by_state()["RECEIVING"] == 0
