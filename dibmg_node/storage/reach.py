@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -42,12 +43,10 @@ class Reach:
         """How one destination was last found."""
         at_it = deliveries.c.destination == destination
         with self._engine.connect() as connection:
-            settled = {
-                state: connection.execute(
-                    select(func.max(deliveries.c.settled_at)).where(at_it, deliveries.c.state == state.value)
-                ).scalar_one()
-                for state in (*HELD, DeliveryState.REFUSED)
-            }
+            last = select(func.max(deliveries.c.settled_at))
+            states = (*HELD, DeliveryState.REFUSED)
+            lasts = [last.where(at_it, deliveries.c.state == one.value).scalar_subquery() for one in states]
+            settled = dict(zip(states, connection.execute(select(*lasts)).one(), strict=True))
             answered = max((at for at in settled.values() if at is not None), default=None)
             failing = _failing(connection, destination)
             refused_at = settled[DeliveryState.REFUSED]
@@ -80,20 +79,16 @@ def _failing(connection: Connection, destination: str) -> tuple[datetime | None,
         .order_by(deliveries.c.attempts.desc())
         .limit(_LOOKED_AT)
     ).all()
-    tries = [(_tried_at(connection, row.study_uid, destination), row.comment, row.status) for row in rows]
+    tried = _tried_at(connection, [row.study_uid for row in rows], destination)
+    tries = [(tried.get(row.study_uid), row.comment, row.status) for row in rows]
     return max(tries, key=lambda one: one[0] or _NEVER, default=None)
 
 
-def _tried_at(connection: Connection, study_uid: str, destination: str) -> datetime | None:
-    """When a study was last sent there in vain: its own history is short, that of all is not."""
-    found: datetime | None = connection.execute(
-        select(history.c.at)
-        .where(
-            history.c.study_uid == study_uid,
-            history.c.event == NOT_SENT,
-            history.c.detail.startswith(f"to {destination}: ", autoescape=True),
-        )
-        .order_by(history.c.id.desc())
-        .limit(1)
-    ).scalar_one_or_none()
-    return found
+def _tried_at(connection: Connection, study_uids: Sequence[str], destination: str) -> dict[str, datetime]:
+    """When studies were last sent there in vain: their own histories are short, that of all is not."""
+    query = select(history.c.study_uid, func.max(history.c.at)).where(
+        history.c.study_uid.in_(study_uids),
+        history.c.event == NOT_SENT,
+        history.c.detail.startswith(f"to {destination}: ", autoescape=True),
+    )
+    return dict(connection.execute(query.group_by(history.c.study_uid)).tuples().all())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, select, union
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, select, true, union
 
 from dibmg_node.domain.lifecycle import HELD, DeliveryState, StudyState
 from dibmg_node.domain.priority import Priority
@@ -96,10 +96,11 @@ class Views:
         oldest = select(func.min(studies.c.last_instance_at)).where(is_patients())
         with self._engine.connect() as connection:
             # each state by itself is one step into an index; both together PostgreSQL looks for among all
-            found = [
-                connection.execute(oldest.where(studies.c.state == state.value)).scalar_one()
+            by_state = [
+                oldest.where(studies.c.state == state.value).scalar_subquery()
                 for state in (StudyState.READY, StudyState.ANALYZING)
             ]
+            found = connection.execute(select(*by_state)).one()
         return min((at for at in found if at is not None), default=None)
 
     def failed_since(self, moment: datetime) -> int:
@@ -143,37 +144,41 @@ class Views:
             stored_since: Count results as stored from here on; None: all, which takes long where they are
                 millions.
         """
-
-        def count(connection: Connection, state: DeliveryState, *more: ColumnElement[bool]) -> int:
-            query = select(func.count()).select_from(deliveries)
-            return connection.execute(query.where(_at(name, state), *more)).scalar_one()
-
-        since = () if stored_since is None else (deliveries.c.settled_at >= stored_since,)
-        failing = deliveries.c.attempts > 0
         destined = deliveries.c.destination == name
+        settled = deliveries.c.settled_at
+        since = () if stored_since is None else (settled >= stored_since,)
+        waiting = select(
+            func.count().label("owed"),
+            func.min(deliveries.c.owed_since).label("owed_since"),
+            func.count().filter(deliveries.c.attempts > 0).label("failing"),
+        ).where(destined, is_owed())
+        doubted = select(
+            func.count().label("unproven"),
+            func.count().filter(deliveries.c.proof_attempts > 1).label("doubtful"),
+        ).where(destined, is_unproven())
+        refused = select(func.count()).where(_at(name, DeliveryState.REFUSED))
+        held = {state: select(func.count()).where(_at(name, state), *since) for state in HELD}
+        last = {state: select(func.max(settled)).where(_at(name, state)) for state in HELD}
+        rows = waiting.subquery("waiting"), doubted.subquery("doubted")  # each is a single one
+        # one statement: a status page asks this of every destination
+        query = select(
+            *rows,
+            refused.scalar_subquery().label("refused"),
+            *(one.scalar_subquery().label(f"held_{state.value}") for state, one in held.items()),
+            *(one.scalar_subquery().label(f"last_{state.value}") for state, one in last.items()),
+        ).select_from(rows[0].join(rows[1], true()))
         with self._engine.connect() as connection:
-            held = {state: count(connection, state, *since) for state in HELD}
-            unproven, doubtful = connection.execute(
-                select(func.count(), func.count().filter(deliveries.c.proof_attempts > 1)).where(
-                    destined, is_unproven()
-                )
-            ).one()
-            last = select(func.max(deliveries.c.settled_at))
-            lasts = [connection.execute(last.where(_at(name, state))).scalar_one() for state in HELD]
-            owed, owed_since, failed = connection.execute(
-                select(func.count(), func.min(deliveries.c.owed_since), func.count().filter(failing)).where(
-                    destined, is_owed()
-                )
-            ).one()
+            found = connection.execute(query).mappings().one()
+            lasts = [found[f"last_{state.value}"] for state in HELD]
             return DestinationView(
-                owed=owed,
-                stored=sum(held.values()),
-                proven=held[DeliveryState.PROVEN],
-                unproven=unproven,
-                doubtful=doubtful,
-                refused=count(connection, DeliveryState.REFUSED),
-                failing=failed,
-                owed_since=owed_since,
+                owed=found["owed"],
+                stored=sum(found[f"held_{state.value}"] for state in HELD),
+                proven=found[f"held_{DeliveryState.PROVEN.value}"],
+                unproven=found["unproven"],
+                doubtful=found["doubtful"],
+                refused=found["refused"],
+                failing=found["failing"],
+                owed_since=found["owed_since"],
                 last_stored=max((at for at in lasts if at is not None), default=None),
                 comment=_complaint(connection, name),
             )
