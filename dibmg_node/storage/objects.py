@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -79,10 +79,21 @@ class ObjectStore:
             return None
 
     def create_text(self, key: str, content: str) -> None:
-        """Write a short object, unless there is one."""
-        if not self.exists(key):
-            with self._translated(key):
-                self.system.pipe_file(self._at(key), content.encode("utf-8"))
+        """Write a short object, unless there is one.
+
+        Of two programs that do so in one moment the first wins, where the storage knows conditional writes; one
+        that refuses them is written to without the condition.
+        """
+        if self.exists(key):
+            return
+        path, data = self._at(key), content.encode("utf-8")
+        with suppress(FileExistsError), self._translated(key):
+            try:
+                self.system.pipe_file(path, data, mode="create")
+            except OSError as error:
+                if error.errno != errno.ENOSYS:
+                    raise
+                self.system.pipe_file(path, data)
 
     def _at(self, key: str) -> str:
         return f"{self.prefix}/{key}"
@@ -91,7 +102,7 @@ class ObjectStore:
     def _translated(self, key: str) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
             raise
         # errors of fsspec, botocore and aiohttp have no common class; their texts may hold the endpoint alone
         except Exception as error:

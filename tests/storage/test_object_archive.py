@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dibmg_node.storage.object_archive import ObjectArchive
+from dibmg_node.storage.objects import ObjectStore
 from tests.object_storage import BUCKET, ObjectStorage, running_object_storage
 
 Make = Callable[..., ObjectArchive]
@@ -29,6 +30,14 @@ class Crowded(ObjectArchive):
             path.unlink()
             self.gone.append(path)
         return path
+
+
+@dataclass(frozen=True)
+class SeesNothing(ObjectStore):
+    """A storage that another program writes to right after it was looked at."""
+
+    def exists(self, key: str) -> bool:
+        return False
 
 
 @pytest.fixture
@@ -178,6 +187,15 @@ def test_a_result_whose_copy_goes_while_it_is_read_is_that_of_the_storage(make: 
 
     assert (read, put) == (b"first", first)
     assert make("b").result("2.25.1").read_bytes() == b"first"
+
+
+def test_of_two_first_starts_in_one_moment_one_gives_the_identity(make: Make) -> None:
+    first, second = make("a"), make("b")
+    late = replace(second, objects=SeesNothing(second.objects.system, second.objects.prefix))
+    given = first.give_identity()
+
+    assert late.give_identity("another") == given
+    assert first.identity() == given
 
 
 def test_all_machines_see_one_identity(make: Make) -> None:
