@@ -81,8 +81,8 @@ class ObjectStore:
     def create_text(self, key: str, content: str) -> None:
         """Write a short object, unless there is one.
 
-        Of two programs that do so in one moment the first wins, where the storage knows conditional writes; one
-        that refuses them is written to without the condition.
+        Of two programs that do so in one moment the first wins, where the storage knows conditional writes;
+        one that refuses them is written to without the condition.
         """
         if self.exists(key):
             return
