@@ -142,12 +142,19 @@ def test_the_files_of_compose_secrets_are_in_no_repository(compose: dict[str, An
     assert [one for one in named if not any(fnmatch(one, pattern) for pattern in ignored)] == []
 
 
-def test_the_containers_of_many_machines_have_every_role_once_and_no_privilege() -> None:
+def check_every_role(nodes: list[list[str]]) -> None:
+    """Every role is somebody's; a shadow model is for who wants to compare."""
+    roles = [role for one in nodes for role in one]
+    assert set(roles) == set(Role) - {Role.SHADOW}
+    # what watches a host's own disk and certificates may be everywhere
+    assert [role for role in roles if roles.count(role) > 1 and role != Role.SWEEP] == []
+    assert all(Role.SWEEP in one for one in nodes if Role.ANALYSIS in one)
+
+
+def test_the_containers_of_many_machines_have_every_role_and_no_privilege() -> None:
     nodes = {name: one for name, one in MACHINES["services"].items() if "build" in one}
 
-    roles = [role for name in ("front", "worker") for role in nodes[name]["command"][-1].split(",")]
-    # no shadow model is configured
-    assert sorted(roles) == sorted(set(Role) - {Role.SHADOW})
+    check_every_role([nodes[name]["command"][-1].split(",") for name in ("front", "worker")])
     assert nodes["worker-gpu"]["command"] == nodes["worker"]["command"]
     for node in nodes.values():
         assert node["read_only"] is True
@@ -243,8 +250,7 @@ def test_the_example_for_kubernetes_has_every_role_and_a_valid_configuration(tmp
     for some in roles:
         check_roles(load_settings(path).with_roles(some))
 
-    # a shadow model is for who wants to compare
-    assert sorted(role for some in roles for role in some) == sorted(set(Role) - {Role.SHADOW})
+    check_every_role(roles)
     assert all(one["securityContext"]["readOnlyRootFilesystem"] for one in containers)
 
 

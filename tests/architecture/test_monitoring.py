@@ -15,6 +15,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from dibmg_node.domain.selftest import SelfTestStep, StepOutcome
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.web.pages.durations import SETTLED_AFTER
@@ -22,6 +23,8 @@ from tests.factories import Clock
 from tests.programs import find_program
 from tests.storage.life import analyze, make_ready
 from tests.web.conftest import WebSide
+from tests.web.test_model_page import enter_drift, shadow_behind
+from tests.web.test_pages_selftest import tested as enter_selftest
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "alerts.yml"
@@ -32,7 +35,11 @@ OWN = re.compile(r"\bdibmg_[a-z_]+")
 @pytest.fixture
 def exported(archive: Archive, ledger: Ledger, clock: Clock) -> set[str]:
     """Names of every sample that the node gives, once a study was read."""
-    asking = TestClient(WebSide(archive, ledger, clock).app(), base_url="http://localhost")
+    web = WebSide(archive, ledger, clock)
+    enter_drift(web, v1=0.8)
+    web.shadow = shadow_behind(clock())
+    enter_selftest(web, StepOutcome(SelfTestStep.REMOVAL, True, 0.1, "gone"))
+    asking = TestClient(web.app(), base_url="http://localhost")
     make_ready(ledger, clock)
     analyze(ledger, clock)
     clock.advance(SETTLED_AFTER.total_seconds())

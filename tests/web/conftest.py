@@ -58,6 +58,7 @@ class WebSide:
         self.pictures = Pictures(self.archive, prepare)
         self.drift: dict[str, Any] = {"reference": "none", "minimum": 100, "devices": []}
         self.shadow: dict[str, Any] | None = None
+        self.beside: list[str] = []
         self.patients = Patients(self.archive, SILENT.patient)
 
     def app(
@@ -128,7 +129,7 @@ class WebSide:
             "broker": {"answers": True, "analyses": 2, "deliveries": 3},
             "studies": views.count_by_state(),
             "oldest_waiting": views.oldest_waiting(),
-            "selftest": selftest_facts(24, self.ledger.selftests, self.clock(), []),
+            "selftest": selftest_facts(24, self.ledger.selftests, self.clock(), [], self.beside),
             "failed_last_day": views.failed_since(self.clock() - timedelta(days=1)),
             "senders": views.last_received(),
             "destinations": [

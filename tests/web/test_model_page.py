@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree
 
@@ -38,18 +38,38 @@ def scores(n: int, seed: int, shift: float = 0.0) -> list[float]:
     return [float(score) for score in 1.0 / (1.0 + np.exp(-logits))]
 
 
+def enter_drift(web: WebSide, **shifts: float) -> None:
+    """Exams of some devices, moved from their reference."""
+    at = START
+    for place, (name, shift) in enumerate(shifts.items()):
+        device = replace(OTHER if name.startswith("other") else UNIT, software=name)
+        at = enter_exams(web.ledger, scores(250, place, shift), at + timedelta(minutes=1), device)
+    watch = DriftWatch(web.ledger.exam_scores, web.ledger.drift_baselines, POLICY, WEIGHTS)
+    shipped = references([(UNIT, score) for score in scores(1000, 99)], 50)
+    web.drift = watch.look(shipped, "the file", at).as_json()
+
+
+def shadow_behind(now: datetime) -> dict[str, Any]:
+    """Facts of a shadow model that exams wait for."""
+    return {
+        "name": "next",
+        "version": "2.0",
+        "sha256": "c" * 64,
+        "waiting": 12,
+        "oldest": now - timedelta(minutes=5),
+        "read_last_day": 90,
+        "excluded_last_day": 1,
+        "failed_last_day": 2,
+        "last_failure": "DeadlineError: no answer within 120 s",
+    }
+
+
 @pytest.fixture
 def filled(web: WebSide) -> Filled:
     """A node with exams, and somebody who looks at its pages."""
 
     def fill(**shifts: float) -> TestClient:
-        at = START
-        for place, (name, shift) in enumerate(shifts.items()):
-            device = replace(OTHER if name.startswith("other") else UNIT, software=name)
-            at = enter_exams(web.ledger, scores(250, place, shift), at + timedelta(minutes=1), device)
-        watch = DriftWatch(web.ledger.exam_scores, web.ledger.drift_baselines, POLICY, WEIGHTS)
-        shipped = references([(UNIT, score) for score in scores(1000, 99)], 50)
-        web.drift = watch.look(shipped, "the file", at).as_json()
+        enter_drift(web, **shifts)
         return TestClient(web.app(), base_url="http://localhost")
 
     return fill
@@ -177,17 +197,7 @@ def test_a_node_without_outcomes_says_how_to_enter_some(web: WebSide) -> None:
 
 
 def test_a_shadow_model_is_on_the_pages_and_in_the_metrics(web: WebSide) -> None:
-    web.shadow = {
-        "name": "next",
-        "version": "2.0",
-        "sha256": "c" * 64,
-        "waiting": 12,
-        "oldest": web.clock() - timedelta(minutes=5),
-        "read_last_day": 90,
-        "excluded_last_day": 1,
-        "failed_last_day": 2,
-        "last_failure": "DeadlineError: no answer within 120 s",
-    }
+    web.shadow = shadow_behind(web.clock())
     client = TestClient(web.app(), base_url="http://localhost")
 
     page, overview, metrics = (client.get(path).text for path in ("/model", "/", "/metrics"))

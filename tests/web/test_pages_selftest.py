@@ -46,3 +46,14 @@ def test_overview_and_metrics_tell_that_it_broke_and_where(web: WebSide) -> None
 
     assert 'badge bad">broke at lesion' in overview
     assert "dibmg_selftest_success 0.0" in metrics.splitlines()
+
+
+def test_the_overview_tells_which_node_keeps_self_tests_from_starting(web: WebSide) -> None:
+    free = client(web).get("/").text
+    web.beside = ["host-b"]
+
+    held_up = client(web).get("/").text
+
+    told = "none is started by itself while host-b analyzes or delivers beside"
+    assert told in held_up
+    assert told not in free
