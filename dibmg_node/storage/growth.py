@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import ColumnElement, Engine, ScalarSelect, Table, func, select
 
 from dibmg_node.storage.schema import instances, results, studies
 from dibmg_node.storage.selftests import is_patients
@@ -47,22 +47,29 @@ class Growth:
         A node that has been receiving for less than a day is asked for that time alone, at least an hour.
         """
         since = now - WINDOW
+        newest = (
+            select(studies.c.study_uid, studies.c.last_instance_at)
+            .where(studies.c.last_instance_at >= since, is_patients())
+            .order_by(studies.c.last_instance_at.desc())
+            .limit(_STUDIES)
+            .cte("newest")
+        )
+
+        def size(held: Table, *conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+            of_newest = held.join(newest, newest.c.study_uid == held.c.study_uid)
+            total = select(func.coalesce(func.sum(held.c.size), 0)).select_from(of_newest)
+            return total.where(*conditions).scalar_subquery()
+
+        query = select(
+            func.count().label("studies"),
+            func.min(newest.c.last_instance_at).label("oldest"),
+            select(func.min(studies.c.received_at)).scalar_subquery().label("first"),
+            size(instances, instances.c.received_at >= since).label("images"),
+            size(results).label("results"),
+        ).select_from(newest)
         with self._engine.connect() as connection:
-            newest = connection.execute(
-                select(studies.c.study_uid, studies.c.last_instance_at)
-                .where(studies.c.last_instance_at >= since, is_patients())
-                .order_by(studies.c.last_instance_at.desc())
-                .limit(_STUDIES)
-            ).all()
-            first = connection.execute(select(func.min(studies.c.received_at))).scalar_one()
-            if not newest:
-                return Inflow(0, WINDOW)
-            uids = [row.study_uid for row in newest]
-            size = 0
-            for held in (instances, results):
-                query = select(func.coalesce(func.sum(held.c.size), 0)).where(held.c.study_uid.in_(uids))
-                if held is instances:
-                    query = query.where(held.c.received_at >= since)
-                size += int(connection.execute(query).scalar_one())
-        begin = newest[-1].last_instance_at if len(newest) == _STUDIES else max(since, first)
-        return Inflow(size, max(now - begin, _SHORTEST))
+            found = connection.execute(query).one()
+        if not found.studies:
+            return Inflow(0, WINDOW)
+        begin = found.oldest if found.studies == _STUDIES else max(since, found.first)
+        return Inflow(int(found.images) + int(found.results), max(now - begin, _SHORTEST))

@@ -79,16 +79,19 @@ def _failing(connection: Connection, destination: str) -> tuple[datetime | None,
         .order_by(deliveries.c.attempts.desc())
         .limit(_LOOKED_AT)
     ).all()
+    if not rows:
+        return None
     tried = _tried_at(connection, [row.study_uid for row in rows], destination)
     tries = [(tried.get(row.study_uid), row.comment, row.status) for row in rows]
-    return max(tries, key=lambda one: one[0] or _NEVER, default=None)
+    return max(tries, key=lambda one: one[0] or _NEVER)
 
 
 def _tried_at(connection: Connection, study_uids: Sequence[str], destination: str) -> dict[str, datetime]:
     """When studies were last sent there in vain: their own histories are short, that of all is not."""
     query = select(history.c.study_uid, func.max(history.c.at)).where(
         history.c.study_uid.in_(study_uids),
-        history.c.event == NOT_SENT,
+        # in a form that the index of all events does not answer
+        func.coalesce(history.c.event, "") == NOT_SENT,
         history.c.detail.startswith(f"to {destination}: ", autoescape=True),
     )
     return dict(connection.execute(query.group_by(history.c.study_uid)).tuples().all())
