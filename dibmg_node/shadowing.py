@@ -11,6 +11,7 @@ from typing import Any
 from dibmg.predictor import open_predictor
 from dibmg.weights import load_weights
 from dibmg_node import wiring
+from dibmg_node.analyzing import model_limits
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError
 from dibmg_node.services.reading import Predictor
@@ -44,7 +45,7 @@ def make_shadow(settings: Settings, ledger: Ledger, is_ending: Callable[[], bool
             build,
             partial(_prepare_child, folder, level, os.getpid()),
             model.deadline_seconds,
-            wiring.model_limits(settings),
+            model_limits(settings),
         ),
         policy=settings.exam_policy,
         weights_sha256=load_weights(weights).sha256,
