@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from dibmg.operating_choice import names_a_file
+from dibmg.point_names import names_a_file
 from dibmg.runtime_choice import RuntimeKind
 from dibmg_node.analyzing import build_predictor
 from dibmg_node.cli.exits import EXIT_FAILED, fail

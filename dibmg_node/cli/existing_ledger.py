@@ -5,8 +5,8 @@ from __future__ import annotations
 from dibmg_node import wiring
 from dibmg_node.config import Settings
 from dibmg_node.errors import PermanentError
-from dibmg_node.storage.compatibility import check_readable
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.schema_version import check_readable
 
 
 def open_existing_ledger(settings: Settings) -> Ledger:
