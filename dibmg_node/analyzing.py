@@ -7,13 +7,15 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from dibmg.predictor import open_predictor
 from dibmg.runtime_choice import RuntimeKind
 from dibmg_node import wiring
+from dibmg_node.child import prepare_child
 from dibmg_node.config import Settings
 from dibmg_node.confinement import Limits
 from dibmg_node.domain.result import ResultKind
-from dibmg_node.services.analysis import Analyst, Order, Report, Subscriber, carry_out
+from dibmg_node.model_process import build_reader, open_model
+from dibmg_node.services.analysis import Analyst, Subscriber
+from dibmg_node.services.orders import Order, Report
 from dibmg_node.services.reading import Predictor
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.writing import Wish
@@ -29,7 +31,7 @@ def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
         sandbox=make_sandbox(
             settings,
             partial(
-                wiring.prepare_child,
+                prepare_child,
                 "model",
                 wiring.log_folder(settings),
                 settings.node.log_level,
@@ -70,7 +72,7 @@ def make_sandbox(settings: Settings, prepare: Callable[[], None]) -> Sandbox[Ord
     model = settings.model
     return Sandbox(
         partial(
-            _build_work,
+            build_reader,
             settings.weights,
             model.runtime.value,
             settings.operating_point,
@@ -99,18 +101,6 @@ def build_predictor(settings: Settings) -> Predictor:
         WeightsError: The weights cannot be used.
     """
     model = settings.model
-    return open_predictor(
+    return open_model(
         settings.weights, model.runtime.value, settings.operating_point, model.precision, model.threads
     )
-
-
-def _build_work(
-    weights: str, runtime: str, operating_point: str, precision: str, threads: int
-) -> Callable[[Order], Report]:
-    """Runs in the sandbox's child: load the model, give what carries out orders."""
-    predictor = open_predictor(weights, runtime, operating_point, precision, threads)
-    return partial(_carry_out, predictor)
-
-
-def _carry_out(predictor: Predictor, order: Order) -> Report:
-    return carry_out(order, predictor)

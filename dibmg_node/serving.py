@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dibmg_node.auditing import trail_folder, verification_file
+from dibmg_node.child import prepare_child
 from dibmg_node.config import Settings
 from dibmg_node.environment import need_secret, read_secret
 from dibmg_node.errors import ConfigError
@@ -25,7 +26,7 @@ from dibmg_node.services.tls import TlsFiles
 from dibmg_node.services.trail_desk import TrailDesk
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.users import UserRole, Users
-from dibmg_node.wiring import log_folder, now, open_archive, prepare_child
+from dibmg_node.wiring import log_folder, now, open_archive
 
 if TYPE_CHECKING:
     from dibmg_node.web.app import WebApp

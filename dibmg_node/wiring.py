@@ -12,8 +12,6 @@ from typing import Final
 
 from dibmg_node.config import Settings
 from dibmg_node.environment import read_secret
-from dibmg_node.logs import start_logging
-from dibmg_node.processes import die_with_parent
 from dibmg_node.services.tls import TlsFiles
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger, open_ledger
@@ -63,9 +61,3 @@ def broker_tls(settings: Settings) -> TlsFiles:
 def log_folder(settings: Settings) -> Path:
     """Where every process has its log."""
     return settings.data_dir / "logs"
-
-
-def prepare_child(name: str, folder: Path, log_level: str, parent: int) -> None:
-    """The first thing that a child does: end with its parent, and log."""
-    die_with_parent(parent)
-    start_logging(name, folder, log_level)
