@@ -29,9 +29,10 @@ from dibmg.weights import load_weights
 from dibmg_node import wiring
 from dibmg_node.config import load_settings
 from dibmg_node.drift_watch import open_drift_watch
-from dibmg_node.storage.compatibility import is_current, migrate, newest_known
+from dibmg_node.storage.compatibility import migrate
 from dibmg_node.storage.engine import open_engine
 from dibmg_node.storage.ledger import open_ledger
+from dibmg_node.storage.schema_version import is_current, newest_known
 from tests.flow.machines import running_redis
 from tests.postgresql import PASSWORD, Cluster, kept_cluster
 

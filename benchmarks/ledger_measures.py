@@ -27,6 +27,7 @@ from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.health import look
+from dibmg_node.receiving import make_intake
 from dibmg_node.role_choice import roles_of
 from dibmg_node.services.analysis import LEASE
 from dibmg_node.services.audit import SILENT
@@ -156,7 +157,7 @@ def _pages(node: Node, watch: Stopwatch) -> Iterator[Timing]:
     settings, ledger = node.settings, node.ledger
     archive = wiring.open_archive(settings)
     archive.prepare()
-    intake = wiring.make_intake(settings, ledger, archive, SILENT)
+    intake = make_intake(settings, ledger, archive, SILENT)
     app = make_web_app(settings, ledger, intake, SILENT, node.look)
     client = TestClient(app, base_url="http://127.0.0.1:8080", follow_redirects=False)
 

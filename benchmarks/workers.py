@@ -38,7 +38,8 @@ from dibmg_node.domain.exam import select_exam
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import FindingCode, Result, ResultKind, Scores
 from dibmg_node.domain.study import STANDARD_VIEWS, Laterality
-from dibmg_node.services.analysis import Analyst, Order, Report, Subscriber
+from dibmg_node.services.analysis import Analyst, Subscriber
+from dibmg_node.services.orders import Order, Report
 from dibmg_node.services.sweep import Sweep
 from dibmg_node.services.writing import Wish, Written
 from dibmg_node.storage.archive import Archive

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from dibmg.operating_choice import names_a_file
+from dibmg.point_names import names_a_file
 from dibmg_node.alarm_sections import AlarmChannelSection, AlarmsSection
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.priority import Priority

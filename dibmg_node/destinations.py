@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,7 +12,6 @@ from dibmg_node.domain.lifecycle import Proof
 from dibmg_node.environment import need_secret
 from dibmg_node.errors import ConfigError
 from dibmg_node.sections import DestinationSection, DestinationTlsSection, OAuthSection
-from dibmg_node.services.addresses import Address
 from dibmg_node.services.commitment import CommitmentWitness
 from dibmg_node.services.credentials import Anonymous, Basic, Bearer, ClientCredentials, Credentials
 from dibmg_node.services.cstore import CStoreSender
@@ -42,24 +39,6 @@ def open_witnesses(settings: Settings, proofs: Proofs, now: Clock) -> dict[str, 
         for one in settings.destination
         if one.proof is not Proof.NONE
     }
-
-
-def proofs_asked(settings: Settings) -> dict[str, Proof]:
-    """How each destination is asked for a proof, by its name."""
-    return {one.name: one.proof for one in settings.destination}
-
-
-def commits(settings: Settings) -> bool:
-    """Whether any destination is asked for storage commitment, and so may report on it."""
-    return any(one.proof is Proof.COMMITMENT for one in settings.destination)
-
-
-def may_report(settings: Settings, calling_aet: str, address: Address) -> bool:
-    """Whether a peer is a destination that is asked for storage commitment."""
-    return any(
-        one.proof is Proof.COMMITMENT and one.ae_title == calling_aet and address in _addresses(one.address)
-        for one in settings.destination
-    )
 
 
 def check_destinations(settings: Settings) -> None:
@@ -116,15 +95,6 @@ def _witness(settings: Settings, destination: DestinationSection, proofs: Proofs
     if destination.proof is Proof.QUERY:
         return QueryWitness(CFindSearch(peer))
     return CommitmentWitness(peer, destination.name, proofs, Reports(proofs, now), now)
-
-
-def _addresses(host: str | None) -> set[Address]:
-    """Addresses of a host, by number or by name; none where the name does not resolve now."""
-    try:
-        found = socket.getaddrinfo(host, None)
-    except OSError:
-        return set()
-    return {ipaddress.ip_address(str(address[0]).split("%")[0]) for *_, address in found}
 
 
 def open_web_service(settings: Settings, destination: DestinationSection, url: str, now: Clock) -> WebService:

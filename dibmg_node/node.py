@@ -22,7 +22,9 @@ from dibmg_node.certificate_watch import CertificateWatch
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, PermanentError
 from dibmg_node.latch import Latch
+from dibmg_node.node_check import check_node
 from dibmg_node.processes import die_with_parent, process_name
+from dibmg_node.receiving import make_inspection
 from dibmg_node.registration import check_archive, others_are_up, registered
 from dibmg_node.role_choice import NEEDED, Role, roles_of
 from dibmg_node.selftest_watch import SelfTestWatch
@@ -133,7 +135,7 @@ class Node:
             PermanentError: The node did not come up.
         """
         settings = self._settings
-        wiring.check_node(settings)
+        check_node(settings)
         with _locked(settings), audited(settings, "node", wiring.now):
             archive = wiring.open_archive(settings)
             archive.prepare()
@@ -143,7 +145,7 @@ class Node:
             roles = roles_of(settings)
             with registered(settings, ledger, roles):
                 if Role.INTAKE in roles:
-                    inspection = wiring.make_inspection(settings, ledger, archive)
+                    inspection = make_inspection(settings, ledger, archive)
                     # what an object storage has beside what the ledger knows is not adopted
                     inspection.run(alone=not archive.is_far and not others_are_up(settings, ledger))
                 self._live(ledger)

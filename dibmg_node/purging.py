@@ -6,12 +6,15 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
+from dibmg_node import wiring
+from dibmg_node.config import Settings
 from dibmg_node.errors import RetryableError
 from dibmg_node.selftest_watch import end_left
-from dibmg_node.services.purge import Purge
+from dibmg_node.services.audit import Auditor
+from dibmg_node.services.purge import Purge, PurgePolicy
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 
@@ -19,6 +22,28 @@ _log = logging.getLogger(__name__)
 
 _EVERY_SECONDS: Final = 60.0
 _DRAIN_SECONDS: Final = 10.0
+
+
+def make_purge(
+    settings: Settings, ledger: Ledger, audit: Auditor, older_than: timedelta | None = None
+) -> Purge:
+    """Who purges.
+
+    Args:
+        settings: Of the node.
+        ledger: Of the node.
+        audit: Told what goes.
+        older_than: Instead of `archive.purge_after_days`.
+    """
+    section = settings.archive
+    days = timedelta(days=section.purge_after_days)
+    policy = PurgePolicy(
+        # the disk of a node says nothing about the room of an object storage
+        high_water=1.0 if section.url else section.high_water_percent / 100,
+        keep=timedelta(hours=section.keep_hours),
+        after=older_than if older_than is not None else days or None,
+    )
+    return Purge(wiring.open_archive(settings), ledger.purges, policy, wiring.now, audit)
 
 
 @contextmanager

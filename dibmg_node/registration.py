@@ -15,10 +15,10 @@ from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, RetryableError
 from dibmg_node.role_choice import Role
 from dibmg_node.storage.archive import Archive
-from dibmg_node.storage.compatibility import newest_known
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.marks import Marks
 from dibmg_node.storage.nodes import SILENT_AFTER, NodeEntry
+from dibmg_node.storage.schema_version import newest_known
 
 _log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from dibmg.runtime import check_runtime
 from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg.weights import Weights, list_weights, load_weights
 from dibmg_node import wiring
+from dibmg_node.analyzing import make_sandbox
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, WeightsError
 from dibmg_node.model_check import check_model
@@ -34,7 +35,7 @@ def make_replayer(settings: Settings, reading: Mapping[str, Any]) -> Replayer:
     return Replayer(
         wiring.open_archive(settings),
         # no log of its own: it is the command that tells
-        wiring.make_sandbox(settings, partial(die_with_parent, os.getpid())),
+        make_sandbox(settings, partial(die_with_parent, os.getpid())),
         settings.exam_policy,
         settings.overlay.max_side,
         settings.overlay.style,

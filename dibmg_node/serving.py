@@ -8,9 +8,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from dibmg_node.auditing import trail_folder, verification_file
+from dibmg_node.child import prepare_child
 from dibmg_node.config import Settings
 from dibmg_node.environment import need_secret, read_secret
 from dibmg_node.errors import ConfigError
@@ -25,11 +26,16 @@ from dibmg_node.services.tls import TlsFiles
 from dibmg_node.services.trail_desk import TrailDesk
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.users import UserRole, Users
-from dibmg_node.wiring import log_folder, now, open_archive, prepare_child
-
-if TYPE_CHECKING:
-    from dibmg_node.web.app import WebApp
-    from dibmg_node.web.server import WebServer
+from dibmg_node.web.access import Bearer
+from dibmg_node.web.app import WebApp, make_app
+from dibmg_node.web.body import BodyLimits
+from dibmg_node.web.health import HealthService
+from dibmg_node.web.pages.site import SiteAccess, make_site
+from dibmg_node.web.retrieve import RetrieveService
+from dibmg_node.web.search import SearchService
+from dibmg_node.web.server import WebAddress, WebServer
+from dibmg_node.web.stow import StowLimits, StowService
+from dibmg_node.wiring import log_folder, now, open_archive
 
 WEB_SPOOL: Final = "spool-web"
 """Folder of the archive that the web server receives in."""
@@ -57,9 +63,6 @@ def make_web_server(
     Raises:
         ConfigError: As `check_exposure`.
     """
-    # the other processes have no use for an HTTP server
-    from dibmg_node.web.server import WebAddress, WebServer
-
     check_exposure(settings)
     web = settings.web
     assert web is not None
@@ -75,16 +78,6 @@ def make_web_app(
     look: Callable[[], dict[str, Any]],
 ) -> WebApp:
     """DICOMweb, health, and the pages; arguments as those of `make_web_server`."""
-    # the other processes have no use for an HTTP server
-    from dibmg_node.web.access import Bearer
-    from dibmg_node.web.app import make_app
-    from dibmg_node.web.body import BodyLimits
-    from dibmg_node.web.health import HealthService
-    from dibmg_node.web.pages.site import SiteAccess, make_site
-    from dibmg_node.web.retrieve import RetrieveService
-    from dibmg_node.web.search import SearchService
-    from dibmg_node.web.stow import StowLimits, StowService
-
     web, limits, stow = settings.web, settings.intake, settings.stow
     assert web is not None
     archive = open_archive(settings)

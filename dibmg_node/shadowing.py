@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-from dibmg.predictor import open_predictor
 from dibmg.weights import load_weights
 from dibmg_node import wiring
+from dibmg_node.analyzing import model_limits
+from dibmg_node.child import prepare_child
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError
-from dibmg_node.services.reading import Predictor
+from dibmg_node.model_process import build_shadow_reader
 from dibmg_node.services.sandbox import Sandbox
-from dibmg_node.services.shadow import Shadow, ShadowOrder, read_only
+from dibmg_node.services.shadow import Shadow
 from dibmg_node.storage.ledger import Ledger
 
 _LOWEST = 19
@@ -34,7 +33,7 @@ def make_shadow(settings: Settings, ledger: Ledger, is_ending: Callable[[], bool
     weights, operating_point = settings.shadow
     model = settings.model
     build = partial(
-        _build_work, weights, model.runtime.value, operating_point, model.precision, model.threads
+        build_shadow_reader, weights, model.runtime.value, operating_point, model.precision, model.threads
     )
     folder, level = wiring.log_folder(settings), settings.node.log_level
     return Shadow(
@@ -42,28 +41,12 @@ def make_shadow(settings: Settings, ledger: Ledger, is_ending: Callable[[], bool
         readings=ledger.shadow_readings,
         sandbox=Sandbox(
             build,
-            partial(_prepare_child, folder, level, os.getpid()),
+            partial(prepare_child, "shadow-model", folder, level, os.getpid(), _LOWEST),
             model.deadline_seconds,
-            wiring.model_limits(settings),
+            model_limits(settings),
         ),
         policy=settings.exam_policy,
         weights_sha256=load_weights(weights).sha256,
         now=wiring.now,
         is_ending=is_ending,
     )
-
-
-def _build_work(
-    weights: str, runtime: str, operating_point: str, precision: str, threads: int
-) -> Callable[[ShadowOrder], Mapping[str, Any]]:
-    """Runs in the sandbox's child: load the model, give what carries out orders."""
-    return partial(_carry_out, open_predictor(weights, runtime, operating_point, precision, threads))
-
-
-def _carry_out(predictor: Predictor, order: ShadowOrder) -> Mapping[str, Any]:
-    return read_only(order, predictor)
-
-
-def _prepare_child(folder: Path, log_level: str, parent: int) -> None:
-    wiring.prepare_child("shadow-model", folder, log_level, parent)
-    os.nice(_LOWEST)

@@ -9,6 +9,7 @@ from dibmg_node.auditing import open_audit
 from dibmg_node.config import Settings
 from dibmg_node.destinations import open_dimse_peer, open_web_service
 from dibmg_node.processes import alone
+from dibmg_node.receiving import make_intake
 from dibmg_node.registration import check_archive
 from dibmg_node.sections import DestinationSection
 from dibmg_node.services.cget import CGetSource
@@ -46,7 +47,7 @@ def fetch_study(
         archive.prepare()
         check_archive(settings, archive, ledger.marks)
         audit = open_audit(settings, "fetch", wiring.now)
-        intake = wiring.make_intake(settings, ledger, archive, audit)
+        intake = make_intake(settings, ledger, archive, audit)
         intake.check_open()
         intake.repair()
         longest = int(settings.intake.max_instance_gb * 2**30)

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from dibmg_node.config import Settings
-from dibmg_node.destinations import may_report
+from dibmg_node.proof_choice import may_report
 
 
 def settings(address: str, proof: str = "commitment") -> Settings:

@@ -9,7 +9,7 @@ import pytest
 from dibmg_node.config import Settings, load_settings
 from dibmg_node.errors import ConfigError
 from dibmg_node.exposure import check_exposure, is_insecure, reached_by_others
-from dibmg_node.wiring import check_node
+from dibmg_node.node_check import check_node
 from tests.certificates import Authority
 
 INTAKE = "[intake]\naddress = '{}'\n"

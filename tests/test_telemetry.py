@@ -89,7 +89,8 @@ def test_a_collector_that_is_away_holds_nobody_up(tmp_path: Path, caplog: pytest
 def test_without_an_endpoint_nobody_is_told_and_nothing_is_loaded(tmp_path: Path) -> None:
     program = (
         "import json, sys\n"
-        "from dibmg_node import roles, telemetry\n"
+        "from dibmg_node import telemetry\n"
+        "from dibmg_node.roles import analysis, delivery\n"
         "from dibmg_node.config import Settings\n"
         "with telemetry.telemetry(Settings(), 'analysis') as tell:\n"
         "    loaded = [one for one in sys.modules if one.startswith('opentelemetry')]\n"

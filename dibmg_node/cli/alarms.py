@@ -10,15 +10,10 @@ from rich.table import Table
 
 from dibmg_node import wiring
 from dibmg_node.alarming import node_name, open_channels
-from dibmg_node.cli.options import (
-    EXIT_FAILED,
-    console,
-    fail,
-    open_existing_ledger,
-    print_json,
-    with_config,
-    with_json,
-)
+from dibmg_node.cli.existing_ledger import open_existing_ledger
+from dibmg_node.cli.exits import EXIT_FAILED, fail
+from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
 from dibmg_node.domain.alarm import AlarmEvent, AlarmMessage
 from dibmg_node.errors import DibmgError

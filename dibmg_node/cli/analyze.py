@@ -15,11 +15,13 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from dibmg.operating_choice import names_a_file
+from dibmg.point_names import names_a_file
 from dibmg.runtime_choice import RuntimeKind
-from dibmg_node import wiring
-from dibmg_node.cli.options import EXIT_FAILED, console, fail, print_json, uid_column, with_config, with_json
+from dibmg_node.analyzing import build_predictor
+from dibmg_node.cli.exits import EXIT_FAILED, fail
+from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.studies import score
+from dibmg_node.cli.tables import console, uid_column
 from dibmg_node.config import Settings
 from dibmg_node.dicom.header import read_header, read_instance
 from dibmg_node.domain.result import ResultKind
@@ -99,7 +101,7 @@ def analyze(
         click.echo(f"{path}: passed over: {reason}", err=True)
     if not studies:
         fail("no DICOM instance found in what was given", EXIT_FAILED)
-    predictor = wiring.build_predictor(settings)
+    predictor = build_predictor(settings)
     told = []
     with Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as progress:
         task = progress.add_task("analyzing", total=len(studies))

@@ -15,7 +15,9 @@ from rich.table import Table
 
 from dibmg_node import wiring
 from dibmg_node.auditing import audit_key, trail_folder, verification_file
-from dibmg_node.cli.options import EXIT_FAILED, console, fail, print_json, with_config, with_json
+from dibmg_node.cli.exits import EXIT_FAILED, fail
+from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
 from dibmg_node.domain.audit import EventId
 from dibmg_node.services.pseudonyms import Pseudonyms

@@ -12,16 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from dibmg.weights import load_weights
-from dibmg_node.cli.options import (
-    EXIT_FAILED,
-    console,
-    fail,
-    open_existing_ledger,
-    print_json,
-    uid_column,
-    with_config,
-    with_json,
-)
+from dibmg_node.cli.existing_ledger import open_existing_ledger
+from dibmg_node.cli.exits import EXIT_FAILED, fail
+from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.tables import console, uid_column
 from dibmg_node.config import Settings
 from dibmg_node.errors import WeightsError
 from dibmg_node.shadow_report import compare as compare_models

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from dibmg_node.cli.options import EXIT_FAILED, fail, with_config
+from dibmg_node.cli.exits import EXIT_FAILED, fail
+from dibmg_node.cli.options import with_config
 from dibmg_node.cli.progress import show_busy
 from dibmg_node.config import Settings
 from dibmg_node.conformance.statement import conformance_statement

@@ -9,14 +9,9 @@ import click
 
 from dibmg_node import wiring
 from dibmg_node.auditing import open_audit
-from dibmg_node.cli.options import (
-    EXIT_UNKNOWN,
-    fail,
-    open_existing_ledger,
-    print_json,
-    with_config,
-    with_json,
-)
+from dibmg_node.cli.existing_ledger import open_existing_ledger
+from dibmg_node.cli.exits import EXIT_UNKNOWN, fail
+from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.config import Settings
 from dibmg_node.domain.pause import Part
 from dibmg_node.domain.priority import Priority

@@ -18,7 +18,8 @@ from dibmg_node.cli.dataset_tables import (
     print_manifest,
     print_scan,
 )
-from dibmg_node.cli.options import EXIT_FAILED, fail, print_json, with_json
+from dibmg_node.cli.exits import EXIT_FAILED, fail
+from dibmg_node.cli.options import print_json, with_json
 from dibmg_node.cli.progress import show_progress
 from dibmg_node.domain.study import ExclusionCode
 

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from dibmg.data.inclusion import RuleName, Views
 from dibmg_node.cli.dataset_tables import print_flow, print_split
-from dibmg_node.cli.options import console, with_json
+from dibmg_node.cli.options import with_json
 from dibmg_node.cli.progress import show_progress
+from dibmg_node.cli.tables import console
 
 _RULES = [rule.value for rule in RuleName if rule not in (RuleName.VIEWS, RuleName.BENIGN)]
 """Rules with an option of their own are not among them."""

@@ -19,7 +19,8 @@ from dibmg.data.label_join import Joined
 from dibmg.data.manifest import ImageRow
 from dibmg.data.scan import Scan
 from dibmg.data.split_files import SplitRecord
-from dibmg_node.cli.options import console, print_json
+from dibmg_node.cli.options import print_json
+from dibmg_node.cli.tables import console
 
 _MOST_NAMED = 5
 """Lines or files that a sentence names; `--json` has all."""

@@ -11,7 +11,8 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from dibmg_node.cli.options import console, print_json, with_config, with_json
+from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
 from dibmg_node.doctor.examination import examine
 from dibmg_node.doctor.verdict import Level, worst

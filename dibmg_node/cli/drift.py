@@ -13,15 +13,10 @@ from rich.table import Table
 from dibmg.operating_choice import choose_operating_point
 from dibmg.weights import load_weights
 from dibmg_node import wiring
-from dibmg_node.cli.options import (
-    EXIT_FAILED,
-    console,
-    fail,
-    open_existing_ledger,
-    print_json,
-    with_config,
-    with_json,
-)
+from dibmg_node.cli.existing_ledger import open_existing_ledger
+from dibmg_node.cli.exits import EXIT_FAILED, fail
+from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
 from dibmg_node.drift_watch import look_at_drift, open_drift_watch
 

@@ -11,8 +11,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dibmg.runtime_choice import Precision, RuntimeKind
-from dibmg_node.cli.options import EXIT_CONFIG, console, fail, print_json, with_json
+from dibmg_node.cli.exits import EXIT_CONFIG, fail
+from dibmg_node.cli.options import print_json, with_json
 from dibmg_node.cli.progress import step_bars
+from dibmg_node.cli.tables import console
 from dibmg_node.domain.study import View
 
 if TYPE_CHECKING:

@@ -8,8 +8,10 @@ import click
 from rich.console import Console
 
 from dibmg_node import wiring
+from dibmg_node.cli.existing_ledger import open_existing_ledger
+from dibmg_node.cli.exits import EXIT_FAILED, fail
 from dibmg_node.cli.filters import with_filters
-from dibmg_node.cli.options import EXIT_FAILED, fail, open_existing_ledger, print_json, with_config, with_json
+from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.config import Settings
 from dibmg_node.services.export import ACCESSION, COLUMNS, rows
 from dibmg_node.services.patients import accession_number

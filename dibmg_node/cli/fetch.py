@@ -10,18 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from dibmg_node.cli.completion import destination_names
-from dibmg_node.cli.options import (
-    EXIT_CONFIG,
-    EXIT_FAILED,
-    EXIT_UNKNOWN,
-    console,
-    fail,
-    open_existing_ledger,
-    print_json,
-    uid_column,
-    with_config,
-    with_json,
-)
+from dibmg_node.cli.existing_ledger import open_existing_ledger
+from dibmg_node.cli.exits import EXIT_CONFIG, EXIT_FAILED, EXIT_UNKNOWN, fail
+from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.tables import console, uid_column
 from dibmg_node.config import Settings
 from dibmg_node.dicom.header import is_uid
 from dibmg_node.services.fetching import Fate, Haul, NoSuchStudyError

@@ -11,16 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from dibmg_node import wiring
-from dibmg_node.cli.options import (
-    EXIT_CONFIG,
-    EXIT_FAILED,
-    console,
-    fail,
-    open_existing_ledger,
-    print_json,
-    with_config,
-    with_json,
-)
+from dibmg_node.cli.existing_ledger import open_existing_ledger
+from dibmg_node.cli.exits import EXIT_CONFIG, EXIT_FAILED, fail
+from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
 from dibmg_node.services.follow_up_file import TableRejectedError, read_table
 from dibmg_node.services.follow_up_import import Imported, import_follow_ups

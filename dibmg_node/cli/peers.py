@@ -9,15 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from dibmg_node.cli.completion import destination_names
-from dibmg_node.cli.options import (
-    EXIT_CONFIG,
-    EXIT_FAILED,
-    console,
-    fail,
-    print_json,
-    with_config,
-    with_json,
-)
+from dibmg_node.cli.exits import EXIT_CONFIG, EXIT_FAILED, fail
+from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
 from dibmg_node.destinations import open_senders
 from dibmg_node.errors import DibmgError

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dibmg_node.cli.options import console
+from dibmg_node.cli.tables import console
 
 
 def step_bars(*, transient: bool) -> Progress:

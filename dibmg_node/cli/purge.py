@@ -9,15 +9,11 @@ from rich.table import Table
 
 from dibmg_node import wiring
 from dibmg_node.auditing import open_audit
-from dibmg_node.cli.options import (
-    console,
-    open_existing_ledger,
-    print_json,
-    uid_column,
-    with_config,
-    with_json,
-)
+from dibmg_node.cli.existing_ledger import open_existing_ledger
+from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.tables import console, uid_column
 from dibmg_node.config import Settings
+from dibmg_node.purging import make_purge
 from dibmg_node.registration import check_archive
 
 
@@ -39,7 +35,7 @@ def purge(yes: bool, older_than_days: float | None, settings: Settings, as_json:
     older_than = None if older_than_days is None else timedelta(days=older_than_days)
     audit = open_audit(settings, "purge", wiring.now)
     ledger = open_existing_ledger(settings)
-    purging = wiring.make_purge(settings, ledger, audit, older_than)
+    purging = make_purge(settings, ledger, audit, older_than)
     if yes:
         check_archive(settings, purging.archive, ledger.marks)
     studies = purging.run() if yes else purging.plan()

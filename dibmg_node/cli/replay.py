@@ -8,17 +8,11 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from dibmg_node.cli.options import (
-    EXIT_FAILED,
-    EXIT_UNKNOWN,
-    console,
-    fail,
-    open_existing_ledger,
-    print_json,
-    with_config,
-    with_json,
-)
+from dibmg_node.cli.existing_ledger import open_existing_ledger
+from dibmg_node.cli.exits import EXIT_FAILED, EXIT_UNKNOWN, fail
+from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.progress import show_busy
+from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
 from dibmg_node.replaying import make_replayer
 from dibmg_node.services.replay import Replay

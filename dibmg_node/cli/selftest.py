@@ -8,16 +8,10 @@ import sys
 import click
 from rich.markup import escape
 
-from dibmg_node.cli.options import (
-    EXIT_CONFIG,
-    EXIT_FAILED,
-    console,
-    fail,
-    open_existing_ledger,
-    print_json,
-    with_config,
-    with_json,
-)
+from dibmg_node.cli.existing_ledger import open_existing_ledger
+from dibmg_node.cli.exits import EXIT_CONFIG, EXIT_FAILED, fail
+from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
 from dibmg_node.domain.selftest import StepOutcome, broken
 from dibmg_node.errors import ConfigError, DibmgError

@@ -12,9 +12,11 @@ from pydicom.dataset import FileDataset
 from rich.markup import escape
 from rich.table import Table
 
-from dibmg_node.cli.options import EXIT_CONFIG, EXIT_FAILED, console, fail, print_json, with_json
+from dibmg_node.cli.exits import EXIT_CONFIG, EXIT_FAILED, fail
+from dibmg_node.cli.options import print_json, with_json
 from dibmg_node.cli.sr_pictures import Pictures, draw_report
 from dibmg_node.cli.sr_words import content_json, content_lines, finding_rows, printable
+from dibmg_node.cli.tables import console
 from dibmg_node.dicom.sr.checking import check_report, errors_of
 from dibmg_node.dicom.sr.complaints import Complaint
 from dibmg_node.dicom.sr.file import MAXIMUM_BYTES, read_report

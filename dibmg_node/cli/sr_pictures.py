@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image as Picture
 from pydicom import dcmread
 
-from dibmg_node.cli.options import EXIT_FAILED, fail
+from dibmg_node.cli.exits import EXIT_FAILED, fail
 from dibmg_node.dicom.header import read_header, texts_of
 from dibmg_node.dicom.pixels import PixelsUnreadableError, read_mammogram
 from dibmg_node.dicom.sr.cad_content import CadContent, LibraryImage

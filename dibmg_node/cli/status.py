@@ -11,8 +11,10 @@ from typing import Any, Final
 import click
 from rich.live import Live
 
-from dibmg_node.cli.options import console, open_existing_ledger, print_json, with_config, with_json
+from dibmg_node.cli.existing_ledger import open_existing_ledger
+from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.status_page import status_page, summary
+from dibmg_node.cli.tables import console
 from dibmg_node.condition import EXIT_CODES, UNKNOWN
 from dibmg_node.config import Settings
 from dibmg_node.errors import DibmgError, LedgerUnavailableError

@@ -11,17 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from dibmg_node.cli.control import operating_on, this_person
+from dibmg_node.cli.existing_ledger import open_existing_ledger
+from dibmg_node.cli.exits import EXIT_UNKNOWN, fail
 from dibmg_node.cli.filters import with_filters
-from dibmg_node.cli.options import (
-    EXIT_UNKNOWN,
-    console,
-    fail,
-    open_existing_ledger,
-    print_json,
-    uid_column,
-    with_config,
-    with_json,
-)
+from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.tables import console, uid_column
 from dibmg_node.config import Settings
 from dibmg_node.storage.listing import StudyFilter, StudyLine
 from dibmg_node.storage.retries import Retry

@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from dibmg.weights import KERAS, resolve
-from dibmg_node.cli.options import EXIT_CONFIG, console, fail, print_json, with_json
+from dibmg_node.cli.exits import EXIT_CONFIG, fail
+from dibmg_node.cli.options import print_json, with_json
 from dibmg_node.cli.progress import step_bars
+from dibmg_node.cli.tables import console
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 

@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from dibmg_node.cli.options import EXIT_FAILED, fail, print_json, with_config, with_json
+from dibmg_node.cli.exits import EXIT_FAILED, fail
+from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.config import Settings
 from dibmg_node.exposure import reached_by_others
 from dibmg_node.storage.users import UserRole, Users

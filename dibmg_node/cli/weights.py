@@ -7,7 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from dibmg.weights import list_weights, load_weights
-from dibmg_node.cli.options import console, print_json, with_json
+from dibmg_node.cli.options import print_json, with_json
+from dibmg_node.cli.tables import console
 
 
 @click.group()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from dibmg_node import wiring
 from dibmg_node.config import Settings
 from dibmg_node.conformance.markdown import code, table
 from dibmg_node.dicom import facts
+from dibmg_node.receiving import acceptor_settings
 from dibmg_node.services import scu, wire
 from dibmg_node.services.cfind import ANSWER_SECONDS
 from dibmg_node.services.commitment import REPORT_SECONDS
@@ -54,7 +54,7 @@ def identity_table() -> str:
 
 def acceptance_table(settings: Settings) -> str:
     """Parameters of associations that are accepted."""
-    at_most = wiring.acceptor_settings(settings)
+    at_most = acceptor_settings(settings)
     seconds = {
         "to an association request, from the connection": at_most.association_timeout,
         "for a whole PDU, a whole command set, and each answer": at_most.pdu_timeout,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dibmg_node import wiring
 from dibmg_node.config import Settings
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
 from dibmg_node.errors import ConfigError
 from dibmg_node.exposure import is_insecure
+from dibmg_node.node_check import check_node
 
 
 def examine(settings: Settings) -> Iterator[Verdict]:
     """Look at the file and what it names."""
     file = str(settings.path) if settings.path else "no file, every value is the default"
     try:
-        wiring.check_node(settings)
+        check_node(settings)
     except ConfigError as error:
         for complaint in error.complaints:
             yield bad("configuration", complaint, "a value that can be used", "correct this key or its file")

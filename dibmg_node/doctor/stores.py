@@ -10,8 +10,8 @@ from dibmg_node.config import Settings
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
 from dibmg_node.errors import DibmgError, PermanentError, RetryableError
 from dibmg_node.processes import is_alive, process_name
-from dibmg_node.storage.compatibility import check_readable
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.schema_version import check_readable
 from dibmg_node.tasks import CeleryPublisher, open_queue
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from dibmg.operating_choice import choose_operating_point
 from dibmg.weights import load_weights
-from dibmg_node import wiring
+from dibmg_node.analyzing import build_predictor
 from dibmg_node.config import Settings
 from dibmg_node.dicom.header import instance_of, read_header
 from dibmg_node.domain.study import Study
@@ -87,7 +87,7 @@ def _read(settings: Settings, specimen: Specimen) -> Mapping[str, Any]:
                 instances.append(instance_of(read_header(file)))
         study = Study(specimen.study_uid, 1, tuple(instances))
         try:
-            predictor = wiring.build_predictor(settings)
+            predictor = build_predictor(settings)
             reading = reading_json(read_study(StudyFiles(study, paths), settings.exam_policy, predictor))
         except DibmgError as error:
             remedy = "run 'dibmg weights verify', and 'dibmg doctor' for the runtime"

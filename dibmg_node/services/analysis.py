@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from dibmg_node.domain.device import device_of
 from dibmg_node.domain.exam import Selection, select_exam
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS
 from dibmg_node.domain.policy import ExamPolicy
-from dibmg_node.domain.result import FindingCode, OverlayStyle, Result, ResultKind, Scores
+from dibmg_node.domain.result import FindingCode, OverlayStyle, Result, ResultKind
 from dibmg_node.domain.selftest import SELFTEST_DESTINATION
 from dibmg_node.domain.study import Verdict
 from dibmg_node.errors import LedgerConflictError, PermanentError, RejectedError, RetryableError
+from dibmg_node.services.orders import Order, Report
 from dibmg_node.services.reading import (
-    Predictor,
     Reading,
     StudyFiles,
     excluded_by_header,
     read_headers,
-    read_study,
 )
 from dibmg_node.services.reading_json import reading_json
 from dibmg_node.services.sandbox import Sandbox
@@ -42,43 +40,12 @@ LEASE: Final = timedelta(seconds=20)
 
 
 @dataclass(frozen=True)
-class Order:
-    """What the sandbox is asked to do: read a study and write its results."""
-
-    files: StudyFiles
-    policy: ExamPolicy
-    writing: Writing
-
-
-@dataclass(frozen=True)
-class Report:
-    """What came of an order, without pictures and headers: it travels between processes."""
-
-    selection: Selection
-    scores: Scores | None
-    reading: Mapping[str, Any]
-    results: Sequence[Written]
-    sha256: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class Subscriber:
     """A destination, as far as analysis knows it: its name and what it wants."""
 
     name: str
     wishes: tuple[Wish, ...]
     answer_unread: bool
-
-
-def carry_out(order: Order, predictor: Predictor) -> Report:
-    """Read a study and write its results; runs in the sandbox."""
-    reading = read_study(order.files, order.policy, predictor)
-    started = time.perf_counter()
-    written = [_without_picture(one) for one in write_results(reading, order.writing)]
-    found = reading_json(reading)
-    seconds = {**found["seconds"], "write": round(time.perf_counter() - started, 3)}
-    scores = reading.result.scores if reading.result else None
-    return Report(reading.selection, scores, {**found, "seconds": seconds}, written, reading.sha256)
 
 
 @dataclass(frozen=True)
@@ -163,7 +130,7 @@ class Analyst:
 
     def _report_failure(self, claim: Claim, reading: Reading, reason: str) -> Sequence[Written]:
         try:
-            return [_without_picture(one) for one in write_results(reading, self._writing(claim), reason)]
+            return [one.without_picture() for one in write_results(reading, self._writing(claim), reason)]
         # the header that broke the analysis may break its report too: the study is FAILED without one
         except Exception as error:  # noqa: BLE001
             extra = {"study_uid": claim.study.study_uid, "error": type(error).__name__}
@@ -177,7 +144,7 @@ class Analyst:
         )
         all_written = list(report.results)
         for withdrawal, destinations in self._withdrawals(claim, report, reason, owed):
-            all_written.append(_without_picture(withdrawal))
+            all_written.append(withdrawal.without_picture())
             owed[withdrawal.result.sop_uid] = destinations
         results = []
         for written in all_written:
@@ -269,10 +236,6 @@ def _is_lost(written: Written, claim: Claim) -> bool:
     """Whether destinations have other bytes under this UID, that nobody can write again."""
     digest = claim.purged.get(written.result.sop_uid)
     return digest is not None and digest != sha256(written.content).hexdigest()
-
-
-def _without_picture(written: Written) -> Written:
-    return Written(written.result, written.series_uid, written.content)
 
 
 def _kept(result: Result, digest: str) -> Result:

@@ -1,11 +1,13 @@
-"""Until when certificates hold. The only door to cryptography."""
+"""Until when certificates hold. The only door to cryptography, which no node without certificates imports."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography import x509
+if TYPE_CHECKING:
+    from cryptography import x509
 
 
 def chain_expires_at(path: Path) -> datetime:
@@ -29,4 +31,6 @@ def trust_expires_at(path: Path) -> datetime:
 
 
 def _certificates(path: Path) -> list[x509.Certificate]:
+    from cryptography import x509
+
     return x509.load_pem_x509_certificates(path.read_bytes())

@@ -1,4 +1,7 @@
-"""One HTTP exchange, bounded in time and in what is read of the answer. The only door to httpx."""
+"""One HTTP exchange, bounded in time and in what is read of the answer. The only door to httpx.
+
+It is imported by the first exchange: most processes that could ask a web server never do.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final
-
-import httpx
+from typing import TYPE_CHECKING, Any, Final
 
 from dibmg_node.dicom import facts
 from dibmg_node.errors import PeerUnavailableError
 from dibmg_node.services.deadline import Deadline
 from dibmg_node.services.tls import TlsFiles, told_of, trust_of
+
+if TYPE_CHECKING:
+    import httpx
 
 CONNECT_SECONDS: Final = 10
 IDLE_SECONDS: Final = 60
@@ -74,6 +78,8 @@ def exchange(request: Request, tls: TlsFiles, deadline: Deadline, now: datetime)
     Raises:
         PeerUnavailableError: There was no whole answer; the message says why and names no credentials.
     """
+    import httpx
+
     url = httpx.URL(request.url)
     who = _server(url)
 
@@ -171,6 +177,8 @@ def _date(text: str) -> datetime | None:
 
 def _why(error: httpx.HTTPError) -> str:
     """What broke, in words; never the text of a library, which may quote a header."""
+    import httpx
+
     if isinstance(error, httpx.ConnectTimeout):
         return f"no connection within {CONNECT_SECONDS} s"
     if isinstance(error, httpx.TimeoutException):

@@ -1,4 +1,7 @@
-"""The ID token of OpenID Connect, believed only once signature and claims hold. The only door to joserfc."""
+"""The ID token of OpenID Connect, believed only once signature and claims hold. The only door to joserfc.
+
+It is imported by the first login of that kind.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-
-from joserfc import jwt
-from joserfc.errors import ClaimError, ExpiredTokenError, InvalidKeyIdError, JoseError
-from joserfc.jwk import KeySet
-from joserfc.jwt import JWTClaimsRegistry
 
 from dibmg_node.errors import PeerRefusedError
 
@@ -49,6 +47,11 @@ def verified_claims(token: str, keys: Any, expected: Expected) -> Mapping[str, A
         UnknownKeyError: The set lacks its key.
         PeerRefusedError: It is not to be believed; the message says why, and quotes nothing of it.
     """
+    from joserfc import jwt
+    from joserfc.errors import ClaimError, ExpiredTokenError, InvalidKeyIdError, JoseError
+    from joserfc.jwk import KeySet
+    from joserfc.jwt import JWTClaimsRegistry
+
     try:
         decoded = jwt.decode(token, KeySet.import_key_set(keys), algorithms=ALGORITHMS)
         claims = dict(decoded.claims)

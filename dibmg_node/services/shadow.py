@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.errors import DibmgError, LedgerConflictError, RetryableError
-from dibmg_node.services.reading import Predictor, StudyFiles, read_study
-from dibmg_node.services.reading_json import reading_json
+from dibmg_node.services.orders import ShadowOrder
+from dibmg_node.services.reading import StudyFiles
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.shadow_readings import (
@@ -31,20 +31,6 @@ _ATTEMPTS: Final = 2
 
 class _EndingError(RetryableError):
     """There is no time left for the exam in hand."""
-
-
-@dataclass(frozen=True)
-class ShadowOrder:
-    """What the shadow's sandbox is asked to do: read a study, and write nothing."""
-
-    files: StudyFiles
-    policy: ExamPolicy
-
-
-def read_only(order: ShadowOrder, predictor: Predictor) -> Mapping[str, Any]:
-    """Read a study; runs in the sandbox. Returns it as `reading_json` has it, with `reason` beside."""
-    reading = read_study(order.files, order.policy, predictor)
-    return {**reading_json(reading), "reason": reading.selection.reason}
 
 
 @dataclass(frozen=True)

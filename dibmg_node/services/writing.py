@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
@@ -100,6 +100,10 @@ class Written:
     series_uid: str
     content: bytes
     picture: NDArray[np.uint8] | None = None
+
+    def without_picture(self) -> Written:
+        """The same as it travels between processes."""
+        return replace(self, picture=None)
 
 
 def write_results(reading: Reading, writing: Writing, failure: str = "") -> Iterator[Written]:

@@ -10,24 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
-from pathlib import Path
-from typing import Final
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, select
 
 from dibmg_node.errors import ConfigError, PermanentError
 from dibmg_node.storage.engine import reading
-from dibmg_node.storage.marks import read_mark, write_mark
+from dibmg_node.storage.marks import write_mark
 from dibmg_node.storage.nodes import node_of
-from dibmg_node.storage.schema import beats, marks, nodes
-
-_MIGRATIONS: Final = Path(__file__).parent / "migrations"
-_OLDEST_READER: Final = "min_reader"
+from dibmg_node.storage.schema import beats, nodes
+from dibmg_node.storage.schema_version import (
+    MIGRATIONS,
+    OLDEST_READER,
+    check_not_too_new,
+    known,
+    newest_known,
+    schema_in,
+    schema_of,
+)
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
@@ -36,31 +38,6 @@ def migrate(engine: Engine, revision: str = "head") -> None:
     with engine.connect() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
-
-
-def newest_known() -> str:
-    """The newest migration that this program knows."""
-    return str(_scripts().get_current_head())
-
-
-def is_current(engine: Engine) -> bool:
-    """Whether the ledger has the schema that this program expects."""
-    return _found(engine) == newest_known()
-
-
-def check_readable(engine: Engine) -> None:
-    """Whether this program may use the ledger as it is.
-
-    Raises:
-        PermanentError: Its schema is older than this program's, or too new for it.
-    """
-    found = _found(engine)
-    if found is None or (found in _known() and found != newest_known()):
-        raise PermanentError(
-            "the ledger has another schema than this program: restart the node to migrate it"
-        )
-    if found not in _known():
-        _check_not_too_new(engine, found)
 
 
 def make_usable(engine: Engine, now: datetime, silent_after: timedelta) -> None:
@@ -74,14 +51,14 @@ def make_usable(engine: Engine, now: datetime, silent_after: timedelta) -> None:
     Raises:
         ConfigError: The ledger is too new for this program, or the migration too new for a node that is up.
     """
-    found = _found(engine)
-    if found is not None and found not in _known():
+    found = schema_of(engine)
+    if found is not None and found not in known():
         try:
-            _check_not_too_new(engine, found)
+            check_not_too_new(engine, found)
         except PermanentError as error:
             raise ConfigError([f"ledger.url: {error}"]) from error
         return
-    order = _known()
+    order = known()
     needed = _oldest_reader(order[order.index(found) + 1 :] if found is not None else [])
     if found is not None and needed is not None:
         living = _living(engine, found, now - silent_after)
@@ -99,21 +76,11 @@ def make_usable(engine: Engine, now: datetime, silent_after: timedelta) -> None:
 
 def enter_oldest_reader(connection: Connection) -> None:
     """Enter, in the transaction of a migration, who may go on after it."""
-    found = MigrationContext.configure(connection).get_current_revision()
-    order = _known()
+    found = schema_in(connection)
+    order = known()
     oldest = _oldest_reader(order[: order.index(found) + 1] if found is not None else [])
     if oldest is not None:
-        write_mark(connection, _OLDEST_READER, oldest)
-
-
-def _check_not_too_new(engine: Engine, found: str) -> None:
-    with reading(engine).connect() as connection:
-        oldest = read_mark(connection, _OLDEST_READER) if inspect(connection).has_table(marks.name) else None
-    if oldest not in _known():
-        raise PermanentError(
-            f"the ledger has schema {found}, which is for programs that know {oldest or found} or more; "
-            f"this one knows {newest_known()}: install a newer one"
-        )
+        write_mark(connection, OLDEST_READER, oldest)
 
 
 def _living(engine: Engine, found: str, since: datetime) -> Mapping[str, str]:
@@ -129,28 +96,13 @@ def _living(engine: Engine, found: str, since: datetime) -> Mapping[str, str]:
 
 def _oldest_reader(revisions: Sequence[str]) -> str | None:
     """The newest of the migrations that these want to be known."""
-    named = [getattr(_scripts().get_revision(one).module, _OLDEST_READER, None) for one in revisions]
-    order = _known()
+    scripts = ScriptDirectory.from_config(_config())
+    named = [getattr(scripts.get_revision(one).module, OLDEST_READER, None) for one in revisions]
+    order = known()
     return max((one for one in named if one is not None), default=None, key=order.index)
-
-
-def _found(engine: Engine) -> str | None:
-    with reading(engine).connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
-
-
-def _known() -> list[str]:
-    """Migrations that this program knows, in their order."""
-    return [one.revision for one in _scripts().walk_revisions()][::-1]
-
-
-@cache
-def _scripts() -> ScriptDirectory:
-    """Read once: each reading carries out every migration's module anew."""
-    return ScriptDirectory.from_config(_config())
 
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("script_location", str(MIGRATIONS))
     return config

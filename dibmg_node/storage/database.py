@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, func, select
 
 from dibmg_node.storage.engine import reading
+from dibmg_node.storage.schema_version import schema_in
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Database:
 def describe(engine: Engine) -> Database:
     """What keeps the ledger."""
     with reading(engine).connect() as connection:
-        schema = MigrationContext.configure(connection).get_current_revision() or "none"
+        schema = schema_in(connection) or "none"
         if engine.dialect.name == "postgresql":
             version = str(connection.exec_driver_sql("SHOW server_version").scalar_one()).split()[0]
             size = connection.execute(select(func.pg_database_size(func.current_database()))).scalar_one()

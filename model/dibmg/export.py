@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from dibmg.architecture import AIR, Architecture
 from dibmg.network import average_networks, build_network
-from dibmg.preprocess import PREPROCESSING_VERSION
+from dibmg.preprocessing_version import PREPROCESSING_VERSION
 from dibmg.quiet_openvino import openvino
 from dibmg.scores import ExamPooling
 from dibmg.weights import FILES, KERAS, MANIFEST, MODEL_CARD, OPENVINO

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dibmg.operating_points import OperatingPoints, Threshold, load_operating_points
+from dibmg.point_names import names_a_file
 from dibmg.weights import Weights
 from dibmg_node.domain.device import ANY_DEVICE, device_of
 from dibmg_node.domain.exam import Exam
@@ -29,11 +30,6 @@ class OperatingChoice:
         if self.file is None:
             return self.overall
         return _of_file(self.file, self.file.point_for(device_of(exam.views.values())))
-
-
-def names_a_file(name_or_file: str) -> bool:
-    """Whether an operating point is named by the path of a file: it has a slash or ends in `.json`."""
-    return "/" in name_or_file or name_or_file.endswith(".json")
 
 
 def choose_operating_point(weights: Weights, name_or_file: str) -> OperatingChoice:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +15,6 @@ from dibmg_node.dicom.resizing import resize
 from dibmg_node.domain.image import Mammogram
 from dibmg_node.domain.study import Laterality
 from dibmg_node.errors import RejectedError
-
-PREPROCESSING_VERSION: Final = "3"
-"""Changes whenever the same image gives another network input. What version 3 does:
-
-area-resize the stored values so that the longer side has the input size; window (first Window
-Center/Width, else VOI LUT, else 1st to 99.5th percentile inside the breast); MONOCHROME1 and INVERSE
-turned; -1..1; standard orientation; everything outside the breast set to air; the breast moved to the
-edge at its chest wall; padded with air to a square, right breasts on the left, left ones on the right,
-equally above and below.
-
-Setting what lies outside the breast to air is a departure from the paper: it takes away labels,
-markers and film borders, which no label of an exam explains. Moving the breast to the wall is one too:
-it takes away padding and film borders beyond the wall, which digital detectors do not have.
-"""
 
 
 class NoBreastError(RejectedError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dibmg.architecture import AIR, Architecture
-from dibmg.preprocess import PREPROCESSING_VERSION
+from dibmg.preprocessing_version import PREPROCESSING_VERSION
 from dibmg.scores import ExamPooling
 from dibmg_node.domain.result import OperatingPoint
 from dibmg_node.errors import WeightsError

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from dibmg.data.columns import columns_table
 from dibmg.training.plan import Augmentation, TrainingPlan, plan_of
 from dibmg.weights import load_weights
+from dibmg_node.cli.commands import Listed
 from dibmg_node.cli.main import cli
 from dibmg_node.config import Settings
 
@@ -25,9 +26,13 @@ DOCUMENTS = "\n".join(page.read_text() for page in PAGES)
 TRAINING = (ROOT / "docs" / "train-on-your-own-data.md").read_text()
 
 
+def _subcommands(group: click.Group) -> dict[str, click.Command]:
+    return {name: one.load() if isinstance(one, Listed) else one for name, one in group.commands.items()}
+
+
 def _commands(group: click.Group, prefix: str) -> list[str]:
     names = []
-    for name, command in group.commands.items():
+    for name, command in _subcommands(group).items():
         if isinstance(command, click.Group):
             names += _commands(command, f"{prefix} {name}")
         elif not command.hidden:
@@ -71,7 +76,7 @@ def test_every_command_is_documented() -> None:
 def test_every_command_has_help_with_an_example() -> None:
     def epilogs(group: click.Group) -> list[tuple[str, str]]:
         told = []
-        for name, command in group.commands.items():
+        for name, command in _subcommands(group).items():
             if isinstance(command, click.Group):
                 told += epilogs(command)
             elif not command.hidden:

@@ -84,7 +84,7 @@ def test_a_manifest_that_cannot_be_used_is_refused_before_anything_is_written(
 
 def test_the_command_loads_no_statistics_before_it_runs() -> None:
     code = (
-        "import sys, dibmg_node.cli.main\n"
+        "import sys, dibmg_node.cli.evaluate\n"
         "heavy = {'scipy', 'pandas', 'sklearn', 'statsmodels', 'matplotlib'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -9,7 +9,7 @@ import pytest
 from pacs import Orthanc
 
 from dibmg_node.dicom import facts
-from dibmg_node.storage.compatibility import newest_known
+from dibmg_node.storage.schema_version import newest_known
 from tests.factories import write_exam
 from tests.flow.machines import Machines, newer_program, running_redis
 from tests.object_storage import BUCKET, running_object_storage

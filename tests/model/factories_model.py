@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dibmg.architecture import AIR, PRESETS
-from dibmg.preprocess import PREPROCESSING_VERSION
+from dibmg.preprocessing_version import PREPROCESSING_VERSION
 from dibmg.runtime_choice import Precision
 from dibmg.synthesis.exam import ORIENTATIONS
 from dibmg.weights import FILES, MANIFEST

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dibmg.operating_choice import choose_operating_point, names_a_file
+from dibmg.operating_choice import choose_operating_point
 from dibmg.operating_points import ChosenFor, Threshold
+from dibmg.point_names import names_a_file
 from dibmg.weights import Weights, load_weights
 from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.study import STANDARD_VIEWS

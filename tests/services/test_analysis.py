@@ -18,7 +18,8 @@ from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.selftest import SELFTEST_AET, SELFTEST_DESTINATION
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import PermanentError, RejectedError, RetryableError, StorageFullError
-from dibmg_node.services.analysis import Analyst, Order, Report, Subscriber, carry_out
+from dibmg_node.services.analysis import Analyst, Subscriber
+from dibmg_node.services.orders import Order, Report, carry_out
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive

@@ -12,7 +12,8 @@ from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import OperatingPoint, OverlayStyle, ResultKind
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import PermanentError
-from dibmg_node.services.analysis import Order, Report, Subscriber, carry_out
+from dibmg_node.services.analysis import Subscriber
+from dibmg_node.services.orders import Order, Report, carry_out
 from dibmg_node.services.reading import DamagedFileError
 from dibmg_node.services.replay import Replay, Replayer
 from dibmg_node.storage.archive import Archive

@@ -12,8 +12,9 @@ from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import StorageFullError
 from dibmg_node.services.analysis import Analyst
+from dibmg_node.services.orders import ShadowOrder, read_only
 from dibmg_node.services.sandbox import DeadlineError, Sandbox
-from dibmg_node.services.shadow import LEASE, Shadow, ShadowOrder, read_only
+from dibmg_node.services.shadow import LEASE, Shadow
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.schema import shadow_readings

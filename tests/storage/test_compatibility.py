@@ -8,15 +8,10 @@ import pytest
 from sqlalchemy import text
 
 from dibmg_node.errors import ConfigError, PermanentError
-from dibmg_node.storage.compatibility import (
-    check_readable,
-    is_current,
-    make_usable,
-    migrate,
-    newest_known,
-)
+from dibmg_node.storage.compatibility import make_usable, migrate
 from dibmg_node.storage.engine import open_engine
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.schema_version import check_readable, is_current, newest_known
 from tests.factories import START
 
 VERSIONS = Path(__file__).parents[2] / "dibmg_node" / "storage" / "migrations" / "versions"

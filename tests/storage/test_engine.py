@@ -12,11 +12,12 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
 from dibmg_node.errors import LedgerUnavailableError
-from dibmg_node.storage.compatibility import is_current, migrate
+from dibmg_node.storage.compatibility import migrate
 from dibmg_node.storage.engine import open_engine, reading
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.receipts import Receipt
 from dibmg_node.storage.schema import metadata
+from dibmg_node.storage.schema_version import is_current
 from tests.factories import PATIENCE, Clock, instance, new_ledger, received
 
 

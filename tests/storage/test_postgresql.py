@@ -13,10 +13,11 @@ from sqlalchemy import text
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.errors import LedgerUnavailableError
-from dibmg_node.storage.compatibility import is_current, migrate
+from dibmg_node.storage.compatibility import migrate
 from dibmg_node.storage.engine import open_engine, reading
 from dibmg_node.storage.ledger import Ledger, open_ledger
 from dibmg_node.storage.schema import metadata
+from dibmg_node.storage.schema_version import is_current
 from tests.certificates import Authority
 from tests.factories import PATIENCE, Clock, instance, received, screening
 from tests.postgresql import PASSWORD, Cluster, running_cluster

@@ -21,8 +21,8 @@ from dibmg.evaluation.reading import Change, LeftOut, NoUsableImageError, Readin
 from dibmg.evaluation.request import Request, Steps
 from dibmg.evaluation.tables import Table, tables
 from dibmg.evaluation.units import UnitSet, build_units
-from dibmg.operating_choice import names_a_file
 from dibmg.operating_points import load_operating_points
+from dibmg.point_names import names_a_file
 from dibmg.runtime import Runtime, open_runtime
 from dibmg.weights import Weights, load_weights
 

@@ -17,7 +17,8 @@ from dibmg.data.images import lesion_area, load_image
 from dibmg.data.kinds import Label
 from dibmg.data.manifest import ImageRow, Manifest
 from dibmg.localize import project
-from dibmg.preprocess import PREPROCESSING_VERSION, NoBreastError, preprocess
+from dibmg.preprocess import NoBreastError, preprocess
+from dibmg.preprocessing_version import PREPROCESSING_VERSION
 from dibmg.training.examples import LEVELS, UNKNOWN, Examples
 from dibmg.training.plan import Unit
 from dibmg_node.domain.study import Laterality

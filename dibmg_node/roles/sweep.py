@@ -1,0 +1,62 @@
+"""The role `sweep`: finds what is due, watches over alarms, purges."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from dibmg_node import health, wiring
+from dibmg_node.alarming import alarming
+from dibmg_node.config import Settings
+from dibmg_node.errors import RetryableError
+from dibmg_node.processes import process_name
+from dibmg_node.purging import make_purge, purging
+from dibmg_node.role_choice import Role, roles_of
+from dibmg_node.role_life import beating, stopped_by_signal
+from dibmg_node.roles.queue import open_node_queue
+from dibmg_node.services.audit import Auditor
+from dibmg_node.services.sweep import Sweep
+from dibmg_node.tasks import BrokerUnavailableError, CeleryPublisher
+
+_log = logging.getLogger(__name__)
+
+_SWEEP_SECONDS: Final = 0.5
+_TURN: Final = timedelta(seconds=10)
+"""Of several machines that sweep one does; another takes over from one that is silent for this long."""
+
+
+def live(settings: Settings, audit: Auditor) -> None:
+    """Sweep until SIGTERM."""
+    ledger = wiring.open_node_ledger(settings)
+    purge, archive = make_purge(settings, ledger, audit), wiring.open_archive(settings)
+    sweep = Sweep(ledger, CeleryPublisher(open_node_queue(settings)), wiring.now)
+    on_turn = threading.Event()
+    silent = False
+    look = partial(health.look, settings, ledger, roles_of(settings))
+    name = process_name(Role.SWEEP, settings.node_name)
+    with (
+        stopped_by_signal() as stopping,
+        beating(settings, ledger, Role.SWEEP),
+        alarming(settings, ledger, look, wiring.now),
+        purging(purge, ledger, archive, wiring.now, on_turn.is_set),
+    ):
+        while not stopping.wait(_SWEEP_SECONDS):
+            try:
+                if not ledger.turns.take(Role.SWEEP, name, wiring.now(), _TURN):
+                    on_turn.clear()
+                    continue
+                on_turn.set()
+                sweep.run()
+                silent = False
+            except BrokerUnavailableError as error:
+                if not silent:
+                    _log.warning("broker silent", extra={"reason": str(error)})
+                silent = True
+            except RetryableError as error:
+                _log.warning("sweep broken off", extra={"reason": str(error)})
+        with suppress(RetryableError):
+            ledger.turns.give_up(Role.SWEEP, name)

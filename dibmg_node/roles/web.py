@@ -1,0 +1,31 @@
+"""The role `web`: receives and serves by HTTP: DICOMweb, pages, metrics."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from dibmg_node import health, serving, wiring
+from dibmg_node.config import Settings
+from dibmg_node.errors import PermanentError
+from dibmg_node.receiving import open_intake
+from dibmg_node.role_choice import Role, roles_of
+from dibmg_node.role_life import beating, renewed_by_signal, stopped_by_signal
+from dibmg_node.services.audit import Auditor
+
+_WATCH_SECONDS: Final = 1.0
+
+
+def live(settings: Settings, audit: Auditor) -> None:
+    """Serve until SIGTERM."""
+    ledger = wiring.open_node_ledger(settings)
+    intake = open_intake(settings, ledger, wiring.open_archive(settings, serving.WEB_SPOOL), audit)
+    look = partial(health.look, settings, ledger, roles_of(settings))
+    server = serving.make_web_server(settings, ledger, intake, audit, look)
+    server.start()
+    signs = beating(settings, ledger, Role.WEB, lambda: f"port {server.port}")
+    with stopped_by_signal() as stopping, renewed_by_signal(server.renew), signs:
+        while not stopping.wait(_WATCH_SECONDS):
+            if not server.alive:
+                raise PermanentError("the web server ended by itself")
+        server.stop()
