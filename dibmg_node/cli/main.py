@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import click
@@ -158,10 +159,14 @@ for _command in (
     cli.add_command(_command)
 
 
-def main() -> None:
-    """Entry point: errors that the program reports on purpose end in one line and an exit code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: errors that the program reports on purpose end in one line and an exit code.
+
+    Args:
+        arguments: What was typed after `dibmg`; None: those that this process was started with.
+    """
     try:
-        cli(prog_name="dibmg")
+        cli(arguments, prog_name="dibmg")
     except ConfigError as error:
         for complaint in error.complaints:
             click.echo(complaint, err=True)
