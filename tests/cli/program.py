@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
-from contextlib import chdir
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -21,7 +23,7 @@ def dibmg(folder: Path, *arguments: str, said: str = "") -> subprocess.Completed
         said: What it reads on standard input.
     """
     code: object = 0
-    with chdir(folder), CliRunner().isolation(said) as (out, err, _):
+    with chdir(folder), CliRunner().isolation(said) as (out, err, _), _warning():
         try:
             main(arguments)
         except SystemExit as end:
@@ -31,6 +33,18 @@ def dibmg(folder: Path, *arguments: str, said: str = "") -> subprocess.Completed
         told = [stream.getvalue().decode().replace("\r\n", "\n") for stream in (out, err)]
     assert isinstance(code, int)
     return subprocess.CompletedProcess(["dibmg", *arguments], code, *told)
+
+
+@contextmanager
+def _warning() -> Iterator[None]:
+    """What is logged as a warning is said on standard error, as where nothing is set up."""
+    root, handler = logging.getLogger(), logging.lastResort
+    assert handler is not None
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
 
 
 def dibmg_process(folder: Path, *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
