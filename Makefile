@@ -33,7 +33,7 @@ demo: $(VENV)/demo   ## two real exams through the whole node; shows what came b
 	@$(BIN)/python deploy/demo
 
 test: $(VENV)/test   ## install what the tests need (Debian packages too), run them
-	@$(BIN)/python -m pytest -m "not slow and not viewer and not bench" --numprocesses 3 --dist loadfile
+	@$(BIN)/python -m pytest -m "not slow and not viewer and not bench" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 slow: $(VENV)/viewer   ## the checks that take minutes
 	@$(BIN)/python -m pytest -m slow

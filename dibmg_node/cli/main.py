@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -23,10 +24,14 @@ def cli() -> None:
     """A mammography CAD node: mammograms in by DICOM, DIB-MG's findings back to the PACS."""
 
 
-def main() -> None:
-    """Entry point: errors that the program reports on purpose end in one line and an exit code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: errors that the program reports on purpose end in one line and an exit code.
+
+    Args:
+        arguments: What was typed after `dibmg`; None: those that this process was started with.
+    """
     try:
-        cli(prog_name="dibmg")
+        cli(arguments, prog_name="dibmg")
     except ConfigError as error:
         for complaint in error.complaints:
             click.echo(complaint, err=True)

@@ -10,7 +10,7 @@ from dibmg_node.domain.alarm import AlarmKey, Condition
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.storage.alarms import Damping
 from dibmg_node.storage.ledger import open_ledger
-from tests.cli.test_commands import dibmg
+from tests.cli.program import dibmg
 from tests.factories import START, Clock, new_ledger
 from tests.services.mail_peer import MailPeer
 from tests.services.web_peers import Told, WebPeer

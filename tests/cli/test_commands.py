@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,17 +14,13 @@ from dibmg_node.domain.result import Scores
 from dibmg_node.domain.study import Verdict
 from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.receipts import Patience, Received
+from tests.cli.program import dibmg, dibmg_process
 from tests.factories import R_CC, START, STUDY_UID, instance, new_ledger, used
 from tests.model.factories_points import points_for, write_points
 
 
-def dibmg(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "dibmg_node", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-
-
 def test_status_without_a_node_is_down_with_exit_code_2(tmp_path: Path) -> None:
-    ended = dibmg(tmp_path, "status", "--json")
+    ended = dibmg_process(tmp_path, "status", "--json")
 
     assert ended.returncode == 2
     assert json.loads(ended.stdout)["health"] == "down"
@@ -35,7 +29,7 @@ def test_status_without_a_node_is_down_with_exit_code_2(tmp_path: Path) -> None:
 def test_a_bad_configuration_tells_every_complaint_and_ends_with_exit_code_2(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[intake]\nport = 0\nprot = 1\n[broker]\nurl = 'amqp://x'\n")
 
-    ended = dibmg(tmp_path, "config", "check")
+    ended = dibmg_process(tmp_path, "config", "check")
 
     assert ended.returncode == 2
     told = ended.stderr.splitlines()
@@ -68,7 +62,7 @@ def test_nobody_is_told_to_protect_what_cannot_be_understood(tmp_path: Path, key
 def test_up_refuses_weights_that_are_not_there_before_it_listens(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[model]\nweights = 'nowhere'\n")
 
-    ended = dibmg(tmp_path, "up")
+    ended = dibmg_process(tmp_path, "up")
 
     assert ended.returncode == 2
     assert "model.weights" in ended.stderr
@@ -78,7 +72,7 @@ def test_up_refuses_weights_that_are_not_there_before_it_listens(tmp_path: Path)
 def test_up_tells_which_address_it_cannot_listen_on(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[intake]\naddress = '203.0.113.7'\ninsecure = true\n")
 
-    ended = dibmg(tmp_path, "up")
+    ended = dibmg_process(tmp_path, "up")
 
     assert ended.returncode == 1
     assert "203.0.113.7:11112" in ended.stderr
@@ -96,7 +90,7 @@ def test_commands_on_a_ledger_that_was_never_made_say_so(tmp_path: Path, command
 
 
 def test_echo_without_destinations_says_so(tmp_path: Path) -> None:
-    ended = dibmg(tmp_path, "echo")
+    ended = dibmg_process(tmp_path, "echo")
 
     assert (ended.returncode, ended.stdout.strip()) == (0, "no destination is configured")
 
@@ -147,9 +141,7 @@ def test_operating_points_of_other_weights_are_a_complaint_of_config_check_and_o
     write_points(tmp_path, load_weights("default"), weights=ChosenFor("other", "7", "a" * 64))
     (tmp_path / "config.toml").write_text("[model]\noperating_point = 'operating-points.json'\n")
 
-    for command in (("config", "check"), ("up",)):
-        ended = dibmg(tmp_path, *command)
-
+    for ended in (dibmg(tmp_path, "config", "check"), dibmg_process(tmp_path, "up")):
         assert (ended.returncode, ended.stderr.partition(":")[0]) == (2, "model.operating_point")
         assert f"is {'a' * 64}, expected" in ended.stderr
 

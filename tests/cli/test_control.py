@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dibmg_node.storage.ledger import Ledger
-from tests.cli.test_commands import dibmg
+from tests.cli.program import dibmg
 from tests.factories import STUDY_UID, Clock, new_ledger
 from tests.storage.life import make_ready, reason_of, state_of
 

@@ -15,7 +15,7 @@ from dibmg_node.domain.study import STANDARD_VIEWS, Laterality
 from dibmg_node.services.export import COLUMNS
 from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.receipts import Received
-from tests.cli.test_commands import dibmg
+from tests.cli.program import dibmg
 from tests.factories import (
     CANARY,
     PATIENCE,

@@ -9,7 +9,7 @@ import pytest
 
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.storage.archive import Archive
-from tests.cli.test_commands import dibmg
+from tests.cli.program import dibmg
 from tests.factories import STUDY_UID, Clock, a_result, new_archive, new_ledger
 from tests.storage.life import analysis, analyze, make_ready, settle
 

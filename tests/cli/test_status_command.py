@@ -17,7 +17,7 @@ import pytest
 
 from dibmg_node.domain.alarm import AlarmKey, Condition
 from dibmg_node.storage.alarms import Damping
-from tests.cli.test_commands import dibmg
+from tests.cli.program import dibmg
 from tests.factories import START, Clock, new_archive, new_ledger
 from tests.storage.life import make_ready
 

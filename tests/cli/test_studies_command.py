@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from dibmg_node.cli.main import cli
-from tests.cli.test_commands import dibmg
+from tests.cli.program import dibmg
 from tests.factories import PATIENCE, STUDY_UID, Clock, instance, new_ledger, received
 from tests.storage.life import analyze, make_ready
 

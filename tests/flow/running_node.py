@@ -19,6 +19,7 @@ from dibmg_node.config import load_settings
 from dibmg_node.processes import process_name
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.views import Views
+from tests.cli.program import dibmg
 from tests.programs import find_program
 
 PATIENCE_SECONDS = 120
@@ -149,12 +150,15 @@ class RunningNode:
                 return
         raise AssertionError("the broker does not run")
 
+    def up(self) -> subprocess.CompletedProcess[str]:
+        """`dibmg up` that is expected to end by itself."""
+        return self.cli_process("up")
+
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """One command, as a user types it."""
-        command = [*DIBMG, *arguments, "--config", str(self.config)]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, **self._where()
-        )
+        """One command, as a user types it; within this process where it is this program."""
+        if self.program is not None:
+            return self.cli_process(*arguments)
+        return dibmg(Path.cwd(), *arguments, "--config", str(self.config))
 
     def cli_json(self, *arguments: str) -> Any:
         """One command with `--json`."""
@@ -204,6 +208,13 @@ class RunningNode:
         """Every log of the node, for the message of a failure."""
         files = sorted((self.folder / "var" / "logs").glob("*.log"))
         return "\n".join(f"--- {path.name}\n{path.read_text()[-3000:]}" for path in files)
+
+    def cli_process(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The same as a process of its own; pynetdicom leaves what a peer refused for its end to close."""
+        command = [*DIBMG, *arguments, "--config", str(self.config)]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, **self._where()
+        )
 
     def _where(self) -> dict[str, Any]:
         """Where the program is found that this node runs."""

@@ -54,13 +54,14 @@ def web_orthanc(tmp_path_factory: pytest.TempPathFactory, web_port: int) -> Iter
 def web_node(
     tmp_path_factory: pytest.TempPathFactory, web_orthanc: Orthanc, web_port: int
 ) -> Iterator[RunningNode]:
-    """A node that takes images by STOW-RS and delivers by C-STORE."""
+    """A node that takes images by STOW-RS and delivers by C-STORE; it is drained to a good end."""
     folder = tmp_path_factory.mktemp("web-node")
     running = RunningNode(folder, {"pacs": web_orthanc.port}, more=web(web_port)).start()
     try:
         yield running
     finally:
-        running.stop()
+        code = running.stop()
+    assert code == 0
 
 
 def test_an_exam_stowed_by_orthanc_comes_back_to_it_by_c_store(
@@ -127,10 +128,9 @@ def test_an_instance_of_another_study_than_the_urls_is_refused(web_node: Running
 
 
 def test_a_web_server_killed_in_mid_request_loses_no_answered_instance_and_leaves_no_file(
-    make_node: MakeNode,
+    web_node: RunningNode, web_port: int
 ) -> None:
-    port = free_port()
-    node = make_node({}, more=web(port)).start()
+    node, port = web_node, web_port
     client_of(port).store_instances([mammogram(R_CC, study_uid="1.2.5.6")])
     killed = node.pid_of("web")
     half = part10(mammogram(R_CC, study_uid="1.2.5.7", number=1))[:-100]
@@ -151,23 +151,19 @@ def test_a_web_server_killed_in_mid_request_loses_no_answered_instance_and_leave
     assert len(response.ReferencedSOPSequence) == 1
 
 
-def test_status_shows_the_web_server_and_a_drained_node_ends_with_0(make_node: MakeNode) -> None:
-    port = free_port()
-    node = make_node({}, more=web(port)).start()
-
-    told = node.cli_json("status")
-    with urlopen(f"http://127.0.0.1:{port}/health/ready") as answer:
+def test_status_shows_the_web_server(web_node: RunningNode, web_port: int) -> None:
+    told = web_node.cli_json("status")
+    with urlopen(f"http://127.0.0.1:{web_port}/health/ready") as answer:
         ready = json.load(answer)
 
     assert told["web"] == {
-        "url": f"http://127.0.0.1:{port}/dicom-web",
+        "url": f"http://127.0.0.1:{web_port}/dicom-web",
         "stow": True,
         "token": False,
         "insecure": False,
     }
     assert [row["alive"] for row in told["processes"] if row["process"].startswith("web@")] == [True]
     assert ready == {"ready": True, "reasons": []}
-    assert node.stop() == 0
 
 
 def test_a_node_whose_web_port_is_taken_says_so_and_ends(make_node: MakeNode) -> None:
@@ -175,7 +171,7 @@ def test_a_node_whose_web_port_is_taken_says_so_and_ends(make_node: MakeNode) ->
         port = taken.getsockname()[1]
         node = make_node({}, more=web(port))
 
-        ended = node.cli("up")
+        ended = node.up()
 
     assert ended.returncode == 1
     assert f"web cannot listen on 127.0.0.1:{port}" in ended.stderr

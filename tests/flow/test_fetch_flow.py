@@ -13,7 +13,7 @@ from pacs import Orthanc, free_port
 from dibmg_node import wiring
 from dibmg_node.config import load_settings
 from dibmg_node.dicom import facts
-from tests.factories import R_CC, STANDARD_VIEWS, mammogram, part10, sop_uid, write_exam
+from tests.factories import R_CC, STANDARD_VIEWS, mammogram, new_ledger, part10, sop_uid, write_exam
 from tests.flow.running_node import RunningNode
 from tests.programs import find_program
 
@@ -106,6 +106,14 @@ def test_instances_come_in_the_syntax_that_the_pacs_has_them_in(
         assert facts.JPEG_LOSSLESS_SV1.encode() in content[:600]
 
 
+def was_up(node: RunningNode) -> None:
+    """Leave what a node leaves that has come up once: an empty ledger and an empty archive."""
+    settings = load_settings(node.config)
+    settings.data_dir.mkdir()
+    new_ledger(settings.data_dir).engine.dispose()
+    wiring.open_archive(settings).prepare()
+
+
 def chest(folder: Path, study_uid: str) -> Path:
     """A radiograph in the same study."""
     path = folder / "chest.dcm"
@@ -171,10 +179,11 @@ def test_a_pacs_that_does_not_answer_the_node_or_is_not_there_is_told_of(
     make_node: MakeNode, tmp_path: Path
 ) -> None:
     with Orthanc(tmp_path / "closed", find_program("Orthanc")) as closed:
-        node = make_node({"closed": closed.port, "gone": free_port()}).start()
+        node = make_node({"closed": closed.port, "gone": free_port()})
+        was_up(node)
 
-        refused = node.cli("fetch", "1.2.6.1", "--from", "closed")
-        gone = node.cli("fetch", "1.2.6.1", "--from", "gone")
+        refused = node.cli_process("fetch", "1.2.6.1", "--from", "closed")
+        gone = node.cli_process("fetch", "1.2.6.1", "--from", "gone")
 
     assert (refused.returncode, gone.returncode) == (1, 1)
     assert "no whole answer to C-FIND (time-out, or an abort: does it know DIBMG?)" in refused.stderr
@@ -185,8 +194,8 @@ def test_what_a_node_that_is_down_fetches_it_reads_once_it_is_up(
     make_node: MakeNode, pacs: Orthanc, tmp_path: Path
 ) -> None:
     store(pacs, *write_exam(tmp_path, study_uid="1.2.6.6"))
-    node = make_node({"pacs": pacs.port}).start()
-    node.stop()
+    node = make_node({"pacs": pacs.port})
+    was_up(node)
 
     fetched = json.loads(node.cli("fetch", "1.2.6.6", "--from", "pacs", "--json").stdout)
 

@@ -95,7 +95,7 @@ def test_a_worker_host_killed_in_mid_analysis_is_followed_by_another_and_one_set
 
 
 def test_a_sweeping_host_that_is_killed_is_followed_by_another(machines: Machines, tmp_path: Path) -> None:
-    first = machines.host("a").start()
+    first = machines.host("a", "sweep").start()
     first.wait_for_role("sweep", other_than=None)
     second = machines.host("b").start()
 
@@ -106,9 +106,9 @@ def test_a_sweeping_host_that_is_killed_is_followed_by_another(machines: Machine
 
 
 def test_a_node_with_another_archive_than_the_ledgers_does_not_come_up(machines: Machines) -> None:
-    machines.host("a").start()
+    machines.host("a", "sweep").start()
 
-    mistaken = machines.host("b", archive="").cli("up")
+    mistaken = machines.host("b", "sweep", archive="").up()
 
     assert mistaken.returncode == 2
     assert "archive.folder" in mistaken.stderr
@@ -118,19 +118,19 @@ def test_a_node_with_another_archive_than_the_ledgers_does_not_come_up(machines:
 def test_a_folder_that_is_not_mounted_is_not_taken_for_the_archive(
     machines: Machines, tmp_path: Path
 ) -> None:
-    machines.host("a").start().stop()
+    machines.host("a", "sweep").start().stop()
     (tmp_path / "shared").rename(tmp_path / "elsewhere")
 
-    unmounted = machines.host("a").cli("up")
+    unmounted = machines.host("a", "sweep").up()
 
     assert unmounted.returncode == 2
     assert f"{tmp_path / 'shared'} is no archive yet" in unmounted.stderr
 
 
 def test_two_hosts_of_one_name_cannot_be_up_at_once(machines: Machines) -> None:
-    machines.host("a").start()
+    machines.host("a", "sweep").start()
 
-    second = machines.host("a").cli("up")
+    second = machines.host("a", "sweep").up()
 
     assert second.returncode == 2
     assert "node.name: another node a is up" in second.stderr
@@ -140,7 +140,7 @@ def test_a_worker_without_a_broker_that_others_reach_does_not_come_up(machines: 
     alone = machines.host("a", "analysis")
     alone.config.write_text(alone.config.read_text().partition("[broker]")[0])
 
-    ended = alone.cli("up")
+    ended = alone.up()
 
     assert ended.returncode == 2
     assert ended.stderr.startswith("node.roles: without intake, sweep, delivery this node needs the broker")
@@ -173,15 +173,15 @@ def test_studies_flow_on_while_a_newer_host_migrates_the_ledger(
 def test_a_migration_that_hosts_cannot_go_on_with_waits_for_their_end_and_stops_their_return(
     machines: Machines, tmp_path: Path
 ) -> None:
-    older = machines.host("a", "intake", "sweep").start()
+    older = machines.host("a", "sweep").start()
     change = 'op.create_table("next", sa.Column("id", sa.Integer()))'
     program = newer_program(tmp_path / "next", "0098", change, min_reader="0098", follows=newest_known())
     newer = machines.host("b", "delivery", program=program)
 
-    refused = newer.cli("up")
+    refused = newer.up()
     older.stop()
     newer.start().stop()
-    back = older.cli("up")
+    back = older.up()
     asked = older.cli("studies")
 
     assert refused.returncode == 2
@@ -200,8 +200,7 @@ def test_hosts_that_share_an_object_storage_answer_success_for_what_it_has_alone
     with running_object_storage() as storage:
         machines.archive = f'url = "s3://{BUCKET}/node"\nendpoint = "{storage.endpoint}"'
         front = machines.host("a", "intake", "sweep").start()
-        machines.host("c", "analysis").start()
-        machines.host("d", "delivery").start()
+        machines.host("c", "analysis", "delivery").start()
 
         storage.server.stop()
         refused = front.try_send(paths)

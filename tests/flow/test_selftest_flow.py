@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -195,7 +196,7 @@ def test_the_doctor_finds_the_ports_held_by_the_node_its_intake_answering_and_th
 ) -> None:
     wait_for_last(node)
 
-    found = {one["check"]: one for one in node.cli_json("doctor")["checks"]}
+    found = {one["check"]: one for one in json.loads(node.cli_process("doctor", "--json").stdout)["checks"]}
 
     levels = {name: found[name]["level"] for name in ("port of intake", "port of web", "own intake")}
     assert set(levels.values()) == {"ok"}, levels

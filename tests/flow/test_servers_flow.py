@@ -101,7 +101,7 @@ def test_up_tells_a_wrong_ledger_password(
     node = make_node({}, more=_MORE.format(ledger=cluster.port, broker=1))
     (node.folder / "ca.crt").write_bytes(authority.certificate.read_bytes())
 
-    ended = node.cli("up")
+    ended = node.up()
 
     assert ended.returncode == 1
     assert 'password authentication failed for user "dibmg"' in ended.stderr

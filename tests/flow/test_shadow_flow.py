@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,15 @@ def until(look: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
     return found
 
 
-@pytest.fixture
-def node(make_node: Callable[..., RunningNode], orthanc: Orthanc) -> RunningNode:
-    return make_node({"pacs": orthanc.port}, weights="default", more=SHADOW).start()
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory, orthanc: Orthanc) -> Iterator[RunningNode]:
+    folder = tmp_path_factory.mktemp("node")
+    running = RunningNode(folder, {"pacs": orthanc.port}, weights="default", more=SHADOW).start()
+    try:
+        yield running
+    finally:
+        code = running.stop()
+    assert code == 0
 
 
 def test_a_shadow_reads_what_the_first_model_read_and_nobody_gets_what_it_finds(
@@ -65,12 +71,15 @@ def test_a_shadow_reads_what_the_first_model_read_and_nobody_gets_what_it_finds(
 
 
 def test_a_shadow_that_is_killed_costs_no_study_an_attempt(node: RunningNode, tmp_path: Path) -> None:
+    before = node.cli_json("status")["shadow"]["read_last_day"]
+
     node.kill_role("shadow")
     node.send(write_exam(tmp_path, study_uid="1.2.6.9"))
 
     study = node.wait_for_state("1.2.6.9", "DELIVERED")
-    status = until(lambda: node.cli_json("status"), lambda found: found["shadow"]["read_last_day"] == 1)
+    status = until(
+        lambda: node.cli_json("status"), lambda found: found["shadow"]["read_last_day"] == before + 1
+    )
 
     assert study["attempts"] == 1
     assert status["shadow"]["waiting"] == 0
-    assert node.stop() == 0

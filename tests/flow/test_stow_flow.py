@@ -194,7 +194,7 @@ def test_a_node_without_the_secrets_that_it_needs_does_not_come_up(
     )
     node = make_node({}, more=more)
 
-    ended = node.cli("up")
+    ended = node.up()
 
     assert ended.returncode == 2
     assert ended.stderr.splitlines() == [

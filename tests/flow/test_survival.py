@@ -17,9 +17,8 @@ MakeNode = Callable[..., RunningNode]
 
 
 def test_a_worker_killed_in_mid_analysis_leaves_exactly_one_set_of_results(
-    make_node: MakeNode, orthanc: Orthanc, tmp_path: Path
+    node: RunningNode, orthanc: Orthanc, tmp_path: Path
 ) -> None:
-    node = make_node({"pacs": orthanc.port}).start()
     node.send(write_exam(tmp_path / "exam", study_uid="1.2.4.1", rows=3328, columns=2560))
     node.wait_for_state("1.2.4.1", "ANALYZING")
 
@@ -34,9 +33,8 @@ def test_a_worker_killed_in_mid_analysis_leaves_exactly_one_set_of_results(
 
 
 def test_processes_that_are_killed_are_started_again_and_the_next_exam_goes_through(
-    make_node: MakeNode, orthanc: Orthanc, tmp_path: Path
+    node: RunningNode, tmp_path: Path
 ) -> None:
-    node = make_node({"pacs": orthanc.port}).start()
     roles = ("intake", "sweep", "delivery")
     before = {role: node.pid_of(role) for role in roles}
 
@@ -49,8 +47,7 @@ def test_processes_that_are_killed_are_started_again_and_the_next_exam_goes_thro
     node.wait_for_state("1.2.4.2", "DELIVERED")
 
 
-def test_a_worker_that_starts_removes_what_the_last_one_left_half_written(make_node: MakeNode) -> None:
-    node = make_node({}).start()
+def test_a_worker_that_starts_removes_what_the_last_one_left_half_written(node: RunningNode) -> None:
     drafts = node.folder / "var" / "archive" / "drafts"
     (drafts / "half").write_bytes(b"half a result")
     killed = node.pid_of("analysis")
@@ -62,9 +59,8 @@ def test_a_worker_that_starts_removes_what_the_last_one_left_half_written(make_n
 
 
 def test_a_broker_that_is_killed_costs_nothing_but_time(
-    make_node: MakeNode, orthanc: Orthanc, tmp_path: Path
+    node: RunningNode, orthanc: Orthanc, tmp_path: Path
 ) -> None:
-    node = make_node({"pacs": orthanc.port}).start()
     node.send(write_exam(tmp_path / "exam", study_uid="1.2.4.6"))
 
     node.kill_broker()
@@ -114,25 +110,22 @@ def test_sigterm_drains_and_ends_with_exit_code_0(make_node: MakeNode) -> None:
     assert node.cli("status").returncode == 2
 
 
-def test_two_nodes_cannot_share_a_data_folder(make_node: MakeNode) -> None:
-    node = make_node({}).start()
-
-    second = node.cli("up")
+def test_two_nodes_cannot_share_a_data_folder(node: RunningNode) -> None:
+    second = node.up()
 
     assert second.returncode == 2
     assert "another node uses" in second.stderr
 
 
 def test_a_worker_on_tensorflow_gives_the_scores_of_one_on_openvino(
-    make_node: MakeNode, orthanc: Orthanc, tmp_path: Path
+    node: RunningNode, make_node: MakeNode, tmp_path: Path
 ) -> None:
     paths = write_exam(tmp_path / "exam", study_uid="1.2.4.5")
     scores = {}
 
-    for runtime in ("openvino", "tensorflow"):
-        node = make_node({"pacs": orthanc.port}, runtime=runtime).start()
-        node.send(paths)
-        study = node.wait_for_state("1.2.4.5", "DELIVERED")
+    for runtime, one in (("openvino", node), ("tensorflow", make_node({}, runtime="tensorflow").start())):
+        one.send(paths)
+        study = one.wait_for_state("1.2.4.5", "DELIVERED")
         assert study["reading"]["model"]["runtime"] == runtime
         scores[runtime] = study["scores"]
 
