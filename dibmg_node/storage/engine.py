@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from threading import Lock
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
@@ -110,3 +112,12 @@ def reading(engine: Engine) -> Engine:
     if engine.dialect.name == "postgresql":
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return engine.execution_options(sqlite_begin="DEFERRED")
+
+
+def one_writer(engine: Engine) -> AbstractContextManager[object]:
+    """What threads that write often hold while they do, so that each goes on as soon as the last is done.
+
+    SQLite has one writer and wakes nobody who waits for it: it sleeps, up to 100 ms, and asks again.
+    PostgreSQL has many writers, and this holds nobody up.
+    """
+    return nullcontext() if engine.dialect.name == "postgresql" else Lock()

@@ -15,7 +15,7 @@ from dibmg_node.domain.lifecycle import StudyEvent, StudyState
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.study import ImageKind, Instance
-from dibmg_node.storage.engine import reading
+from dibmg_node.storage.engine import one_writer, reading
 from dibmg_node.storage.facts_json import dump_facts, load_facts
 from dibmg_node.storage.schema import history, instances, studies, study_keys, verdicts
 from dibmg_node.storage.study_row import apply_event, note, replace_verdicts
@@ -78,6 +78,7 @@ class Receipts:
     def __init__(self, engine: Engine, policy: ExamPolicy) -> None:
         self._engine = engine
         self._reading = reading(engine)
+        self._one_writer = one_writer(engine)
         self._policy = policy
 
     def known(self, sop_uid: str, size: int, crc32: int) -> Receipt:
@@ -99,12 +100,12 @@ class Receipts:
         purged is opened again only once it can be read: see `_store_of_purged`.
         """
         try:
-            with self._engine.begin() as connection:
+            with self._one_writer, self._engine.begin() as connection:
                 return self._store(connection, received, patience, now)
         except IntegrityError:
             # another association entered the same instance, or another one of the same new study, at
             # once and was faster (PostgreSQL; SQLite has one writer): now its row is there to be seen
-            with self._engine.begin() as connection:
+            with self._one_writer, self._engine.begin() as connection:
                 return self._store(connection, received, patience, now)
 
     def sender_done(self, study_uids: Iterable[str], now: datetime) -> None:
