@@ -235,6 +235,8 @@ class Association:
             self._idle = False
             for context_id, control, fragment in pdu.split_pdvs(body):
                 dimse.take(context_id, control, fragment)
+            if dimse.in_data_set:
+                dimse.take_data(stream.data(dimse.context_id, settings.maximum_pdu))
 
     def _settle(self) -> None:
         if self._dimse is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from dibmg_node.dicom.commitment import ReportStatus
 from dibmg_node.dicom.facts import STORAGE_COMMITMENT, VERIFICATION, StoreStatus
@@ -45,6 +45,7 @@ class Dimse:
         answered: C-STORE requests answered with Success or a warning.
         refused: C-STORE requests answered with a failure.
         turn: Changes whenever a command set begins, a data set begins, or a message ends.
+        context_id: Presentation context of the message on its way, or of the last one.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Dimse:
         self._open_instance = open_instance
         self._send = send
         self._take_report = take_report
-        self._context_id = 0
+        self.context_id = 0
         self._encoded = bytearray()
         self._command: Command | None = None
         self._reception: Reception | None = None
@@ -105,7 +106,7 @@ class Dimse:
         Raises:
             ProtocolError: The PDV does not belong here, or the message is none that was negotiated.
         """
-        if self.in_message and context_id != self._context_id:
+        if self.in_message and context_id != self.context_id:
             raise _unexpected("a message changes its presentation context")
         last = bool(control & LAST_FRAGMENT)
         if not (fragment or last):
@@ -118,6 +119,18 @@ class Dimse:
             self._reception.write(fragment)
             if last:
                 self._finish()
+
+    def take_data(self, fragments: Sequence[memoryview]) -> None:
+        """Take more of the data set that is being received, on its presentation context.
+
+        Args:
+            fragments: None of them empty, nor the last; valid as that of `take`.
+
+        Raises:
+            ProtocolError: The data set has no end.
+        """
+        assert self._reception is not None
+        self._reception.write(*fragments)
 
     def settle(self) -> None:
         """What was taken so far goes where it belongs; the memory of its fragments may be used again."""
@@ -144,7 +157,7 @@ class Dimse:
             raise _unexpected(f"a command set longer than {self._settings.maximum_command} bytes")
         if fragment and not self._encoded:
             self.turn += 1
-        self._context_id = context_id
+        self.context_id = context_id
         self._encoded += fragment
         if last:
             command = read_command(self._encoded)
@@ -163,7 +176,7 @@ class Dimse:
         elif command.has_data_set:
             raise _unexpected(f"message 0x{command.field:04X} with a data set")
         elif command.field == CommandField.C_ECHO_RQ and verification:
-            self._send(self._context_id, encode_echo_answer(command.message_id, VERIFICATION, 0))
+            self._send(self.context_id, encode_echo_answer(command.message_id, VERIFICATION, 0))
             _log.info("echo answered", extra=self._facts())
         elif command.field != CommandField.C_CANCEL_RQ:
             raise _unexpected(f"message 0x{command.field:04X} on a context of another service")
@@ -179,7 +192,7 @@ class Dimse:
     def _begin_report(self, command: Command, context: AcceptedContext, take: TakeReport) -> None:
         self._command = command
         if not command.has_data_set:
-            self._send(self._context_id, encode_report_answer(command, ReportStatus.INVALID_ARGUMENT_VALUE))
+            self._send(self.context_id, encode_report_answer(command, ReportStatus.INVALID_ARGUMENT_VALUE))
             return
         sink = _ReportSink(
             lambda content: take(
@@ -226,7 +239,7 @@ class Dimse:
         if self._command.field == CommandField.N_EVENT_REPORT_RQ:
             # too long, or an error that nobody foresaw: statuses of C-STORE mean nothing here
             status = answer.status if answer.status < 0x1000 else ReportStatus.PROCESSING_FAILURE
-            self._send(self._context_id, encode_report_answer(self._command, status))
+            self._send(self.context_id, encode_report_answer(self._command, status))
         else:
             self._answer(answer)
 
@@ -243,7 +256,7 @@ class Dimse:
                 "sop_uid": self._command.sop_instance_uid,
             }
             _log.warning("instance refused", extra=self._facts() | facts)
-        self._send(self._context_id, encode_store_answer(self._command, answer))
+        self._send(self.context_id, encode_store_answer(self._command, answer))
 
     def _facts(self) -> dict[str, str]:
         return {

@@ -10,6 +10,7 @@ from dibmg_node.services.wire import Rejection
 
 _HEADER = Struct(">BxI")
 _PDV_HEADER = Struct(">IBB")
+_BOTH_HEADERS = Struct(">BxIIBB")
 
 HEADER_LENGTH = _HEADER.size
 COMMAND_FRAGMENT = 0b01
@@ -29,6 +30,10 @@ class PduType(IntEnum):
     RELEASE_RQ = 0x05
     RELEASE_RP = 0x06
     ABORT = 0x07
+
+
+_P_DATA_TF = int(PduType.P_DATA_TF)
+_COMMAND_OR_LAST = COMMAND_FRAGMENT | LAST_FRAGMENT
 
 
 class AbortReason(IntEnum):
@@ -98,6 +103,34 @@ def split_pdvs(body: memoryview) -> list[Pdv]:
         pdvs.append((context_id, control, body[offset + _PDV_HEADER.size : stop]))
         offset = stop
     return pdvs
+
+
+def split_data(buffer: memoryview, context_id: int, longest: int, most: int) -> tuple[list[memoryview], int]:
+    """What of a data set lies at the beginning of some bytes, as long as it comes in the usual way.
+
+    That is in whole PDUs of one PDV each, none of which is the last: a mammogram has a thousand. Whatever
+    is not is left to `read_header` and `split_pdvs`, broken PDUs too.
+
+    Args:
+        buffer: From the header of a PDU on.
+        context_id: Of the message that the data set belongs to.
+        longest: Longest PDU, bytes without header.
+        most: Fragments, at most.
+
+    Returns:
+        Fragments as views of the buffer, none of them empty, and bytes of the PDUs that they came in.
+    """
+    fragments: list[memoryview] = []
+    start, end = 0, len(buffer)
+    while end - start >= _BOTH_HEADERS.size and len(fragments) < most:
+        kind, length, pdv_length, context, control = _BOTH_HEADERS.unpack_from(buffer, start)
+        stop = start + HEADER_LENGTH + length
+        whole = stop <= end and _PDV_HEADER.size < length <= longest and pdv_length + 4 == length
+        if not whole or kind != _P_DATA_TF or context != context_id or control & _COMMAND_OR_LAST:
+            break
+        fragments.append(buffer[start + _BOTH_HEADERS.size : stop])
+        start = stop
+    return fragments, start
 
 
 def encode_command_pdus(context_id: int, command: bytes, peer_maximum: int) -> bytes:

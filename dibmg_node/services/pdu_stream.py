@@ -7,12 +7,21 @@ import time
 from collections.abc import Callable, Mapping
 
 from dibmg_node.services.connection import Connection
-from dibmg_node.services.pdu import HEADER_LENGTH, AbortReason, PduType, ProtocolError, read_header
+from dibmg_node.services.pdu import (
+    HEADER_LENGTH,
+    AbortReason,
+    PduType,
+    ProtocolError,
+    read_header,
+    split_data,
+)
 
 READ_AHEAD = 1024 * 1024
 """One read takes what is there, up to this: about eight PDUs of the announced length."""
 
 _SMALLEST_READ = 64 * 1024
+_MOST_FRAGMENTS = 256
+"""Taken at once: a peer may send them of one byte each."""
 
 
 class PduStream:
@@ -77,6 +86,21 @@ class PduStream:
         body = self._buffer[self._start + HEADER_LENGTH : self._start + stop]
         self._start += stop
         return kind, body
+
+    def data(self, context_id: int, longest: int) -> list[memoryview]:
+        """What of a data set is here already and need not be awaited; may be nothing.
+
+        Args:
+            context_id: Of its message.
+            longest: Longest PDU, bytes without header.
+
+        Returns:
+            Fragments, none of them the last; valid as bodies are.
+        """
+        here = self._buffer[self._start : self._end]
+        fragments, used = split_data(here, context_id, longest, _MOST_FRAGMENTS)
+        self._start += used
+        return fragments
 
     def _fill(self, deadline: float, stalled_before: float) -> None:
         """Receive more; what `before_reuse` took since the deadline was set is not the peer's delay."""

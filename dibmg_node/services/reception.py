@@ -50,23 +50,24 @@ class Reception:
         except Exception as error:  # noqa: BLE001 - becomes a status
             self._refusal = answer_of(error)
 
-    def write(self, fragment: memoryview) -> None:
+    def write(self, *fragments: memoryview) -> None:
         """Take the next bytes; they are gathered, so that the sink is not called for every small piece.
 
         Args:
-            fragment: Valid until the next `settle` or `finish`.
+            fragments: Valid until the next `settle` or `finish`.
 
         Raises:
             ProtocolError: The data set is far over the limit.
         """
-        self.received += len(fragment)
+        size = sum(map(len, fragments))
+        self.received += size
         if self._sink is not None:
             if self.received > self._maximum:
                 comment = f"data set longer than {self._maximum} bytes"
                 self._refuse(StoreAnswer(StoreStatus.OUT_OF_RESOURCES, comment))
                 return
-            self._pending.append(fragment)
-            self._pending_bytes += len(fragment)
+            self._pending += fragments
+            self._pending_bytes += size
             if self._pending_bytes >= _GATHERED or len(self._pending) >= _MOST_PENDING:
                 self.settle()
         elif self.received > self._maximum + SWALLOWED:

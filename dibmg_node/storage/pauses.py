@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Engine,
     RowMapping,
     and_,
+    bindparam,
     delete,
     insert,
     or_,
@@ -24,6 +26,13 @@ from dibmg_node.errors import PermanentError
 from dibmg_node.storage.delivery_rows import is_free, is_unproven, unlocked
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.schema import deliveries, pauses, studies
+
+_ONE: Final = select(pauses).where(
+    pauses.c.part == bindparam("of_part"),
+    pauses.c.name == bindparam("of_name"),
+    pauses.c.resumed_at.is_(None),
+)
+"""Made once: it is asked before every instance that is received."""
 
 
 class Pauses:
@@ -89,8 +98,8 @@ class Pauses:
 
 def find_pause(connection: Connection, part: Part, name: str = "") -> Pause | None:
     """The pause of one part; None: it is not paused."""
-    found = _pauses(connection, and_(_is(part, name), pauses.c.resumed_at.is_(None)))
-    return found[0] if found else None
+    row = connection.execute(_ONE, {"of_part": part.value, "of_name": name}).mappings().one_or_none()
+    return None if row is None else _pause(row)
 
 
 def paused_destinations(connection: Connection) -> list[str]:

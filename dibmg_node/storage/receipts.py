@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from sqlalchemy import Connection, Engine, RowMapping, and_, delete, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, and_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from dibmg_node.domain.exam import has_standard_views, select_exam
@@ -15,9 +15,10 @@ from dibmg_node.domain.lifecycle import StudyEvent, StudyState
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.study import ImageKind, Instance
-from dibmg_node.storage.engine import reading
+from dibmg_node.storage import receipt_statements as statements
+from dibmg_node.storage.engine import one_writer, reading
 from dibmg_node.storage.facts_json import dump_facts, load_facts
-from dibmg_node.storage.schema import history, instances, studies, study_keys, verdicts
+from dibmg_node.storage.schema import history, instances, studies
 from dibmg_node.storage.study_row import apply_event, note, replace_verdicts
 
 _SETTLED_AFTER = timedelta(seconds=2)
@@ -78,6 +79,7 @@ class Receipts:
     def __init__(self, engine: Engine, policy: ExamPolicy) -> None:
         self._engine = engine
         self._reading = reading(engine)
+        self._one_writer = one_writer(engine)
         self._policy = policy
 
     def known(self, sop_uid: str, size: int, crc32: int) -> Receipt:
@@ -99,12 +101,12 @@ class Receipts:
         purged is opened again only once it can be read: see `_store_of_purged`.
         """
         try:
-            with self._engine.begin() as connection:
+            with self._one_writer, self._engine.begin() as connection:
                 return self._store(connection, received, patience, now)
         except IntegrityError:
             # another association entered the same instance, or another one of the same new study, at
             # once and was faster (PostgreSQL; SQLite has one writer): now its row is there to be seen
-            with self._engine.begin() as connection:
+            with self._one_writer, self._engine.begin() as connection:
                 return self._store(connection, received, patience, now)
 
     def sender_done(self, study_uids: Iterable[str], now: datetime) -> None:
@@ -155,18 +157,11 @@ class Receipts:
         receipt = _compare(connection, instance.sop_uid, received.size, received.crc32)
         if receipt in (Receipt.DUPLICATE, Receipt.DIFFERENT):
             return receipt
-        row = (
-            connection.execute(
-                select(studies).where(studies.c.study_uid == instance.study_uid).with_for_update()
-            )
-            .mappings()
-            .one_or_none()
-        )
+        row = self._study(connection, instance.study_uid)
         if row is None:
             self._open_study(connection, received, now)
         if receipt is Receipt.PURGED:
-            again = update(instances).where(instances.c.sop_uid == instance.sop_uid)
-            connection.execute(again.values(purged_at=None))
+            connection.execute(statements.COME_BACK, {"of_instance": instance.sop_uid})
             # a purge that was killed may have been found as files that are missing
             told = and_(
                 history.c.study_uid == instance.study_uid,
@@ -176,17 +171,16 @@ class Receipts:
             if connection.execute(select(history.c.id).where(told).limit(1)).first():
                 note(connection, instance.study_uid, FILE_BACK, now, instance.sop_uid)
         else:
-            connection.execute(
-                insert(instances).values(
-                    sop_uid=instance.sop_uid,
-                    study_uid=instance.study_uid,
-                    facts=dump_facts(instance),
-                    size=received.size,
-                    crc32=received.crc32,
-                    sender=received.sender,
-                    received_at=now,
-                )
-            )
+            entry = {
+                "sop_uid": instance.sop_uid,
+                "study_uid": instance.study_uid,
+                "facts": dump_facts(instance),
+                "size": received.size,
+                "crc32": received.crc32,
+                "sender": received.sender,
+                "received_at": now,
+            }
+            connection.execute(statements.ENTER, entry)
         _enter_keys(connection, received)
         waiting = row is None or row["state"] == StudyState.RECEIVING.value
         if row is not None and row["purged_at"] is not None and instance.kind in _MAMMOGRAMS:
@@ -228,19 +222,18 @@ class Receipts:
         note(connection, study_uid, "image of a purged study stored", now, detail)
 
     def _open_study(self, connection: Connection, received: Received, now: datetime) -> None:
-        connection.execute(
-            insert(studies).values(
-                study_uid=received.instance.study_uid,
-                state=StudyState.RECEIVING.value,
-                revision=0,
-                sender=received.sender,
-                manufacturer=_printable(received.instance.manufacturer),
-                priority=received.priority.rank,
-                received_at=now,
-                receiving_since=now,
-                last_instance_at=now,
-            )
-        )
+        row = {
+            "study_uid": received.instance.study_uid,
+            "state": StudyState.RECEIVING.value,
+            "revision": 0,
+            "sender": received.sender,
+            "manufacturer": _printable(received.instance.manufacturer),
+            "priority": received.priority.rank,
+            "received_at": now,
+            "receiving_since": now,
+            "last_instance_at": now,
+        }
+        connection.execute(statements.OPEN, row)
 
     def _receive(
         self,
@@ -254,11 +247,11 @@ class Receipts:
         study_uid = received.instance.study_uid
         reopened = before is None or before["state"] != StudyState.RECEIVING.value
         since = now if before is None or reopened else before["receiving_since"]
-        here = instances.c.study_uid == study_uid, instances.c.purged_at.is_(None)
-        facts = connection.scalars(select(instances.c.facts).where(*here))
+        facts = connection.scalars(statements.FACTS, {"of_study": study_uid})
         complete = has_standard_views(map(load_facts, facts), self._policy)
         wait = _SETTLED_AFTER if complete else patience.quiet
-        row = connection.execute(select(studies).where(studies.c.study_uid == study_uid)).mappings().one()
+        row = before or self._study(connection, study_uid)
+        assert row is not None
         apply_event(
             connection,
             row,
@@ -283,16 +276,20 @@ class Receipts:
             score_r=None,
             score_l=None,
         )
-        connection.execute(delete(verdicts).where(verdicts.c.study_uid == study_uid))
+        connection.execute(statements.FORGET_VERDICTS, {"of_study": study_uid})
+
+    def _study(self, connection: Connection, study_uid: str) -> RowMapping | None:
+        """The study's row, held until the transaction ends."""
+        return connection.execute(statements.STUDY, {"of_study": study_uid}).mappings().one_or_none()
 
 
 def _enter_keys(connection: Connection, received: Received) -> None:
     """The keys that the study is not found by yet."""
     study_uid = received.instance.study_uid
-    known = set(connection.scalars(select(study_keys.c.key).where(study_keys.c.study_uid == study_uid)))
-    for key in received.keys:
-        if key not in known:
-            connection.execute(insert(study_keys).values(key=key, study_uid=study_uid))
+    known = set(connection.scalars(statements.KEYS, {"of_study": study_uid}))
+    new = [{"key": key, "study_uid": study_uid} for key in received.keys if key not in known]
+    if new:
+        connection.execute(statements.ENTER_KEYS, new)
 
 
 def _printable(text: str) -> str:
@@ -301,11 +298,7 @@ def _printable(text: str) -> str:
 
 
 def _compare(connection: Connection, sop_uid: str, size: int, crc32: int) -> Receipt:
-    row = connection.execute(
-        select(instances.c.size, instances.c.crc32, instances.c.purged_at).where(
-            instances.c.sop_uid == sop_uid
-        )
-    ).one_or_none()
+    row = connection.execute(statements.KNOWN, {"of_instance": sop_uid}).one_or_none()
     if row is None:
         return Receipt.NEW
     if (row.size, row.crc32) != (size, crc32):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
 
 from dibmg_node.domain.lifecycle import StudyEvent, StudyState, next_state
 from dibmg_node.domain.study import Verdict
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.schema import history, studies, verdicts
+
+_CHANGE: Final = update(studies).where(studies.c.study_uid == bindparam("of_study"))
+_NOTE: Final = insert(history)
+"""Made once, and given the values of their columns when they are run: every step of a study needs them."""
 
 
 def lock_study(connection: Connection, study_uid: str) -> RowMapping:
@@ -44,16 +48,14 @@ def apply_event(
         LedgerConflictError: The event cannot happen in the state that the study is in.
     """
     state = next_state(StudyState(row["state"]), event)
-    connection.execute(
-        update(studies).where(studies.c.study_uid == row["study_uid"]).values(state=state.value, **changes)
-    )
+    connection.execute(_CHANGE, {"of_study": row["study_uid"], "state": state.value, **changes})
     note(connection, row["study_uid"], event.value, now, detail)
     return state
 
 
 def note(connection: Connection, study_uid: str, event: str, now: datetime, detail: str = "") -> None:
     """Enter something that happened in the history."""
-    connection.execute(insert(history).values(study_uid=study_uid, at=now, event=event, detail=detail))
+    connection.execute(_NOTE, {"study_uid": study_uid, "at": now, "event": event, "detail": detail})
 
 
 def replace_verdicts(connection: Connection, study_uid: str, new: Sequence[Verdict]) -> None:

@@ -18,7 +18,7 @@ from dibmg_node.services.command import (
 )
 from dibmg_node.services.dimse import Dimse
 from dibmg_node.services.negotiation import AcceptedContext, accept, find_fault
-from dibmg_node.services.pdu import ProtocolError, encode_command_pdus, read_header, split_pdvs
+from dibmg_node.services.pdu import ProtocolError, encode_command_pdus, read_header, split_data, split_pdvs
 from dibmg_node.services.proposal import read_proposal
 from dibmg_node.services.wire import AssociationRequest, StoreAnswer
 from tests.services.wire_peers import (
@@ -28,6 +28,7 @@ from tests.services.wire_peers import (
     context,
     echo_command,
     item,
+    pdu,
     pdv,
     store_command,
 )
@@ -73,6 +74,57 @@ def test_any_p_data_is_split_without_losing_a_byte_or_refused(body: bytes):
     except ProtocolError:
         return
     assert b"".join(pdv(number, control, bytes(f)) for number, control, f in pdvs) == body
+
+
+DATA = pdu(4, pdv(3, 0, b"abc"))
+
+
+@BOUNDED
+@given(
+    st.lists(st.just(DATA) | st.binary(max_size=40) | damaged(DATA + pdu(4, pdv(3, 2, b"end"))), max_size=5)
+)
+def test_what_is_taken_for_data_at_once_is_what_pdu_by_pdu_gives(pieces: list[bytes]):
+    sent = memoryview(b"".join(pieces))
+
+    fragments, used = split_data(sent, 3, 20, 4)
+
+    one_by_one, at = [], 0
+    while at < used:
+        kind, length = read_header(sent, at)
+        assert (kind, length <= 20) == (4, True)
+        one_by_one += split_pdvs(sent[at + 6 : at + 6 + length])
+        at += 6 + length
+    assert [(number, control & 3, bytes(one)) for number, control, one in one_by_one] == [
+        (3, 0, bytes(fragment)) for fragment in fragments
+    ]
+    assert at == used and all(fragments)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pdu(4, pdv(3, 2, b"end")),
+        pdu(4, pdv(3, 1, b"command")),
+        pdu(4, pdv(5, 0, b"abc")),
+        pdu(4, pdv(3, 0, b"")),
+        pdu(4, pdv(3, 0, b"a") + pdv(3, 0, b"b")),
+        pdu(4, pdv(3, 0, b"x" * 15)),
+        pdu(5, bytes(4)),
+        DATA[:-1],
+        DATA[:5],
+    ],
+    ids=["last", "command", "context", "empty", "two", "long", "release", "part", "header"],
+)
+def test_whatever_is_not_a_plain_piece_of_the_data_set_is_left_where_it_is(other: bytes):
+    fragments, used = split_data(memoryview(DATA * 2 + other), 3, 20, 4)
+
+    assert (fragments, used) == ([b"abc"] * 2, len(DATA) * 2)
+
+
+def test_no_more_pieces_are_taken_at_once_than_are_asked_for():
+    fragments, used = split_data(memoryview(DATA * 5), 3, 20, 4)
+
+    assert (len(fragments), used) == (4, len(DATA) * 4)
 
 
 @BOUNDED

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.study import ImageKind
@@ -194,6 +197,27 @@ def test_thirty_two_associations_store_at_once_without_a_locked_database(
 
     assert receipts == [Receipt.NEW] * 192
     assert {study_of(ledger, f"1.2.{n}")["revision"] for n in range(8)} == {24}
+
+
+def test_associations_of_one_process_do_not_leave_it_to_sqlite_to_try_again(
+    ledger: Ledger, clock: Clock
+) -> None:
+    """Where SQLite waits, it sleeps ever longer; here it may not wait at all."""
+    event.listen(ledger.engine, "connect", _without_waiting)
+
+    def send(number: int) -> list[Receipt]:
+        stored = [received(instance(sop_uid=f"1.2.{number}.{image}")) for image in range(6)]
+        return [ledger.receipts.store(one, PATIENCE, clock()) for one in stored]
+
+    with ThreadPoolExecutor(16) as pool:
+        receipts = [receipt for sent in pool.map(send, range(16)) for receipt in sent]
+
+    assert receipts == [Receipt.NEW] * 96
+
+
+def _without_waiting(connection: Any, _: object) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA busy_timeout=0")
 
 
 def test_of_many_associations_with_one_instance_one_is_new(ledger: Ledger, clock: Clock) -> None:
