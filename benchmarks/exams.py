@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.sending import Template, study_uid
 from dibmg_node.dicom import facts
 from dibmg_node.domain.study import STANDARD_VIEWS, Laterality, View, ViewKey
 from tests.factories import mammogram, part10
@@ -43,19 +44,15 @@ def view_pixels(view: ViewKey, grid: tuple[int, int], seed: int) -> NDArray[np.u
 
 
 def write_exam(
-    folder: Path,
-    study_uid: str,
-    syntax: str = "uncompressed",
-    grid: tuple[int, int] = SMALL,
-    seed: int = 1,
+    folder: Path, syntax: str = "uncompressed", grid: tuple[int, int] = SMALL, seed: int = 1
 ) -> list[Path]:
-    """One exam of four views as Part 10 files, in the order in which they are sent."""
+    """Study 0: four views as Part 10 files, in the order in which they are sent."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for view in STANDARD_VIEWS:
         image = mammogram(
             view,
-            study_uid=study_uid,
+            study_uid=study_uid(0),
             transfer_syntax_uid=facts.EXPLICIT_LE if syntax == "RLE" else SYNTAXES[syntax],
             pixels=view_pixels(view, grid, seed),
             WindowCenter="1800",
@@ -66,3 +63,8 @@ def write_exam(
         paths.append(folder / f"{view}.dcm")
         paths[-1].write_bytes(part10(image))
     return paths
+
+
+def templates(paths: Sequence[Path]) -> list[Template]:
+    """What other studies are made of."""
+    return [Template.of(path.read_bytes()) for path in paths]
