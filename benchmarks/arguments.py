@@ -13,7 +13,6 @@ from benchmarks.rounds import FOLDER, keep
 from benchmarks.weights import KEPT
 from dibmg.runtime_choice import Precision
 
-
 SHORT_SIZE = 128
 """Input size of the short forms, pixels."""
 

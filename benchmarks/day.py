@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.arguments import SHORT_SIZE, Chosen, command
-from benchmarks.exams import SMALL, templates, write_exam
+from benchmarks.exams import SMALL, SYNTAXES_OF_A_DAY, templates, write_exam
 from benchmarks.family import cpu_seconds_with_ended, family_cpu_seconds
 from benchmarks.queue_age import Stay, ages
-from benchmarks.sending import Flow, Template, study_uid
+from benchmarks.sending import Flow, Template
 from benchmarks.site import RESULTS_OF_AN_EXAM, Site, running_site
 from benchmarks.watch import Watch, courses
 
-SYNTAXES_OF_A_DAY: Final = ("uncompressed", "JPEG Lossless .70")
 _EXAMS, _SHORT_EXAMS = 500, 4
 _MODALITIES: Final = 4
 _SPARE: Final = 1.2
@@ -31,12 +30,13 @@ _SPARE: Final = 1.2
 def measure(chosen: Chosen, folder: Path) -> dict[str, Any]:
     """Both syntaxes, each at a site of its own: what one leaves on the disk is removed before the other."""
     found = {}
+    size = SHORT_SIZE if chosen.short else 1600
     for syntax in SYNTAXES_OF_A_DAY:
         room = folder / syntax
-        with running_site(room, chosen, 1600) as site:
+        with running_site(room, chosen, size) as site:
             found[syntax] = measure_at(site, syntax, chosen, room)
         shutil.rmtree(room)
-    return {"grid": SMALL, "input_size": 1600, "precision": chosen.precision.value, "by_syntax": found}
+    return {"grid": SMALL, "input_size": size, "precision": chosen.precision.value, "by_syntax": found}
 
 
 def measure_at(site: Site, syntax: str, chosen: Chosen, folder: Path) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def burst(site: Site, exam: list[Template], exams: int) -> dict[str, Any]:
         site.send(exam, flows)
         sent = time.time()
         site.wait_for_files(there + exams * RESULTS_OF_AN_EXAM)
-        studies = [site.node.wait_for_state(study_uid(number), "DELIVERED") for number in numbers]
+        studies = [site.delivered(number) for number in numbers]
     used: Counter[str] = Counter()
     for pid, part in parts.items():
         used[part] += cpu_seconds_with_ended(pid) - before[pid]

@@ -19,7 +19,7 @@ from benchmarks.arguments import SHORT_SIZE, Chosen, command
 from benchmarks.exams import LARGE, SYNTAXES, templates, write_exam
 from benchmarks.family import family_cpu_seconds, resident_mb
 from benchmarks.rounds import Figures, interleave, medians, ratio, timed
-from benchmarks.sending import Flow, Template, study_uid
+from benchmarks.sending import Flow, Template
 from benchmarks.site import RESULTS_OF_AN_EXAM, Site, running_site
 from benchmarks.weights import paper_weights
 from benchmarks.worker_start import start_seconds
@@ -34,11 +34,10 @@ from dibmg_node.domain.study import Laterality
 def one_exam(site: Site, exam: list[Template]) -> Figures:
     """Send one exam and wait for its results."""
     flow = Flow([next(site.numbers)])
-    uid = study_uid(flow.studies[0])
     there, before = len(site.files()), family_cpu_seconds(site.pid)
     site.send(exam, [flow])
     site.wait_for_files(there + RESULTS_OF_AN_EXAM)
-    study = site.node.wait_for_state(uid, "DELIVERED")
+    study = site.delivered(flow.studies[0])
     used = family_cpu_seconds(site.pid) - before
     files = site.files()
     stored_at = max(files[result["sop_uid"]].stat().st_mtime for result in study["results"])
@@ -90,7 +89,7 @@ def measure_at(site: Site, chosen: Chosen, folder: Path) -> dict[str, Any]:
             syntax: {
                 **medians(rows[syntax]),
                 "needed": medians(rows[f"needed {syntax}"]),
-                "needed_of_it": ratio(rows[f"needed {syntax}"], rows[syntax], "wall_s"),
+                "times_needed": ratio(rows[syntax], rows[f"needed {syntax}"], "wall_s"),
                 "other_of_cpu": round(1 - ratio(rows[f"needed {syntax}"], rows[syntax], "cpu_s"), 3),
             }
             for syntax in SYNTAXES

@@ -75,8 +75,7 @@ def send_all(
     """Send what each flow says, all at once; returns the seconds from the first byte to the last response."""
     gate = threading.Barrier(len(flows) + 1)
     threads = [
-        threading.Thread(target=_guarded, args=(flow, gate, port, called, exam, pdu_length))
-        for flow in flows
+        threading.Thread(target=_guarded, args=(flow, gate, port, called, exam, pdu_length)) for flow in flows
     ]
     for thread in threads:
         thread.start()

@@ -8,12 +8,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.arguments import Chosen
 from benchmarks.family import family
 from benchmarks.receivers import Program, dcmtk
-from benchmarks.sending import Flow, Template, send_all
+from benchmarks.sending import Flow, Template, send_all, study_uid
 from benchmarks.weights import paper_weights
 from dibmg_node.storage.views import Views
 from tests.flow.running_node import RunningNode
@@ -22,7 +22,12 @@ RESULTS_OF_AN_EXAM: Final = 5
 """A CAD SR and four overlays: what the shipped configuration sends."""
 _PDU: Final = 131072
 _PATIENCE: Final = 300
-_MARKS: Final = {"broker": "broker", "valkey": "broker", "--multiprocessing-fork": "model", "resource_tracker": "tracker"}
+_MARKS: Final = {
+    "broker": "broker",
+    "valkey": "broker",
+    "--multiprocessing-fork": "model",
+    "resource_tracker": "tracker",
+}
 """What the command lines of processes have in them that give no sign of life."""
 
 
@@ -74,6 +79,21 @@ class Site:
                 states = self.views.count_by_state()
                 raise RuntimeError(f"the PACS has {there} results, expected {number}; studies: {states}")
             time.sleep(0.01 if number < 1000 else 0.2)
+
+    def delivered(self, number: int) -> dict[str, Any]:
+        """The study of a number as soon as all of its results are delivered.
+
+        Raises:
+            RuntimeError: They are not within minutes.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            study = self.views.study(study_uid(number))
+            if study is not None and study["state"] == "DELIVERED":
+                return study
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"study {number} is {study and study['state']}, expected DELIVERED")
+            time.sleep(0.02)
 
 
 @contextmanager

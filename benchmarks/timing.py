@@ -102,7 +102,7 @@ class Stopwatch:
 
 
 def living_cpu_seconds(pid: int) -> float:
-    """CPU time of the threads of a process that live, to the nanosecond; what ended ones used is not in it."""
+    """CPU time of the threads of a process that live, to the nanosecond; ended ones do not count."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((one / "schedstat").read_text().split()[0]) for one in threads) / 1e9
 
