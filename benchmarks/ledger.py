@@ -23,7 +23,8 @@ from typing import Final
 from sqlalchemy import text
 
 from benchmarks.ledger_measures import Node, measured
-from benchmarks.ledger_seed import PACS, REPORTING, seed
+from benchmarks.ledger_rows import PACS, REPORTING
+from benchmarks.ledger_seed import seed
 from benchmarks.machine import machine
 from benchmarks.timing import Stopwatch, Timing
 from dibmg.weights import load_weights
