@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,7 @@ _NOISE = 9.0
 """Standard deviation of the noise in tissue, in stored values."""
 
 
+@cache
 def view_pixels(view: ViewKey, grid: tuple[int, int], seed: int) -> NDArray[np.uint16]:
     """Stored values of one view: texture of three scales and noise inside a breast, none outside."""
     rows, columns = grid
@@ -41,7 +43,9 @@ def view_pixels(view: ViewKey, grid: tuple[int, int], seed: int) -> NDArray[np.u
         coarse = random.standard_normal((cells, cells)).astype(np.float32)
         tissue += height * cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_CUBIC)
     tissue += random.standard_normal(grid, dtype=np.float32) * _NOISE
-    return np.where(inside, np.clip(tissue, 300, 4095), 0).astype(np.uint16)
+    pixels = np.where(inside, np.clip(tissue, 300, 4095), 0).astype(np.uint16)
+    pixels.setflags(write=False)  # the next who asks gets the same
+    return pixels
 
 
 def write_exam(
