@@ -11,8 +11,9 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.figures import Place, Row, rows
+from benchmarks.figures import rows
 from benchmarks.rounds import FOLDER
+from benchmarks.row import Place, Row
 
 README: Final = Path(__file__).parent / "README.md"
 BEGIN: Final = "<!-- python -m benchmarks.table writes from here -->"

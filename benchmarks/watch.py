@@ -25,6 +25,7 @@ class Watch:
         self.samples: list[dict[str, float]] = []
         """MB by name."""
         self._processes = processes
+        self._error: BaseException | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -36,11 +37,17 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+        if self._error is not None:
+            raise self._error
         self._sample()
 
     def _run(self) -> None:
-        while not self._ended.wait(_EVERY_SECONDS):
-            self._sample()
+        try:
+            while not self._ended.wait(_EVERY_SECONDS):
+                self._sample()
+        # a thread's error is the measurement's, which raises it
+        except BaseException as error:  # noqa: BLE001
+            self._error = error
 
     def _sample(self) -> None:
         found: dict[str, float] = {}

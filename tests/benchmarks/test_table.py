@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.figures import Aim, rows
+from benchmarks.figures import rows
+from benchmarks.row import Aim
 from benchmarks.table import NOT_MEASURED, README, read_results, renewed, table
 
 MACHINE = {
