@@ -17,7 +17,7 @@ OHIF_SHA512  := 5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3dee
 OHIF := build/ohif-$(OHIF_VERSION)
 export VIEWER_PICTURES ?= build/artifacts/viewer
 
-.PHONY: demo test slow viewer ohif soak chaos bench bench-ledger bench-workers check format install install-node weights lock wheelhouse clean help
+.PHONY: demo test slow viewer ohif soak chaos bench bench-day bench-short bench-ledger bench-workers check format install install-node weights lock wheelhouse clean help
 
 # those of some Debian packages that are not there
 define debian
@@ -49,9 +49,18 @@ soak: $(VENV)/test   ## 10,000 associations (N=500: fewer); what the intake hold
 chaos: $(VENV)/test  ## kill parts of a node at random while it works, then account for everything; ARGS="--seed 1"
 	@PYTHONPATH=model:.:deploy/demo $(BIN)/python -m tests.chaos $(ARGS)
 
-bench: $(VENV)/test  ## receiving, decoding, network, one exam, beside peers and limits; ARGS="--rounds 3" or --short
-	@for one in receiving decoding network one_exam; do \
+bench: $(VENV)/test  ## receiving, decoding, network, one exam, training, beside peers and limits; ARGS="--rounds 3"
+	@for one in receiving decoding network one_exam training; do \
 	  PYTHONPATH=model:.:deploy/demo $(BIN)/python -m benchmarks.$$one $(ARGS) || exit 1; done
+	@PYTHONPATH=model:.:deploy/demo $(BIN)/python -m benchmarks.table
+
+bench-day: $(VENV)/test ## 500 exams in a burst through a whole node, twice; ARGS="--exams 100"
+	@PYTHONPATH=model:.:deploy/demo $(BIN)/python -m benchmarks.day $(ARGS)
+	@PYTHONPATH=model:.:deploy/demo $(BIN)/python -m benchmarks.table
+
+bench-short: $(VENV)/test ## short forms of all benchmarks: that they run, not what they measure
+	@$(BIN)/python -m pytest -m bench --numprocesses 2 --dist loadfile tests/benchmarks
+
 bench-ledger: $(VENV)/test  ## a million studies in the ledger, and how long everything takes then; ARGS="--studies 20000"
 	@PYTHONPATH=model:.:deploy/demo $(BIN)/python -m benchmarks.ledger --out benchmarks/results/ledger.json $(ARGS)
 

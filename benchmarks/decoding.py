@@ -5,7 +5,6 @@ python -m benchmarks.decoding [--rounds 5] [--short] [--out FOLDER]
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,17 +14,21 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
 
-from benchmarks.arguments import arguments
+from benchmarks.arguments import Chosen, command
 from benchmarks.exams import LARGE, SYNTAXES, write_exam
-from benchmarks.rounds import interleave, keep, medians, ratio, timed
+from benchmarks.rounds import interleave, medians, ratio, timed
 from dibmg.preprocess import preprocess
 from dibmg_node.dicom.pixels import decode, read_mammogram
 from dibmg_node.domain.study import Laterality
 
 
-def _pydicom(image: FileDataset) -> object:
+def _pydicom(path: Path) -> object:
     # read anew: pydicom keeps what it has decoded
-    return dcmread(image.filename).pixel_array
+    return dcmread(path).pixel_array
+
+
+def _node(path: Path) -> object:
+    return decode(dcmread(path))
 
 
 def _does(work: Callable[[], object]) -> bool:
@@ -42,47 +45,40 @@ def _four(images: Sequence[FileDataset], workers: int) -> None:
         list(pool.map(decode, images))
 
 
-def measure(folder: Path, rounds: int, short: bool) -> dict[str, Any]:
+def measure(chosen: Chosen, folder: Path) -> dict[str, Any]:
     """Medians for one image by syntax, for one exam by workers, and of what follows the decoding."""
-    grid = (832, 640) if short else LARGE
-    size = 256 if short else 1600
+    grid = (832, 640) if chosen.short else LARGE
+    size = 256 if chosen.short else 1600
     tables: dict[str, Any] = {}
     for syntax in SYNTAXES:
-        paths = write_exam(folder / syntax, "1.2.3", syntax, grid)
+        paths = write_exam(folder / syntax, syntax, grid)
         images = [dcmread(path) for path in paths]
         turns = {
-            "node": partial(timed, partial(decode, images[0])),
+            "node": partial(timed, partial(_node, paths[0])),
             "exam, one by one": partial(timed, partial(_four, images, 1)),
             "exam, four at once": partial(timed, partial(_four, images, 4)),
         }
-        if _does(partial(_pydicom, images[0])):
-            turns["pydicom"] = partial(timed, partial(_pydicom, images[0]))
-        rows = interleave(turns, rounds)
+        if _does(partial(_pydicom, paths[0])):
+            turns["pydicom"] = partial(timed, partial(_pydicom, paths[0]))
+        rows = interleave(turns, chosen.rounds)
         tables[syntax] = {name: medians(one) for name, one in rows.items()} | {
             "mb": round(paths[0].stat().st_size / 1e6, 1),
-            "pydicom_of_node": ratio(rows["pydicom"], rows["node"], "cpu_s") if "pydicom" in rows else None,
+            "node_of_pydicom": ratio(rows["node"], rows["pydicom"], "cpu_s") if "pydicom" in rows else None,
         }
     mammogram = read_mammogram(images[0])
     prepared = interleave(
         {
             "preprocess": partial(timed, partial(preprocess, mammogram, Laterality.RIGHT, ("P", "L"), size)),
         },
-        rounds,
+        chosen.rounds,
     )
     return {
         "grid": grid,
-        "rounds": rounds,
+        "rounds": chosen.rounds,
         "by_syntax": tables,
         "preprocess": {"input_size": size, **medians(prepared["preprocess"])},
     }
 
 
-def main() -> None:
-    """The command."""
-    chosen = arguments(__doc__)
-    with tempfile.TemporaryDirectory(prefix="dibmg-decoding-") as folder:
-        print(keep("decoding", measure(Path(folder), chosen.rounds, chosen.short), chosen.out))
-
-
 if __name__ == "__main__":
-    main()
+    command("decoding", __doc__, measure)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.sending import Template, study_uid
 from dibmg_node.dicom import facts
 from dibmg_node.domain.study import STANDARD_VIEWS, Laterality, View, ViewKey
 from tests.factories import mammogram, part10
@@ -20,12 +22,14 @@ SYNTAXES: Mapping[str, str] = {
     "JPEG-LS .80": facts.JPEG_LS_LOSSLESS,
     "JPEG 2000 .90": facts.JPEG_2000_LOSSLESS,
 }
+SYNTAXES_OF_A_DAY = ("uncompressed", "JPEG Lossless .70")
 SMALL, LARGE = (3328, 2560), (4084, 3328)
 """(rows, columns) of the two usual detectors."""
 _NOISE = 9.0
 """Standard deviation of the noise in tissue, in stored values."""
 
 
+@cache
 def view_pixels(view: ViewKey, grid: tuple[int, int], seed: int) -> NDArray[np.uint16]:
     """Stored values of one view: texture of three scales and noise inside a breast, none outside."""
     rows, columns = grid
@@ -39,23 +43,21 @@ def view_pixels(view: ViewKey, grid: tuple[int, int], seed: int) -> NDArray[np.u
         coarse = random.standard_normal((cells, cells)).astype(np.float32)
         tissue += height * cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_CUBIC)
     tissue += random.standard_normal(grid, dtype=np.float32) * _NOISE
-    return np.where(inside, np.clip(tissue, 300, 4095), 0).astype(np.uint16)
+    pixels = np.where(inside, np.clip(tissue, 300, 4095), 0).astype(np.uint16)
+    pixels.setflags(write=False)  # the next who asks gets the same
+    return pixels
 
 
 def write_exam(
-    folder: Path,
-    study_uid: str,
-    syntax: str = "uncompressed",
-    grid: tuple[int, int] = SMALL,
-    seed: int = 1,
+    folder: Path, syntax: str = "uncompressed", grid: tuple[int, int] = SMALL, seed: int = 1
 ) -> list[Path]:
-    """One exam of four views as Part 10 files, in the order in which they are sent."""
+    """Study 0: four views as Part 10 files, in the order in which they are sent."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for view in STANDARD_VIEWS:
         image = mammogram(
             view,
-            study_uid=study_uid,
+            study_uid=study_uid(0),
             transfer_syntax_uid=facts.EXPLICIT_LE if syntax == "RLE" else SYNTAXES[syntax],
             pixels=view_pixels(view, grid, seed),
             WindowCenter="1800",
@@ -66,3 +68,8 @@ def write_exam(
         paths.append(folder / f"{view}.dcm")
         paths[-1].write_bytes(part10(image))
     return paths
+
+
+def templates(paths: Sequence[Path]) -> list[Template]:
+    """What other studies are made of."""
+    return [Template.of(path.read_bytes()) for path in paths]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 
-from benchmarks.machine import cpu_seconds
+from benchmarks.family import family_cpu_seconds
 from tests.faults.receiving_processes import ReceivingProcesses
 
 ASSOCIATIONS = 64
@@ -16,6 +16,6 @@ def idle_share(node: ReceivingProcesses, seconds: float) -> float:
     with ExitStack() as stack:
         for _ in range(ASSOCIATIONS):
             stack.enter_context(node.peer()).associate()
-        before, begun = cpu_seconds(node.pid()), time.monotonic()
+        before, begun = family_cpu_seconds(node.pid()), time.monotonic()
         time.sleep(seconds)
-        return round((cpu_seconds(node.pid()) - before) / (time.monotonic() - begun), 4)
+        return round((family_cpu_seconds(node.pid()) - before) / (time.monotonic() - begun), 4)

@@ -7,6 +7,7 @@ make bench-ledger ARGS="--studies 20000"  # fewer
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import shutil
@@ -22,7 +23,8 @@ from typing import Final
 from sqlalchemy import text
 
 from benchmarks.ledger_measures import Node, measured
-from benchmarks.ledger_seed import PACS, REPORTING, seed
+from benchmarks.ledger_rows import PACS, REPORTING
+from benchmarks.ledger_seed import seed
 from benchmarks.machine import machine
 from benchmarks.timing import Stopwatch, Timing
 from dibmg.weights import load_weights
@@ -97,8 +99,14 @@ class Bench:
             ledger = wiring.open_node_ledger(settings)
             node = Node(config, settings, ledger, seeded_at)
             server = None if cluster is None else cluster.pid
-            yield from measured(node, Stopwatch(database, server, self.runs))
-            ledger.engine.dispose()
+            # what is there by now is not looked through again before everything that is measured
+            gc.collect()
+            gc.freeze()
+            try:
+                yield from measured(node, Stopwatch(database, server, self.runs))
+            finally:
+                gc.unfreeze()
+                ledger.engine.dispose()
 
     @contextmanager
     def _server(self, database: str) -> Iterator[Cluster | None]:

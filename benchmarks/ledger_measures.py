@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from benchmarks.ledger_seed import PACS
+from benchmarks.ledger_rows import PACS
 from benchmarks.timing import Stopwatch, Timing
 from dibmg_node import wiring
 from dibmg_node.alarm_sections import AlarmsSection

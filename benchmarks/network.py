@@ -6,7 +6,6 @@ python -m benchmarks.network [--rounds 5] [--short] [--out FOLDER]
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.arguments import arguments
+from benchmarks.arguments import SHORT_SIZE, Chosen, command
 from benchmarks.peak import matmul, multiply_adds
-from benchmarks.rounds import Figures, interleave, keep, medians, ratio, timed
+from benchmarks.rounds import Figures, interleave, medians, ratio, timed
 from benchmarks.weights import paper_weights
 from dibmg.runtime import open_runtime
 from dibmg.runtime_choice import Precision, RuntimeKind
@@ -36,11 +35,18 @@ def _exam(size: int) -> NDArray[np.float32]:
     return random.uniform(-1, 1, (_VIEWS, size, size, 1)).astype(np.float32)
 
 
-def measure(folder: Path, rounds: int, short: bool) -> dict[str, Any]:
+def _timed(work: Callable[[], object]) -> Figures:
+    figures = timed(work)
+    return {**figures, "exams_per_s": 1 / figures["wall_s"]}
+
+
+def measure(chosen: Chosen, folder: Path) -> dict[str, Any]:
     """Medians by weights and runtime; efficiency: the time that the multiplications take at the peak."""
     threads = min(4, len(os.sched_getaffinity(0)))
-    size = 256 if short else 1600
-    sets = {f"paper at {size}": paper_weights(folder, size), "default": Path("default")}
+    size = SHORT_SIZE if chosen.short else 1600
+    sets = {"paper": paper_weights(size, chosen.weights)}
+    if not chosen.short:
+        sets["default"] = Path("default")
     tables: dict[str, Any] = {}
     for name, where in sets.items():
         weights = load_weights(str(where))
@@ -50,28 +56,21 @@ def measure(folder: Path, rounds: int, short: bool) -> dict[str, Any]:
         for kind, precision in _KINDS:
             runtime = open_runtime(weights, kind, precision, threads=threads)
             runtime.maps(views[:1])
-            turns[f"{runtime.name} {runtime.precision.value}"] = partial(timed, partial(runtime.maps, views))
+            turns[f"{runtime.name} {runtime.precision.value}"] = partial(_timed, partial(runtime.maps, views))
         for precision in (Precision.F32, Precision.BF16):
-            turns[f"peak {precision.value}"] = partial(timed, matmul(precision.value, threads, macs))
-        rows = interleave(turns, rounds)
+            turns[f"peak {precision.value}"] = partial(_timed, matmul(precision.value, threads, macs))
+        rows = interleave(turns, chosen.rounds)
         tables[name] = {
             "gmac_per_exam": round(macs / 1e9, 1),
             **{one: medians(rows[one]) for one in rows},
             "of_peak": {
-                one: ratio(rows[f"peak {one.split()[1]}"], rows[one], "wall_s")
+                one: ratio(rows[one], rows[f"peak {one.split()[1]}"], "exams_per_s")
                 for one in rows
                 if not one.startswith("peak")
             },
         }
-    return {"threads": threads, "rounds": rounds, "by_weights": tables}
-
-
-def main() -> None:
-    """The command."""
-    chosen = arguments(__doc__)
-    with tempfile.TemporaryDirectory(prefix="dibmg-network-") as folder:
-        print(keep("network", measure(Path(folder), chosen.rounds, chosen.short), chosen.out))
+    return {"threads": threads, "rounds": chosen.rounds, "input_size": size, "by_weights": tables}
 
 
 if __name__ == "__main__":
-    main()
+    command("network", __doc__, measure)

@@ -1,138 +1,104 @@
 """One exam: from the response to its fourth C-STORE until the PACS has stored its last result, split by step.
 
-python -m benchmarks.one_exam [--rounds 5] [--short] [--out FOLDER]
+python -m benchmarks.one_exam [--rounds 5] [--short] [--precision f32] [--out FOLDER]
 """
 
 from __future__ import annotations
 
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmread
 
-from benchmarks.arguments import arguments
-from benchmarks.exams import LARGE, SYNTAXES, write_exam
-from benchmarks.machine import cpu_seconds, resident_mib
-from benchmarks.rounds import Figures, interleave, keep, medians
+from benchmarks.arguments import SHORT_SIZE, Chosen, command
+from benchmarks.exams import LARGE, SYNTAXES, templates, write_exam
+from benchmarks.family import family_cpu_seconds, resident_mb
+from benchmarks.rounds import Figures, interleave, medians, ratio, timed
+from benchmarks.sending import Flow, Template
+from benchmarks.site import RESULTS_OF_AN_EXAM, Site, running_site
 from benchmarks.weights import paper_weights
-from dibmg_node.dicom import facts
-from tests.flow.running_node import RunningNode
-
-_RESULTS = (facts.MAMMOGRAPHY_CAD_SR, facts.SECONDARY_CAPTURE)
-_FULL_SET = 5
-"""A CAD SR and four overlays: what the shipped configuration sends."""
-_PATIENCE = 300
-
-
-class RecordingPacs:
-    """A storage SCP that remembers when it answered: all that it does with a result is to keep it."""
-
-    def __init__(self) -> None:
-        self.stored: dict[str, list[float]] = {}
-        self.port = 0
-
-    @contextmanager
-    def running(self) -> Iterator[RecordingPacs]:
-        """From the first association to the last."""
-        ae = AE("ANY")
-        for uid in _RESULTS:
-            ae.add_supported_context(uid, ALL_TRANSFER_SYNTAXES)
-        handlers = [(evt.EVT_C_STORE, self._store)]
-        server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-        self.port = server.server_address[1]
-        try:
-            yield self
-        finally:
-            server.shutdown()
-
-    def _store(self, event: evt.Event) -> int:
-        study_uid = str(event.dataset.StudyInstanceUID)
-        self.stored.setdefault(study_uid, []).append(time.monotonic())
-        return 0x0000
-
-    def wait_for(self, study_uid: str) -> float:
-        """Moment of the last result of a study."""
-        deadline = time.monotonic() + _PATIENCE
-        while len(self.stored.get(study_uid, ())) < _FULL_SET:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"the PACS has {len(self.stored.get(study_uid, ()))} results of a study")
-            time.sleep(0.002)
-        return max(self.stored[study_uid])
+from benchmarks.worker_start import start_seconds
+from dibmg.preprocess import preprocess
+from dibmg.runtime import Runtime, open_runtime
+from dibmg.runtime_choice import RuntimeKind
+from dibmg.weights import load_weights
+from dibmg_node.dicom.pixels import read_mammogram
+from dibmg_node.domain.study import Laterality
 
 
-def one_exam(
-    node: RunningNode,
-    pacs: RecordingPacs,
-    folder: Path,
-    syntax: str,
-    grid: tuple[int, int],
-    numbers: Iterator[int],
-) -> Figures:
+def one_exam(site: Site, exam: list[Template]) -> Figures:
     """Send one exam and wait for its results."""
-    assert node.process is not None
-    number = next(numbers)
-    study_uid = f"1.2.826.0.1.3680043.10.9.6.{number}"
-    paths = write_exam(folder / str(number), study_uid, syntax, grid, seed=number)
-    before = cpu_seconds(node.process.pid)
-    node.send(paths, *_OPTIONS[syntax])
-    sent = time.monotonic()
-    seconds = pacs.wait_for(study_uid) - sent
-    study = node.wait_for_state(study_uid, "DELIVERED")
-    used = cpu_seconds(node.process.pid) - before
+    flow = Flow([next(site.numbers)])
+    there, before = len(site.files()), family_cpu_seconds(site.pid)
+    site.send(exam, [flow])
+    site.wait_for_files(there + RESULTS_OF_AN_EXAM)
+    study = site.delivered(flow.studies[0])
+    used = family_cpu_seconds(site.pid) - before
+    files = site.files()
+    stored_at = max(files[result["sop_uid"]].stat().st_mtime for result in study["results"])
     steps = {f"{step}_s": float(value) for step, value in study["reading"]["seconds"].items()}
-    return {"seconds": seconds, "cpu_s": used, **steps}
+    return {"wall_s": stored_at - flow.ended_at, "cpu_s": used, **steps}
 
 
-# what storescu proposes, so that the files go as they are
-_OPTIONS = {
-    "uncompressed": ["-xe"],
-    "RLE": ["-xr"],
-    "JPEG Lossless .70": ["-xs"],
-    "JPEG-LS .80": ["-xt"],
-    "JPEG 2000 .90": ["-xv"],
-}
+def needed(paths: Sequence[Path], runtime: Runtime, size: int) -> None:
+    """What no node can do without: decode, resize, run the network; one process, views at once."""
+
+    def view(path: Path) -> NDArray[np.float32]:
+        image = dcmread(path)
+        mammogram = read_mammogram(image)
+        laterality = Laterality(image.ImageLaterality)
+        return preprocess(mammogram, laterality, tuple(image.PatientOrientation), size).pixels
+
+    with ThreadPoolExecutor(len(paths)) as pool:
+        runtime.maps(np.stack(list(pool.map(view, paths)))[..., None])
 
 
-def measure(folder: Path, rounds: int, short: bool) -> dict[str, Any]:
+def measure(chosen: Chosen, folder: Path) -> dict[str, Any]:
     """Medians by syntax, and the first exam after the start."""
-    size, grid = (256, (832, 640)) if short else (1600, LARGE)
-    weights = paper_weights(folder / "weights", size)
-    numbers = count(1)
-    pacs = RecordingPacs()
-    with pacs.running():
-        node = RunningNode(folder / "node", {"pacs": pacs.port}, weights=str(weights)).start()
-        try:
-            go = partial(one_exam, node, pacs, folder / "exams")
-            cold = go("uncompressed", grid, numbers)
-            turns: dict[str, Callable[[], Figures]] = {
-                syntax: partial(go, syntax, grid, numbers) for syntax in SYNTAXES
-            }
-            rows = interleave(turns, rounds)
-            beats = {beat.process: resident_mib(beat.pid) for beat in node.views.beats()}
-        finally:
-            node.stop()
+    with running_site(folder, chosen, SHORT_SIZE if chosen.short else 1600) as site:
+        return measure_at(site, chosen, folder)
+
+
+def measure_at(site: Site, chosen: Chosen, folder: Path) -> dict[str, Any]:
+    """The same, at a site that runs."""
+    size, grid = (SHORT_SIZE, (832, 640)) if chosen.short else (1600, LARGE)
+    weights = load_weights(paper_weights(size, chosen.weights))
+    runtime = open_runtime(weights, RuntimeKind.OPENVINO, chosen.precision)
+    turns: dict[str, Callable[[], Figures]] = {}
+    for syntax in SYNTAXES:
+        paths = write_exam(folder / "exams" / syntax, syntax, grid)
+        turns[syntax] = partial(one_exam, site, templates(paths))
+        turns[f"needed {syntax}"] = partial(timed, partial(needed, paths, runtime, size))
+    cold = turns["uncompressed"]()
+    config = site.node.config
+    turns["worker"] = lambda: {"start_s": start_seconds(config)}
+    rows = interleave(turns, chosen.rounds)
+    resident = {part: resident_mb(pid) for pid, part in site.processes().items()}
     return {
         "grid": grid,
         "input_size": size,
-        "rounds": rounds,
+        "precision": runtime.precision.value,
+        "rounds": chosen.rounds,
         "cold": cold,
-        "warm": {syntax: medians(rows[syntax]) for syntax in rows},
-        "resident_mib": {name: round(value) for name, value in beats.items()},
+        "warm": {
+            syntax: {
+                **medians(rows[syntax]),
+                "needed": medians(rows[f"needed {syntax}"]),
+                "times_needed": ratio(rows[syntax], rows[f"needed {syntax}"], "wall_s"),
+                "other_of_cpu": round(1 - ratio(rows[f"needed {syntax}"], rows[syntax], "cpu_s"), 3),
+            }
+            for syntax in SYNTAXES
+        },
+        "worker_start_s": medians(rows["worker"])["start_s"],
+        "worker_mb": round(resident["analysis"] + resident["model"]),
+        "resident_mb": {part: round(mb) for part, mb in resident.items()},
     }
 
 
-def main() -> None:
-    """The command."""
-    chosen = arguments(__doc__)
-    with tempfile.TemporaryDirectory(prefix="dibmg-exam-") as folder:
-        print(keep("one-exam", measure(Path(folder), chosen.rounds, chosen.short), chosen.out))
-
-
 if __name__ == "__main__":
-    main()
+    command("one-exam", __doc__, measure)

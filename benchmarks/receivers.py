@@ -63,10 +63,10 @@ class Program:
     def __init__(self, folder: Path, command: list[str], port: int) -> None:
         self.port = port
         self._command = command
-        self._folder = folder
+        self.folder = folder
 
     def __enter__(self) -> Program:
-        self._folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True)
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         _wait_for(self.port)
         return self
@@ -76,7 +76,7 @@ class Program:
     ) -> None:
         self._process.terminate()
         self._process.wait(60)
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self.folder)
 
     def pid(self) -> int:
         """Its process."""
@@ -84,7 +84,7 @@ class Program:
 
     def forget(self) -> None:
         """Remove what it has received."""
-        for path in self._folder.iterdir():
+        for path in self.folder.iterdir():
             path.unlink()
 
 

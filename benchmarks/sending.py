@@ -8,30 +8,49 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
+
+from pydicom import dcmread
 
 from dibmg_node.dicom import facts
 from tests.services.wire_peers import RawPeer, associate_rq, context, item, pdu, pdv, store_command
 
 _MOST_PIECES = 512
 """Pieces of one sendmsg; the system takes 1024."""
+_PIXEL_DATA = b"\xe0\x7f\x10\x00O"
+"""Tag and first letter of the VR, Explicit VR Little Endian."""
+_ELEMENT_HEADER = 12
+"""Bytes of tag, VR and length of Pixel Data."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """The data set of a mammogram, of which images with other UIDs are made without touching its pixels.
+    """The data set of a mammogram, of which images of other studies are made without touching its pixels.
 
     Attributes:
-        content: Explicit VR Little Endian, with UIDs made of `uid(0, 0)`.
+        content: With UIDs that begin with `study_uid(0)`.
         head: Bytes of `content` before the pixels.
+        syntax: Transfer syntax UID.
+        sop_uid: Of study 0.
     """
 
     content: bytes
     head: int
+    syntax: str
+    sop_uid: str
+
+    @classmethod
+    def of(cls, file: bytes) -> Template:
+        """Made of a Part 10 file of study 0."""
+        meta = dcmread(BytesIO(file), stop_before_pixels=True).file_meta
+        content = file[144 + int.from_bytes(file[140:144], "little") :]
+        head = content.index(_PIXEL_DATA) + _ELEMENT_HEADER
+        return cls(content, head, str(meta.TransferSyntaxUID), str(meta.MediaStorageSOPInstanceUID))
 
 
-def uid(study: int, image: int) -> str:
-    """A UID of always the same length; image 0 is the study's own."""
-    return f"1.2.826.0.1.3680043.10.9.5.{100_000_000 + study}.{1000 + image}"
+def study_uid(study: int) -> str:
+    """A UID of always the same length."""
+    return f"1.2.826.0.1.3680043.10.9.5.{100_000_000 + study}"
 
 
 @dataclass
@@ -39,21 +58,24 @@ class Flow:
     """What one association does, and how it went.
 
     Attributes:
-        studies: Numbers of the studies; four images each are sent.
+        studies: Numbers of the studies; one image of each template is sent.
         seconds: From the first byte of each image to its response.
+        ended_at: When the last response came, in seconds since 1970.
     """
 
     studies: Sequence[int]
     seconds: list[float] = field(default_factory=list)
+    ended_at: float = 0.0
     error: BaseException | None = None
 
 
-def send_all(port: int, called: str, template: Template, flows: Sequence[Flow], pdu_length: int) -> float:
+def send_all(
+    port: int, called: str, exam: Sequence[Template], flows: Sequence[Flow], pdu_length: int
+) -> float:
     """Send what each flow says, all at once; returns the seconds from the first byte to the last response."""
     gate = threading.Barrier(len(flows) + 1)
     threads = [
-        threading.Thread(target=_guarded, args=(flow, gate, port, called, template, pdu_length))
-        for flow in flows
+        threading.Thread(target=_guarded, args=(flow, gate, port, called, exam, pdu_length)) for flow in flows
     ]
     for thread in threads:
         thread.start()
@@ -69,23 +91,24 @@ def send_all(port: int, called: str, template: Template, flows: Sequence[Flow], 
 
 
 def _guarded(
-    flow: Flow, gate: threading.Barrier, port: int, called: str, template: Template, most: int
+    flow: Flow, gate: threading.Barrier, port: int, called: str, exam: Sequence[Template], most: int
 ) -> None:
     try:
         with RawPeer(port) as peer:
             peer.socket.settimeout(120)
             peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            accepted = _associate(peer, called)
+            accepted = _associate(peer, called, exam[0].syntax)
             length = min(most, accepted or most)
             gate.wait(60)
             for study in flow.studies:
-                for image in range(1, 5):
+                for template in exam:
                     begun = time.perf_counter()
-                    _store(peer.socket, template, study, image, length)
+                    _store(peer.socket, template, study_uid(study).encode(), length)
                     status = peer.status()
                     flow.seconds.append(time.perf_counter() - begun)
                     if status:
                         raise RuntimeError(f"the peer answered 0x{status:04X}, expected 0x0000")
+            flow.ended_at = time.time()
             peer.release()
     # a thread's error is the measurement's, which raises it
     except BaseException as error:  # noqa: BLE001
@@ -93,9 +116,9 @@ def _guarded(
         gate.abort()
 
 
-def _associate(peer: RawPeer, called: str) -> int:
+def _associate(peer: RawPeer, called: str, syntax: str) -> int:
     """Associate; returns the longest PDU that the peer takes, 0 for any."""
-    contexts = (context(3, facts.MG_FOR_PRESENTATION, facts.EXPLICIT_LE),)
+    contexts = (context(3, facts.MG_FOR_PRESENTATION, syntax),)
     user = item(0x51, struct.pack(">I", 131072)) + item(0x52, b"1.2.3")
     peer.send(associate_rq(*contexts, called=called.encode(), user=user))
     kind, body = peer.read_pdu()
@@ -105,13 +128,13 @@ def _associate(peer: RawPeer, called: str) -> int:
     return int(struct.unpack_from(">I", body, at)[0])
 
 
-def _store(connection: socket.socket, template: Template, study: int, image: int, length: int) -> None:
-    head = template.content[: template.head]
-    head = head.replace(uid(0, 1).encode(), uid(study, image).encode())
-    head = head.replace(uid(0, 0).encode(), uid(study, 0).encode())
+def _store(connection: socket.socket, template: Template, study: bytes, length: int) -> None:
+    first = study_uid(0).encode()
+    head = template.content[: template.head].replace(first, study)
+    sop_uid = template.sop_uid.encode().replace(first, study).decode()
     pixels = memoryview(template.content)[template.head :]
     body = length - 6
-    command = pdu(4, pdv(3, 3, store_command(sop_instance=uid(study, image))))
+    command = pdu(4, pdv(3, 3, store_command(sop_instance=sop_uid)))
     pieces: list[bytes | memoryview] = [command, _header(len(head), last=False), head]
     for at in range(0, len(pixels), body):
         piece = pixels[at : at + body]

@@ -101,19 +101,19 @@ class Stopwatch:
         return 0.0 if self.server is None else tree_cpu_seconds(self.server)
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a process, all of its threads."""
+def living_cpu_seconds(pid: int) -> float:
+    """CPU time of the threads of a process that live, to the nanosecond; ended ones do not count."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((one / "schedstat").read_text().split()[0]) for one in threads) / 1e9
 
 
 def tree_cpu_seconds(pid: int) -> float:
     """CPU time of a process and its children, those that have ended included."""
-    seconds = cpu_seconds(pid)
+    seconds = living_cpu_seconds(pid)
     for one in _children(pid):
         # a child may end at any time
         with suppress(OSError):
-            seconds += cpu_seconds(one)
+            seconds += living_cpu_seconds(one)
     of_ended_children = _stat(pid)[_CHILDREN_TIMES]
     return seconds + sum(map(int, of_ended_children)) / _TICKS
 

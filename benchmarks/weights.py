@@ -1,42 +1,55 @@
-"""Weights of the paper's preset at 1600 pixels: trained for one step, so as large, and no better."""
+"""Weights of the paper's preset: values by chance, so as large as trained ones, and no better.
+
+python -m benchmarks.weights SIZE FOLDER
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
-_PLAN = """\
-preset = "paper"
-input_size = {size}
-epochs = 1
-batch = 2
-choose = "last"
-"""
+from dibmg.architecture import PRESETS
+from dibmg.weights import MANIFEST
+
+KEPT = Path(__file__).parents[1] / "build" / "bench-weights"
+_PRESET = "paper"
 
 
-def paper_weights(folder: Path, size: int = 1600) -> Path:
-    """Train them, as a user does; returns their folder."""
-    out = folder / f"paper-{size}"
-    if not (out / "weights" / "manifest.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        plan = folder / "plan.toml"
-        plan.write_text(_PLAN.format(size=size))
-        shown = [str(_exams(folder, seed)) for seed in (5, 6)]
-        _dibmg(
-            *("train", "--manifest", shown[0], "--validation", shown[1]),
-            *("--out", str(out), "--plan", str(plan)),
-        )
-    return out / "weights"
+def folder_of(size: int, folder: Path) -> Path:
+    """Where the set for this input size lies."""
+    # another architecture under the same name is another set
+    architecture = sha256(str(PRESETS[_PRESET]).encode()).hexdigest()[:8]
+    return folder / f"{_PRESET}-{size}-{architecture}"
 
 
-def _exams(folder: Path, seed: int) -> Path:
-    """A cancer and a normal exam; returns their manifest."""
-    out = folder / f"exams-{seed}"
-    kind = ("--exams", "2", "--cancer-share", "0.5", "--rows", "832")
-    _dibmg("dataset", "synthesize", *kind, "--seed", str(seed), "--out", str(out))
-    return out / "manifest.csv"
+def paper_weights(size: int, folder: Path = KEPT) -> Path:
+    """The folder of a set for this input size; made where it is not there."""
+    out = folder_of(size, folder)
+    if not (out / MANIFEST).exists():
+        # TensorFlow, and the memory and threads that it holds, end with the process
+        command = [sys.executable, "-m", "benchmarks.weights", str(size), str(out)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return out
 
 
-def _dibmg(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "dibmg_node", *arguments], check=True, stdout=subprocess.DEVNULL)
+def make(size: int, out: Path) -> None:
+    """Write a set as training does at its end."""
+    from dibmg.network import build_network
+    from dibmg.training.finish import PAPERS, finish
+    from dibmg.training.plan import TrainingPlan
+
+    plan = TrainingPlan(preset=_PRESET, input_size=size)
+    keys = ("name", "version", "trained_on", "license", "attribution", "how")
+    words = dict.fromkeys(keys, "") | {
+        "name": "benchmark",
+        "version": "1",
+        "trained_on": "nothing: values by chance, to measure speed with",
+        "how": "benchmarks.weights",
+    }
+    finish([build_network(plan.architecture, None)], plan, out, PAPERS, words, "For benchmarks alone.\n")
+
+
+if __name__ == "__main__":
+    make(int(sys.argv[1]), Path(sys.argv[2]))

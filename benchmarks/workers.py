@@ -31,7 +31,7 @@ from redis import Redis
 from sqlalchemy import select
 
 from benchmarks.machine import machine
-from benchmarks.timing import cpu_seconds, tree_cpu_seconds
+from benchmarks.timing import living_cpu_seconds, tree_cpu_seconds
 from dibmg_node import tasks, wiring
 from dibmg_node.dicom import facts
 from dibmg_node.domain.exam import select_exam
@@ -227,7 +227,7 @@ class Plant:
     def _cpu(self, pids: Sequence[int], redis: Any) -> tuple[float, float, float]:
         broker = redis.info("cpu")
         return (
-            sum(map(cpu_seconds, pids)),
+            sum(map(living_cpu_seconds, pids)),
             tree_cpu_seconds(self.cluster.pid),
             broker["used_cpu_sys"] + broker["used_cpu_user"],
         )

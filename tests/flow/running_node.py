@@ -34,6 +34,7 @@ reserve_gb = 0.05
 [model]
 runtime = "{runtime}"
 weights = "{weights}"
+precision = "{precision}"
 """
 _DESTINATION = """\
 [[destination]]
@@ -56,6 +57,7 @@ class RunningNode:
         quiet_seconds: float = 2,
         runtime: str = "openvino",
         weights: str = "synthetic",
+        precision: str = "f32",
         more: str = "",
         program: Path | None = None,
     ) -> None:
@@ -64,7 +66,11 @@ class RunningNode:
         self.port = free_port()
         self.config = folder / "config.toml"
         text = _CONFIGURATION.format(
-            port=self.port, quiet_seconds=quiet_seconds, runtime=runtime, weights=weights
+            port=self.port,
+            quiet_seconds=quiet_seconds,
+            runtime=runtime,
+            weights=weights,
+            precision=precision,
         )
         for name, port in destinations.items():
             text += _DESTINATION.format(name=name, port=port)
