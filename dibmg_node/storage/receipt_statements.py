@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, bindparam, delete, insert, select, update
 
 from dibmg_node.storage.schema import instances, studies, study_keys, verdicts
 
-_STUDY: Final = bindparam("of_study")
-_INSTANCE: Final = bindparam("of_instance")
+_STUDY: Final[BindParameter[str]] = bindparam("of_study")
+_INSTANCE: Final[BindParameter[str]] = bindparam("of_instance")
 """Not the names of the columns, which are those of values."""
 
 KNOWN: Final = select(instances.c.size, instances.c.crc32, instances.c.purged_at).where(
