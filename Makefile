@@ -17,7 +17,7 @@ OHIF_SHA512  := 5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3dee
 OHIF := build/ohif-$(OHIF_VERSION)
 export VIEWER_PICTURES ?= build/artifacts/viewer
 
-.PHONY: demo test slow viewer ohif soak chaos bench bench-day bench-short bench-ledger bench-workers check format install install-node weights lock wheelhouse clean help
+.PHONY: demo test slow viewer ohif soak chaos bench bench-day bench-short bench-ledger bench-workers exams check format install install-node weights lock wheelhouse clean help
 
 # those of some Debian packages that are not there
 define debian
@@ -31,6 +31,9 @@ help:                ## what there is to make
 
 demo: $(VENV)/demo   ## two real exams through the whole node; shows what came back (demo-out/)
 	@$(BIN)/python deploy/demo
+
+exams: $(VENV)/demo  ## the demonstration's two exams as DICOM files in demo-out/exams/, and nothing else
+	@$(BIN)/python deploy/demo/exams.py demo-out/exams
 
 test: $(VENV)/test   ## install what the tests need (Debian packages too), run them
 	@$(BIN)/python -m pytest -m "not slow and not viewer and not bench" --numprocesses 3 --dist loadfile --no-loadscope-reorder
@@ -78,8 +81,10 @@ format: $(VENV)/test ## bring the code into its format
 	@$(BIN)/ruff check --fix .
 
 install: $(VENV)/train ## .venv with the node, training and evaluation; no demo
+	@echo 'installed: $(BIN)/dibmg up'
 
 install-node: $(VENV)/node ## .venv with the node alone: 2 GB smaller, serves on a CPU
+	@echo 'installed: $(BIN)/dibmg up'
 
 weights: $(VENV)/train ## make the released weights again: WORK=folder [CESM=folder [MIAS=folder]]; an hour or more
 	@test -n "$(WORK)" || { echo 'name WORK=folder; what is made is kept there between runs' >&2; exit 1; }
@@ -104,13 +109,13 @@ $(VENV)/pip:
 	@touch $@
 
 $(VENV)/node: $(VENV)/pip requirements/node.lock pyproject.toml
-	@echo 'installing the node'
+	@echo 'installing the node: 0.75 GB, some minutes'
 	@$(PIP) install --require-hashes --requirement requirements/node.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/train: $(VENV)/node requirements/train.lock
-	@echo 'installing training and evaluation'
+	@echo 'installing training and evaluation: 2 GB, some minutes'
 	@$(PIP) install --require-hashes --requirement requirements/train.lock
 	@touch $@
 

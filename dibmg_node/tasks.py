@@ -260,5 +260,7 @@ def _why(error: BaseException) -> str:
         # a class of redis-py, which is Celery's affair
         if type(cause).__name__ == "AuthenticationError":
             return "it refuses user or password, DIBMG_BROKER_PASSWORD"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
         cause = cause.__cause__ or cause.__context__
     return type(error).__name__

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
+
+import pytest
 
 from dibmg_node.broker import start_server
 from dibmg_node.domain.priority import Priority
@@ -151,3 +154,15 @@ def run_once_it_listens(sweep: Sweep) -> None:
         except BrokerUnavailableError:
             assert time.monotonic() < deadline, "the broker did not come up"
             time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("redis+socket:///nowhere/redis.sock", "No such file or directory"),
+        ("redis://127.0.0.1:1/0", "Connection refused"),
+    ],
+)
+def test_a_broker_that_is_not_there_is_told_in_words_of_the_system(url: str, why: str) -> None:
+    with pytest.raises(BrokerUnavailableError, match=re.escape(f"the broker does not answer ({why})")):
+        CeleryPublisher(open_queue(url, 60)).waiting()

@@ -8,6 +8,7 @@ Source: CBIS-DDSM, CC BY 3.0, doi:10.7937/K9/TCIA.2016.7O02S9CY; Lee et al. 2017
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,3 +127,9 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
 
 def _uid(*parts: str) -> UID:
     return UID(f"2.25.{uuid5(_NAMESPACE, '|'.join(parts)).int}")
+
+
+if __name__ == "__main__":
+    for exam in demo_exams():
+        for path in write_exam(exam, Path(sys.argv[1])):
+            sys.stdout.write(f"{path}\n")

@@ -11,7 +11,7 @@ from dibmg_node import wiring
 from dibmg_node.auditing import open_audit
 from dibmg_node.cli.existing_ledger import open_existing_ledger
 from dibmg_node.cli.exits import EXIT_UNKNOWN, fail
-from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.options import check_destination, print_json, with_config, with_json
 from dibmg_node.config import Settings
 from dibmg_node.domain.pause import Part
 from dibmg_node.domain.priority import Priority
@@ -68,8 +68,8 @@ def pause(part: str, name: str, reason: str, settings: Settings, as_json: bool) 
     What runs ends; nothing is lost. Paused intake answers senders to come again later.
     """
     _check(part, name)
-    if name and name not in {one.name for one in settings.destination}:
-        fail(f"no destination {name!r} in the configuration", EXIT_UNKNOWN)
+    if name:
+        check_destination(settings, name)
     begun = operating_on(settings).pause(this_person(), Part(part), name, reason)
     if as_json:
         print_json(vars(begun))

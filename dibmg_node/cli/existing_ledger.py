@@ -16,7 +16,10 @@ def open_existing_ledger(settings: Settings) -> Ledger:
         PermanentError: There is none, or its schema is not for this program.
     """
     if settings.ledger.url == "embedded" and not (settings.data_dir / "ledger.sqlite").exists():
-        raise PermanentError(f"no ledger below {settings.data_dir}: this node was never up ('dibmg up')")
+        raise PermanentError(
+            f"no ledger below {settings.data_dir}: this node was never up ('dibmg up'), or its "
+            "configuration is another one (--config FILE)"
+        )
     ledger = wiring.open_node_ledger(settings)
     check_readable(ledger.engine)
     return ledger

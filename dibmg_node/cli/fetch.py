@@ -12,7 +12,7 @@ from rich.table import Table
 from dibmg_node.cli.completion import destination_names
 from dibmg_node.cli.existing_ledger import open_existing_ledger
 from dibmg_node.cli.exits import EXIT_CONFIG, EXIT_FAILED, EXIT_UNKNOWN, fail
-from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.options import check_destination, print_json, with_config, with_json
 from dibmg_node.cli.tables import console, uid_column
 from dibmg_node.config import Settings
 from dibmg_node.dicom.header import is_uid
@@ -46,10 +46,8 @@ def fetch(study_uid: str, source: str, everything: bool, settings: Settings, as_
     """
     if not is_uid(study_uid):
         fail(f"{study_uid!r} is not a Study Instance UID", EXIT_CONFIG)
+    check_destination(settings, source)
     destinations = {destination.name: destination for destination in settings.destination}
-    if source not in destinations:
-        known = ", ".join(destinations) or "none"
-        fail(f"no destination {source!r} in the configuration, known are: {known}", EXIT_CONFIG)
     ledger = open_existing_ledger(settings)
     started = time.monotonic()
     try:

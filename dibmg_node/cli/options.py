@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from dibmg_node.cli.exits import EXIT_CONFIG
+from dibmg_node.cli.exits import EXIT_CONFIG, fail
 from dibmg_node.config import InvalidSettingsError, Settings, load_settings
 from dibmg_node.errors import ConfigError
 
@@ -40,6 +40,14 @@ def with_json(command: Command) -> Command:
 def print_json(value: object) -> None:
     """One JSON document on standard output."""
     click.echo(json.dumps(value, indent=2, default=str))
+
+
+def check_destination(settings: Settings, name: str) -> None:
+    """End the program where the configuration has no destination of this name."""
+    names = [one.name for one in settings.destination]
+    if name not in names:
+        known = ", ".join(names) or "none"
+        fail(f"no destination {name!r} in the configuration, known are: {known}", EXIT_CONFIG)
 
 
 def _load(context: click.Context, _: click.Parameter, path: Path | None) -> Settings | Path | None:

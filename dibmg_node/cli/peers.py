@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from dibmg_node.cli.completion import destination_names
-from dibmg_node.cli.exits import EXIT_CONFIG, EXIT_FAILED, fail
-from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.exits import EXIT_FAILED
+from dibmg_node.cli.options import check_destination, print_json, with_config, with_json
 from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
 from dibmg_node.destinations import open_senders
@@ -30,9 +30,7 @@ def echo(destination: str | None, settings: Settings, as_json: bool) -> None:
     """
     senders = open_senders(settings, now)
     if destination is not None:
-        if destination not in senders:
-            known = ", ".join(senders) or "none"
-            fail(f"no destination {destination!r} in the configuration, known are: {known}", EXIT_CONFIG)
+        check_destination(settings, destination)
         senders = {destination: senders[destination]}
     answers = []
     for name, sender in senders.items():

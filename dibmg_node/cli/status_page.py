@@ -118,7 +118,8 @@ def _doors(found: Facts, now: datetime) -> Iterator[Line]:
         taken = "STOW-RS, QIDO-RS, WADO-RS" if web["stow"] else "QIDO-RS, WADO-RS"
         asked = "with a bearer token" if web["token"] else "without a token"
         plain = f", {_PLAIN}" if web["insecure"] else ""
-        yield "web", f"{web['url']}: {taken}, {asked}{plain}"
+        pages = web["url"].removesuffix("/dicom-web")
+        yield "web", f"{pages}/: dashboard; {web['url']}: {taken}, {asked}{plain}"
     for one in found["certificates"]:
         at = one["expires_at"]
         yield "expires", f"{one['key']}: " + (f"{at:%Y-%m-%d}, {_until(at, now)}" if at else "cannot be read")

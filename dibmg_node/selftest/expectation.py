@@ -75,7 +75,7 @@ def _kept(path: Path, key: list[str]) -> Mapping[str, Any] | None:
 
 def _read(settings: Settings, specimen: Specimen) -> Mapping[str, Any]:
     folder = settings.data_dir / "selftest"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder) as name:
         paths = {}
         for number, image in enumerate(specimen.images.values()):

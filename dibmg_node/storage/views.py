@@ -323,6 +323,8 @@ def _unjudged(row: Mapping[str, Any], study: RowMapping) -> tuple[str, str]:
     if study["purged_at"]:
         told = "came after the study was purged: it is read again once its four standard views are here"
         return "STUDY_PURGED", told
+    if study["state"] == StudyState.CANCELED.value:
+        return "NOT_JUDGED", "not judged: the study was given up before"
     return "NOT_JUDGED", "not judged yet"
 
 

@@ -92,7 +92,7 @@ def test_status_tells_what_is_paused_until_it_is_resumed(site: tuple[Path, Ledge
         (("pause", "destination"), 2),
         (("pause", "intake", "pacs"), 2),
         (("pause", "sweep"), 2),
-        (("pause", "destination", "nowhere"), 3),
+        (("pause", "destination", "nowhere"), 2),
         (("resume", "intake"), 1),
         (("pause", "intake", "--reason", "x" * 201), 1),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,15 @@ def test_the_images_are_conformant_by_dciodvfy(exams: list[DemoExam], tmp_path: 
 
             told = (checked.stdout + checked.stderr).splitlines()
             assert [line for line in told if line.startswith("Error")] == []
+
+
+def test_the_command_writes_every_image_and_names_it(exams: list[DemoExam], tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "deploy" / "demo" / "exams.py"
+
+    said = subprocess.run([sys.executable, script, tmp_path], check=True, capture_output=True, text=True)
+
+    named = [Path(line) for line in said.stdout.splitlines()]
+    assert sorted(named) == sorted(tmp_path.iterdir())
+    assert {dcmread(path).SOPInstanceUID for path in named} == {
+        image.SOPInstanceUID for exam in exams for image in exam.images
+    }

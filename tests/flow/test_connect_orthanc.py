@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import time
@@ -100,6 +101,13 @@ def test_what_a_modality_sends_to_orthanc_comes_back_to_it_with_its_results(
         [*[facts.MG_FOR_PRESENTATION] * 4, *[facts.SECONDARY_CAPTURE] * 4, facts.MAMMOGRAPHY_CAD_SR]
     )
     assert len(study["instances"]) == 4
+    series = [
+        one["MainDicomTags"].get("SeriesDescription", "") for one in json.loads(pacs.ask("/series?expand"))
+    ]
+    assert sorted(one.partition(" - ")[0] for one in series if "DIB-MG" in one) == [
+        "DIB-MG CAD report",
+        "DIB-MG overlay",
+    ]
     expected = "PROVEN" if page.startswith("docs") else "STORED"
     assert {one["state"] for one in study["deliveries"]} == {expected}
 

@@ -335,6 +335,18 @@ def test_a_claim_of_another_study_is_not_touched_by_a_commit(ledger: Ledger, clo
     assert {one["code"] for one in study["instances"]} == {"NOT_JUDGED"}
 
 
+def test_images_of_a_study_that_was_given_up_are_not_said_to_be_judged_yet(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    ledger.decisions.cancel(STUDY_UID, "sent by mistake", clock())
+
+    study = ledger.views.study(STUDY_UID)
+
+    assert study is not None
+    assert {one["sentence"] for one in study["instances"]} == {"not judged: the study was given up before"}
+
+
 def test_a_late_view_takes_the_old_scores_and_verdicts_away_and_says_what_is_waited_for(
     ledger: Ledger, clock: Clock
 ) -> None:

@@ -115,5 +115,7 @@ def score(value: float | None) -> str:
 
 
 def gigabytes(count: float | None) -> str:
-    """Bytes in GB."""
-    return "?" if count is None else f"{count / 1e9:.1f} GB"
+    """Bytes in GB, or in MB where they are few."""
+    if count is None:
+        return "?"
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
