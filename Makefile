@@ -39,7 +39,7 @@ test: $(VENV)/test   ## install what the tests need (Debian packages too), run t
 	@$(BIN)/python -m pytest -m "not slow and not viewer and not bench" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 slow: $(VENV)/viewer   ## the checks that take minutes
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 ohif: $(OHIF)/index.html ## OHIF as its makers publish it, for the profile `viewer` of deploy/compose.yaml
 

@@ -12,7 +12,7 @@ from dibmg_node.storage.ledger import Ledger
 from tests.factories import Clock, new_archive, new_ledger
 
 _LONGEST_FIRST = ("flow", "faults", "model")
-"""Folders whose files take minutes: begun last, one of them would run on when all others are through."""
+"""Folders whose files take minutes: begun last, one would run on alone when all others are through."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,7 +21,7 @@ def find_program(name: str) -> str:
 
 def wait_for_port(port: int) -> None:
     """Return when somebody on this machine listens on a port."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -8,8 +8,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from dibmg_node.cli.main import main
 
@@ -23,7 +26,7 @@ def dibmg(folder: Path, *arguments: str, said: str = "") -> subprocess.Completed
         said: What it reads on standard input.
     """
     code: object = 0
-    with chdir(folder), CliRunner().isolation(said) as (out, err, _), _warning():
+    with chdir(folder), CliRunner().isolation(said) as (out, err, _), _warning(), _closing():
         try:
             main(arguments)
         except SystemExit as end:
@@ -45,6 +48,23 @@ def _warning() -> Iterator[None]:
         yield
     finally:
         root.removeHandler(handler)
+
+
+@contextmanager
+def _closing() -> Iterator[None]:
+    """Connections to a ledger are closed at the end, as they are by the end of a process."""
+    opened: list[Any] = []
+
+    def note(connection: Any, _: object) -> None:
+        opened.append(connection)
+
+    event.listen(Pool, "connect", note)
+    try:
+        yield
+    finally:
+        event.remove(Pool, "connect", note)
+        for connection in opened:
+            connection.close()
 
 
 def dibmg_process(folder: Path, *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import struct
 import threading
 from contextlib import suppress
 
-WAIT_SECONDS = 30
+WAIT_SECONDS = 60
 
 
 class Receiver:

@@ -148,7 +148,7 @@ def build_evil(what: str, study_uid: str) -> Callable[[Order], Report]:
     ("what", "deadline", "reason"),
     [
         ("crash", 60, "the model process ended (SIGSEGV)"),
-        ("hang", 2, "no answer within 2 s"),
+        ("hang", 4, "no answer within 4 s"),
         ("blow", 60, "the work took more memory than the model process may have"),
     ],
 )

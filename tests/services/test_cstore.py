@@ -259,7 +259,7 @@ def test_no_thread_is_left_behind_however_a_send_ends(parcels: list[Parcel]) -> 
     with Peer().running(called=True) as peer, pytest.raises(PeerRefusedError):
         sender(peer.port, "WRONG").send(parcels)
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while threading.active_count() > before and time.monotonic() < deadline:
         threading.Event().wait(0.01)
     assert threading.active_count() <= before
@@ -287,7 +287,7 @@ def storescp(tmp_path: Path) -> Iterator[Callable[..., tuple[int, Path]]]:
         folder.mkdir()
         command = [find_program("storescp"), "-od", str(folder), *options, str(port)]
         started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -33,7 +33,7 @@ from dibmg_node.services.wire import (
     TurnedAway,
 )
 
-WAIT_SECONDS = 30
+WAIT_SECONDS = 60
 """How long a test waits for what must happen; never how long something may take."""
 
 SETTINGS = AcceptorSettings(

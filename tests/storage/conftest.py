@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.storage.compatibility import migrate
@@ -27,14 +28,20 @@ def cluster() -> Iterator[Cluster]:
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def server_ledger(cluster: Cluster) -> Ledger:
+    """The ledger on it; one for all tests, since each engine compiles every statement anew."""
+    return open_ledger(cluster.url("ledger"), ExamPolicy())
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     """An empty ledger: every test of the storage holds on both databases."""
     if request.param == "sqlite":
         ledger = new_ledger(tmp_path)
     else:
-        cluster: Cluster = request.getfixturevalue("cluster")
-        cluster.run(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY", "ledger")
-        ledger = open_ledger(cluster.url("ledger"), ExamPolicy())
+        ledger = request.getfixturevalue("server_ledger")
+        with ledger.engine.begin() as connection:
+            connection.execute(text(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY"))
     yield ledger
     ledger.engine.dispose()

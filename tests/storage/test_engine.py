@@ -80,7 +80,7 @@ def test_a_reader_waits_for_no_writer(ledger: Ledger) -> None:
 
         thread = threading.Thread(target=look)
         thread.start()
-        assert seen.wait(5)
+        assert seen.wait(60)
         thread.join()
 
 
