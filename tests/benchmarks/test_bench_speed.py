@@ -13,7 +13,6 @@ from benchmarks.arguments import SHORT_SIZE, Chosen, Measure, perform
 from benchmarks.exams import SYNTAXES_OF_A_DAY
 from benchmarks.site import Site, running_site
 from benchmarks.table import NOT_MEASURED, read_results, table
-from benchmarks.weights import folder_of, make
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 
@@ -21,8 +20,6 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 @pytest.fixture(scope="module")
 def chosen(tmp_path_factory: pytest.TempPathFactory) -> Chosen:
     folder = tmp_path_factory.mktemp("bench")
-    # here, and not in a process of its own: TensorFlow is imported once
-    make(SHORT_SIZE, folder_of(SHORT_SIZE, folder / "weights"))
     return Chosen(rounds=1, short=True, weights=folder / "weights", out=folder / "results")
 
 
