@@ -18,7 +18,7 @@ from benchmarks.site import Site, running_site
 from benchmarks.table import NOT_MEASURED, read_results, table
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
