@@ -17,16 +17,11 @@ KEPT = Path(__file__).parents[1] / "build" / "bench-weights"
 _PRESET = "paper"
 
 
-def folder_of(size: int, folder: Path) -> Path:
-    """Where the set for this input size lies."""
-    # another architecture under the same name is another set
-    architecture = sha256(str(PRESETS[_PRESET]).encode()).hexdigest()[:8]
-    return folder / f"{_PRESET}-{size}-{architecture}"
-
-
 def paper_weights(size: int, folder: Path = KEPT) -> Path:
     """The folder of a set for this input size; made where it is not there."""
-    out = folder_of(size, folder)
+    # another architecture under the same name is another set
+    architecture = sha256(str(PRESETS[_PRESET]).encode()).hexdigest()[:8]
+    out = folder / f"{_PRESET}-{size}-{architecture}"
     if not (out / MANIFEST).exists():
         # TensorFlow, and the memory and threads that it holds, end with the process
         command = [sys.executable, "-m", "benchmarks.weights", str(size), str(out)]
