@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 
 from alembic import command
 from alembic.config import Config
@@ -96,10 +97,15 @@ def _living(engine: Engine, found: str, since: datetime) -> Mapping[str, str]:
 
 def _oldest_reader(revisions: Sequence[str]) -> str | None:
     """The newest of the migrations that these want to be known."""
-    scripts = ScriptDirectory.from_config(_config())
-    named = [getattr(scripts.get_revision(one).module, OLDEST_READER, None) for one in revisions]
+    named = [getattr(_scripts().get_revision(one).module, OLDEST_READER, None) for one in revisions]
     order = known()
     return max((one for one in named if one is not None), default=None, key=order.index)
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    """Read once: each reading carries out every migration's module anew."""
+    return ScriptDirectory.from_config(_config())
 
 
 def _config() -> Config:
