@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
 
-from pydicom.dataset import FileMetaDataset
-from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
-from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import UID
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.facts import StoreStatus
@@ -20,6 +16,7 @@ from dibmg_node.errors import InstanceRejectedError
 
 _PREAMBLE = b"\0" * 128 + b"DICM"
 _META_AT: Final = 132
+_GROUP_LENGTH: Final = b"\x02\0\0\0UL\x04\0"
 _LONG_FORMS: Final = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT"})
 LONGEST_META: Final = 64 * 1024
 
@@ -35,17 +32,26 @@ class FileMeta:
 
 def part10_prefix(sop_class_uid: str, sop_uid: str, transfer_syntax_uid: str) -> bytes:
     """Preamble and file meta information for a data set that came over the network."""
-    meta = FileMetaDataset()
-    meta.FileMetaInformationVersion = b"\0\1"
-    meta.MediaStorageSOPClassUID = UID(sop_class_uid)
-    meta.MediaStorageSOPInstanceUID = UID(sop_uid)
-    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
-    meta.ImplementationClassUID = UID(facts.IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = facts.IMPLEMENTATION_VERSION_NAME
-    buffer = DicomBytesIO()
-    buffer.is_little_endian, buffer.is_implicit_VR = True, False
-    write_file_meta_info(buffer, meta, enforce_standard=True)
-    return _PREAMBLE + buffer.getvalue()
+    elements = b"".join(
+        (
+            # version 1: OB alone has a length of four bytes, behind two that are reserved
+            b"\x02\0\x01\0OB\0\0\x02\0\0\0\0\x01",
+            _element(0x0002, b"UI", sop_class_uid),
+            _element(0x0003, b"UI", sop_uid),
+            _element(0x0010, b"UI", transfer_syntax_uid),
+            _element(0x0012, b"UI", facts.IMPLEMENTATION_CLASS_UID),
+            _element(0x0013, b"SH", facts.IMPLEMENTATION_VERSION_NAME),
+        )
+    )
+    return _PREAMBLE + _GROUP_LENGTH + struct.pack("<I", len(elements)) + elements
+
+
+def _element(number: int, vr: bytes, text: str) -> bytes:
+    """One of group 0002, Explicit VR Little Endian. Source: PS3.5 6.2, 7.1.2."""
+    value = text.encode("ascii")
+    if len(value) % 2:
+        value += b"\0" if vr == b"UI" else b" "
+    return struct.pack("<HH2sH", 0x0002, number, vr, len(value)) + value
 
 
 def data_set_offset(part10: bytes) -> int:
@@ -54,7 +60,7 @@ def data_set_offset(part10: bytes) -> int:
     Returns:
         Offset in bytes; 0 where the file has no preamble and is a bare data set.
     """
-    prefix = b"DICM" + b"\x02\0\0\0UL\x04\0"
+    prefix = b"DICM" + _GROUP_LENGTH
     if len(part10) < 144 or part10[128:140] != prefix:
         return 0
     (length,) = struct.unpack_from("<I", part10, 140)

@@ -17,9 +17,12 @@ from dibmg_node.errors import StorageFullError
 from dibmg_node.storage.archive_identity import give_identity, marker_file, read_identity
 from dibmg_node.storage.checksum import crc32
 from dibmg_node.storage.folders import make_folder, sync_folder, sync_path
+from dibmg_node.storage.writeback import begin_writeback
 
 _MOST_CHUNKS: Final = 1024
 """Of one writev: the system's IOV_MAX."""
+_WRITEBACK: Final = 4 * 1024 * 1024
+"""Bytes after which the disk is to begin with them: the disk writes while the network receives."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -35,7 +38,7 @@ class SpoolFile:
         self.path = path
         self.size = 0
         self.crc32 = 0
-        self._prefix_size = len(prefix)
+        self._written = self._begun = 0
         self._file = path.open("xb", buffering=0)
         try:
             self._write(prefix)
@@ -82,10 +85,14 @@ class SpoolFile:
                 written = os.writev(self._file.fileno(), rest)
             except OSError as error:
                 raise _translated(error, self.path) from error
+            self._written += written
             while rest and written >= len(rest[0]):
                 written -= len(rest.pop(0))
             if written:
                 rest[0] = memoryview(rest[0])[written:]
+        if self._written - self._begun >= _WRITEBACK:
+            begin_writeback(self._file.fileno(), self._begun, self._written - self._begun)
+            self._begun = self._written
 
     def __enter__(self) -> SpoolFile:
         return self

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from threading import Lock
+from contextlib import contextmanager
 from typing import Any, Final, Self, cast
 
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
@@ -139,12 +138,3 @@ class _Moment:
 
     def execution_options(self, **_: Any) -> Self:
         return self
-
-
-def one_writer(engine: Engine) -> AbstractContextManager[object]:
-    """What threads that write often hold while they do, so that each goes on as soon as the last is done.
-
-    SQLite has one writer and wakes nobody who waits for it: it sleeps, up to 100 ms, and asks again.
-    PostgreSQL has many writers, and this holds nobody up.
-    """
-    return nullcontext() if engine.dialect.name == "postgresql" else Lock()

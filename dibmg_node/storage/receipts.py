@@ -16,8 +16,9 @@ from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.study import ImageKind, Instance
 from dibmg_node.storage import receipt_statements as statements
-from dibmg_node.storage.engine import one_writer, reading
+from dibmg_node.storage.engine import reading
 from dibmg_node.storage.facts_json import dump_facts, load_facts
+from dibmg_node.storage.group_commit import GroupCommit
 from dibmg_node.storage.schema import history, instances, studies
 from dibmg_node.storage.study_row import apply_event, note, replace_verdicts
 
@@ -79,7 +80,7 @@ class Receipts:
     def __init__(self, engine: Engine, policy: ExamPolicy) -> None:
         self._engine = engine
         self._reading = reading(engine)
-        self._one_writer = one_writer(engine)
+        self._group = GroupCommit(engine)
         self._policy = policy
 
     def known(self, sop_uid: str, size: int, crc32: int) -> Receipt:
@@ -100,14 +101,16 @@ class Receipts:
         complete: a PACS may route reports, the node's own among them, back to the node. A study that was
         purged is opened again only once it can be read: see `_store_of_purged`.
         """
+
+        def enter(connection: Connection) -> Receipt:
+            return self._store(connection, received, patience, now)
+
         try:
-            with self._one_writer, self._engine.begin() as connection:
-                return self._store(connection, received, patience, now)
+            return self._group.run(enter)
         except IntegrityError:
             # another association entered the same instance, or another one of the same new study, at
             # once and was faster (PostgreSQL; SQLite has one writer): now its row is there to be seen
-            with self._one_writer, self._engine.begin() as connection:
-                return self._store(connection, received, patience, now)
+            return self._group.run(enter)
 
     def sender_done(self, study_uids: Iterable[str], now: datetime) -> None:
         """The association that brought these studies is closed: complete ones need not wait longer."""

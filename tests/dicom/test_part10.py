@@ -4,6 +4,9 @@ from io import BytesIO
 
 import pytest
 from pydicom import dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import UID
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.part10 import (
@@ -24,6 +27,22 @@ def test_a_prefix_ends_where_its_data_set_starts(sop_uid: str, syntax: str) -> N
     prefix = part10_prefix(facts.MG_FOR_PRESENTATION, sop_uid, syntax)
 
     assert data_set_offset(prefix + b"data set") == len(prefix)
+
+
+@pytest.mark.parametrize("sop_uid", ["1.2", "1.23", "2.25." + "1" * 59])
+def test_a_prefix_is_what_pydicom_writes(sop_uid: str) -> None:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = UID(facts.MG_FOR_PRESENTATION)
+    meta.MediaStorageSOPInstanceUID = UID(sop_uid)
+    meta.TransferSyntaxUID = UID(facts.JPEG_LOSSLESS_SV1)
+    meta.ImplementationClassUID = UID(facts.IMPLEMENTATION_CLASS_UID)
+    meta.ImplementationVersionName = facts.IMPLEMENTATION_VERSION_NAME
+    written = BytesIO()
+    write_file_meta_info(written, meta)
+
+    prefix = part10_prefix(facts.MG_FOR_PRESENTATION, sop_uid, facts.JPEG_LOSSLESS_SV1)
+
+    assert prefix == bytes(128) + b"DICM" + written.getvalue()
 
 
 def test_prefix_and_data_set_are_a_file() -> None:

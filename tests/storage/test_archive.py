@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import resource
 import subprocess
 import sys
@@ -43,6 +44,30 @@ def test_more_chunks_than_one_system_call_takes_are_written_in_order(archive: Ar
     content = b"".join(chunks)
     assert path.read_bytes() == b"prefix" + content
     assert (spooled.size, spooled.crc32) == (len(content), zlib.crc32(content))
+
+
+GROWING = """
+import sys
+from pathlib import Path
+from dibmg_node.storage.archive import SpoolFile
+with SpoolFile(Path(sys.argv[1]), b"") as spooled:
+    for _ in range(9):
+        spooled.write(bytes(2**20))
+    spooled.sync()
+"""
+
+
+def test_the_disk_begins_with_a_file_that_still_grows_and_is_waited_for_at_its_end(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    strace = ["strace", "-y", "-e", "trace=sync_file_range,fsync", "-o", trace]
+
+    subprocess.run([*strace, sys.executable, "-c", GROWING, tmp_path / "grown"], check=True)
+
+    calls = re.findall(
+        r"(\w+)\(\d+<.*/grown>(?:, (\d+), (\d+), SYNC_FILE_RANGE_WRITE)?\) += 0", trace.read_text()
+    )
+    begun = [("sync_file_range", str(at * 2**20), str(4 * 2**20)) for at in (0, 4)]
+    assert calls == [*begun, ("fsync", "", "")]
 
 
 def test_a_spool_file_that_is_not_kept_leaves_nothing(archive: Archive) -> None:
