@@ -103,8 +103,8 @@ class Listing:
         at = studies.c.last_instance_at
         by_index = [*_by_index(wanted), *_behind(behind)]
         others = list(_others(wanted))
-        query = select(studies).where(*by_index, *others, is_patients())
-        query = query.order_by(at.desc(), studies.c.study_uid.desc())
+        newest = at.desc(), studies.c.study_uid.desc()
+        passing = select(studies.c.study_uid).where(*by_index, *others, is_patients())
         with self._engine.connect() as connection:
             horizon = None
             if others:
@@ -112,8 +112,11 @@ class Listing:
                 # an offset into an index alone, the same for every page
                 horizon = connection.execute(steps.offset(self._most_looked_at).limit(1)).scalar_one_or_none()
             if horizon is not None:
-                query = query.where(at >= horizon)
-            rows = connection.execute(query.limit(length + 1)).mappings().all()
+                passing = passing.where(at >= horizon)
+            # of what does not pass only the index is read, which has all that a filter asks for
+            those = passing.order_by(*newest).limit(length + 1)
+            query = select(studies).where(studies.c.study_uid.in_(those)).order_by(*newest)
+            rows = connection.execute(query).mappings().all()
         lines = [_line(row) for row in rows[:length]]
         if len(rows) > length:
             return Page(lines, Place(lines[-1].last_instance_at, lines[-1].study_uid), True)
