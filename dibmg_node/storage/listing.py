@@ -93,13 +93,18 @@ class Listing:
         self._most_looked_at = most_looked_at
 
     def page(self, wanted: StudyFilter, behind: Place | None = None, length: int = 50) -> Page:
-        """Studies that pass a filter, that with the newest image first.
+        """Studies that pass a filter, that with the newest image first; the search ends after a while.
 
         Args:
             wanted: What passes.
             behind: Start behind this place; None: with the newest.
             length: Studies at most.
         """
+        return self._page(wanted, behind, length, self._most_looked_at)
+
+    def _page(
+        self, wanted: StudyFilter, behind: Place | None, length: int, most_looked_at: int | None
+    ) -> Page:
         at = studies.c.last_instance_at
         by_index = [*_by_index(wanted), *_behind(behind)]
         others = list(_others(wanted))
@@ -107,10 +112,10 @@ class Listing:
         passing = select(studies.c.study_uid).where(*by_index, *others, is_patients())
         with self._engine.connect() as connection:
             horizon = None
-            if others:
+            if others and most_looked_at is not None:
                 steps = select(at).where(*by_index).order_by(at.desc())
                 # an offset into an index alone, the same for every page
-                horizon = connection.execute(steps.offset(self._most_looked_at).limit(1)).scalar_one_or_none()
+                horizon = connection.execute(steps.offset(most_looked_at).limit(1)).scalar_one_or_none()
             if horizon is not None:
                 passing = passing.where(at >= horizon)
             # of what does not pass only the index is read, which has all that a filter asks for
@@ -133,7 +138,7 @@ class Listing:
         """
         place: Place | None = None
         while True:
-            page = self.page(wanted, place, length)
+            page = self._page(wanted, place, length, None)
             if page.lines:
                 yield page.lines
             place = page.following
