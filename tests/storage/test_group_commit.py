@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +17,7 @@ PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
-def sqlite(tmp_path: Path):
+def sqlite(tmp_path: Path) -> Iterator[Ledger]:
     ledger = new_ledger(tmp_path)
     with ledger.engine.begin() as connection:
         connection.execute(text("CREATE TABLE entered (number INTEGER)"))
