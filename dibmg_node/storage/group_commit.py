@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from dibmg_node.errors import LedgerUnavailableError
+
 _T = TypeVar("_T")
 
 
@@ -59,8 +61,10 @@ class GroupCommit:
             with self._engine.begin() as connection:
                 results = [step(connection) for step, _ in group]
         except Exception as error:  # noqa: BLE001 - raised where the step came from
-            if len(group) == 1:
-                group[0][1].set_exception(error)
+            # each alone would wait as long again for a ledger that does not answer
+            if len(group) == 1 or isinstance(error, LedgerUnavailableError):
+                for _, outcome in group:
+                    outcome.set_exception(error)
             else:
                 for one in group:
                     self._commit([one])

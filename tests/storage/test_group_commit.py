@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, event, text
 
+from dibmg_node.errors import LedgerUnavailableError
 from dibmg_node.storage.group_commit import GroupCommit
 from dibmg_node.storage.ledger import Ledger
 from tests.factories import new_ledger
@@ -25,6 +26,10 @@ def sqlite(tmp_path: Path) -> Iterator[Ledger]:
     ledger.engine.dispose()
 
 
+def locking(connection: Connection) -> int:
+    raise LedgerUnavailableError("locked")
+
+
 def entering(number: int) -> Callable[[Connection], int]:
     def step(connection: Connection) -> int:
         connection.execute(text("INSERT INTO entered VALUES (:number)"), {"number": number})
@@ -35,7 +40,7 @@ def entering(number: int) -> Callable[[Connection], int]:
     return step
 
 
-def run_at_once(ledger: Ledger, numbers: list[int]) -> tuple[list[Future[int]], int]:
+def run_at_once(ledger: Ledger, steps: list[Callable[[Connection], int]]) -> tuple[list[Future[int]], int]:
     """Steps that all wait for one before them; what became of them, and in how many transactions."""
     group, commits = GroupCommit(ledger.engine), []
     started, go_on = threading.Event(), threading.Event()
@@ -45,12 +50,12 @@ def run_at_once(ledger: Ledger, numbers: list[int]) -> tuple[list[Future[int]], 
         started.set()
         assert go_on.wait(PATIENCE_SECONDS)
 
-    with ThreadPoolExecutor(len(numbers) + 1) as pool:
+    with ThreadPoolExecutor(len(steps) + 1) as pool:
         before = pool.submit(group.run, first)
         assert started.wait(PATIENCE_SECONDS)
-        others = [pool.submit(group.run, entering(number)) for number in numbers]
+        others = [pool.submit(group.run, step) for step in steps]
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while len(group.waiting) < len(numbers) and time.monotonic() < deadline:
+        while len(group.waiting) < len(steps) and time.monotonic() < deadline:
             time.sleep(0.001)
         go_on.set()
     before.result()
@@ -63,18 +68,29 @@ def entered(ledger: Ledger) -> list[int]:
 
 
 def test_all_that_waited_for_one_are_entered_in_one_transaction(sqlite: Ledger) -> None:
-    others, transactions = run_at_once(sqlite, [1, 2, 3, 4])
+    others, transactions = run_at_once(sqlite, [entering(number) for number in (1, 2, 3, 4)])
 
     assert [one.result() for one in others] == [1, 2, 3, 4]
     assert (entered(sqlite), transactions) == ([1, 2, 3, 4], 1)
 
 
 def test_one_that_fails_is_told_so_and_fails_no_other(sqlite: Ledger) -> None:
-    others, _ = run_at_once(sqlite, [1, -2, 3])
+    others, _ = run_at_once(sqlite, [entering(1), entering(-2), entering(3)])
 
     assert isinstance(others[1].exception(), ValueError)
     assert [others[0].result(), others[2].result()] == [1, 3]
     assert entered(sqlite) == [1, 3]
+
+
+def test_a_ledger_that_does_not_answer_one_is_not_asked_again_for_each_of_the_others(sqlite: Ledger) -> None:
+    begun: list[Connection] = []
+    event.listen(sqlite.engine, "begin", begun.append)
+
+    others, _ = run_at_once(sqlite, [entering(1), locking, entering(3)])
+
+    assert [type(one.exception()) for one in others] == [LedgerUnavailableError] * 3
+    assert len(begun) == 2  # of the step before them, and of all three
+    assert entered(sqlite) == []
 
 
 def test_what_a_step_returns_is_given_out_after_its_commit(sqlite: Ledger) -> None:
