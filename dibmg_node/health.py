@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from dibmg_node.model_facts import drift_facts, model_facts, shadow_facts, weigh
 from dibmg_node.roll_call import call_roll
 from dibmg_node.selftest_watch import helpers, selftest_facts
 from dibmg_node.services.audit_forwarding import backlog
+from dibmg_node.storage.lacking import Lacking
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.trail import find_head, standing_still
 from dibmg_node.storage.trail_reading import load_bookmark
@@ -67,6 +68,8 @@ def _look(
     if failed:
         health.degraded.append(f"{failed} studies failed within a day")
     weights, choice = weights_in_use(settings, health.degraded)
+    late_before = now - timedelta(minutes=settings.alarms.delivery_minutes)
+    lacking = views.lacking(late_before)
     roll = call_roll(ledger, settings.node_name, roles, now)
     health.down += roll.down
     health.degraded += roll.degraded
@@ -80,10 +83,10 @@ def _look(
         "analysis_resumed_at": ledger.pauses.resumed_at(Part.ANALYSIS),
         "failed_last_day": failed,
         "senders": views.last_received(),
-        "overdue": _overdue(settings, ledger, now),
+        "overdue": _overdue(settings, ledger, late_before, lacking),
         "alarms": _alarms(ledger),
         "alarm_channels": _alarm_channels(settings, ledger, now, health),
-        "destinations": _destinations(settings, ledger, pauses, now, health),
+        "destinations": _destinations(settings, ledger, lacking, pauses, now, health),
         "ledger": look_at_ledger(ledger),
         "disk": look_at_disk(settings, ledger, now, health),
         "archive": look_at_archive(settings, ledger, health),
@@ -105,9 +108,12 @@ def _look(
     }
 
 
-def _overdue(settings: Settings, ledger: Ledger, now: datetime) -> list[dict[str, Any]]:
-    minutes = settings.alarms.delivery_minutes
-    return [vars(one) for one in ledger.overdue.before(now - timedelta(minutes=minutes))] if minutes else []
+def _overdue(
+    settings: Settings, ledger: Ledger, late_before: datetime, lacking: Mapping[str, Lacking]
+) -> list[dict[str, Any]]:
+    if not settings.alarms.delivery_minutes:
+        return []
+    return [vars(one) for one in ledger.overdue.before(late_before, lacking)]
 
 
 def _alarms(ledger: Ledger) -> list[dict[str, Any]]:
@@ -204,11 +210,17 @@ def _broker(settings: Settings, health: Health) -> dict[str, Any]:
 
 
 def _destinations(
-    settings: Settings, ledger: Ledger, pauses: Sequence[Pause], now: datetime, health: Health
+    settings: Settings,
+    ledger: Ledger,
+    lacking: Mapping[str, Lacking],
+    pauses: Sequence[Pause],
+    now: datetime,
+    health: Health,
 ) -> list[dict[str, Any]]:
     rows = []
     for destination in settings.destination:
-        view = ledger.views.destination(destination.name, now - _DAY)
+        owing = lacking.get(destination.name, Lacking())
+        view = ledger.views.destination(destination.name, now - _DAY, owing)
         pause = next((one for one in pauses if one.name == destination.name), None)
         if view.failing and not pause:
             health.degraded.append(f"{destination.name}: {view.failing} results could not be sent yet")

@@ -13,6 +13,7 @@ from dibmg_node.errors import LedgerUnavailableError
 
 _POOL: Final = {"pool_size": 8, "max_overflow": 128}
 """A thread of the intake that had to wait for a connection could not answer its sender."""
+_READING: Final = "dibmg_reading"
 _READ_ONLY: Final = "25006"
 """SQLSTATE: the server has become a standby, another one is the primary now."""
 _POSTGRESQL: Final = {
@@ -109,9 +110,13 @@ def _why_no_connection(context: ExceptionContext) -> str:
 
 def reading(engine: Engine) -> Engine:
     """The same database for queries only: they wait for no writer, and see one moment."""
-    if engine.dialect.name == "postgresql":
-        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    return engine.execution_options(sqlite_begin="DEFERRED")
+    kept = vars(engine)
+    if _READING not in kept:  # to make one takes a millisecond, and every side of a ledger asks for it
+        options: dict[str, Any] = {"sqlite_begin": "DEFERRED"}
+        if engine.dialect.name == "postgresql":
+            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        kept[_READING] = engine.execution_options(**options)
+    return cast(Engine, kept[_READING])
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, select, true, union
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, select, union
 
 from dibmg_node.domain.lifecycle import HELD, DeliveryState, StudyState
 from dibmg_node.domain.priority import Priority
@@ -16,9 +16,10 @@ from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.course_rows import course_json
-from dibmg_node.storage.delivery_rows import is_owed, is_unproven
+from dibmg_node.storage.delivery_rows import is_unproven
 from dibmg_node.storage.distinct import distinct, last_of_each
 from dibmg_node.storage.facts_json import load_facts
+from dibmg_node.storage.lacking import Lacking, count_lacking
 from dibmg_node.storage.schema import (
     analyses,
     beats,
@@ -136,49 +137,47 @@ class Views:
             rows = connection.execute(select(beats).order_by(beats.c.process)).mappings()
             return [Beat(r["process"], r["at"], r["since"], r["pid"], r["detail"]) for r in rows]
 
-    def destination(self, name: str, stored_since: datetime | None = None) -> DestinationView:
-        """What is owed to one destination.
+    def lacking(self, late_before: datetime) -> Mapping[str, Lacking]:
+        """What each destination lacks, and how much of that since before a moment."""
+        with self._engine.connect() as connection:
+            return count_lacking(connection, late_before)
+
+    def destination(
+        self, name: str, stored_since: datetime | None = None, lacking: Lacking | None = None
+    ) -> DestinationView:
+        """What is owed to one destination, and how it answers.
 
         Args:
             name: Of the destination.
             stored_since: Count results as stored from here on; None: all, which takes long where they are
                 millions.
+            lacking: What it lacks, where that was counted already.
         """
-        destined = deliveries.c.destination == name
         settled = deliveries.c.settled_at
         since = () if stored_since is None else (settled >= stored_since,)
-        waiting = select(
-            func.count().label("owed"),
-            func.min(deliveries.c.owed_since).label("owed_since"),
-            func.count().filter(deliveries.c.attempts > 0).label("failing"),
-        ).where(destined, is_owed())
-        doubted = select(
-            func.count().label("unproven"),
-            func.count().filter(deliveries.c.proof_attempts > 1).label("doubtful"),
-        ).where(destined, is_unproven())
         refused = select(func.count()).where(_at(name, DeliveryState.REFUSED))
         held = {state: select(func.count()).where(_at(name, state), *since) for state in HELD}
         last = {state: select(func.max(settled)).where(_at(name, state)) for state in HELD}
-        rows = waiting.subquery("waiting"), doubted.subquery("doubted")  # each is a single one
         # one statement: a status page asks this of every destination
         query = select(
-            *rows,
             refused.scalar_subquery().label("refused"),
             *(one.scalar_subquery().label(f"held_{state.value}") for state, one in held.items()),
             *(one.scalar_subquery().label(f"last_{state.value}") for state, one in last.items()),
-        ).select_from(rows[0].join(rows[1], true()))
+        )
         with self._engine.connect() as connection:
+            if lacking is None:
+                lacking = count_lacking(connection, datetime.max.replace(tzinfo=UTC)).get(name, Lacking())
             found = connection.execute(query).mappings().one()
             lasts = [found[f"last_{state.value}"] for state in HELD]
             return DestinationView(
-                owed=found["owed"],
+                owed=lacking.owed,
                 stored=sum(found[f"held_{state.value}"] for state in HELD),
                 proven=found[f"held_{DeliveryState.PROVEN.value}"],
-                unproven=found["unproven"],
-                doubtful=found["doubtful"],
+                unproven=lacking.unproven,
+                doubtful=lacking.doubtful,
                 refused=found["refused"],
-                failing=found["failing"],
-                owed_since=found["owed_since"],
+                failing=lacking.failing,
+                owed_since=lacking.owed_since,
                 last_stored=max((at for at in lasts if at is not None), default=None),
                 comment=_complaint(connection, name),
             )
