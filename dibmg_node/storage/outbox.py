@@ -22,7 +22,7 @@ from dibmg_node.storage.reach import NOT_SENT
 from dibmg_node.storage.schema import Instant, deliveries, results, studies
 from dibmg_node.storage.study_row import lock_study, note
 
-_MOST_RESULTS: Final = 500
+_MOST_RESULTS: Final = 150
 """That are told of at once, of one destination: a long pause that is over must not hold up a sweep."""
 _MOST_MOVED: Final = 2000
 """Results whose time one answer of a destination changes."""
@@ -270,9 +270,10 @@ def _due(
     rows = list(connection.execute(some.where(condition).order_by(deliveries.c.next_at)))
     if len(rows) == _MOST_RESULTS:  # what is urgent may be among the others
         longest = select(deliveries.c.study_uid).where(condition).order_by(deliveries.c.next_at)
-        waiting = set(connection.scalars(longest.limit(_MOST_COMPARED)))
-        of_these = studies.c.study_uid.in_(waiting), studies.c.priority == Priority.STAT.rank
-        urgent = connection.scalars(select(studies.c.study_uid).where(*of_these)).all()
+        waiting = select(longest.limit(_MOST_COMPARED).subquery("longest").c.study_uid).distinct()
+        those = waiting.subquery("waiting")
+        of_these = select(studies.c.study_uid).join(those, those.c.study_uid == studies.c.study_uid)
+        urgent = connection.scalars(of_these.where(studies.c.priority == Priority.STAT.rank)).all()
         if urgent:
             rows += connection.execute(some.where(condition, deliveries.c.study_uid.in_(urgent)))
     # by their keys: the condition would be looked for among all that is due, once for each of them

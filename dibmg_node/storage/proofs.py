@@ -41,7 +41,7 @@ class Unproven:
     attempts: int
 
 
-_MOST_RESULTS: Final = 500
+_MOST_RESULTS: Final = 150
 """That are told of at once: many that are due must not hold up a sweep."""
 
 

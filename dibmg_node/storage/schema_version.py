@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, column, inspect, select, table
+from sqlalchemy import Connection, Engine, column, func, inspect, select, table
 
 from dibmg_node.errors import PermanentError
 from dibmg_node.storage.engine import reading
@@ -32,7 +32,7 @@ def newest_known() -> str:
 
 def schema_in(connection: Connection) -> str | None:
     """The newest migration that a ledger has; None where it has no schema yet."""
-    if not inspect(connection).has_table(_VERSION.name):
+    if not _has_version(connection):
         return None
     return connection.scalar(select(_VERSION.c.version_num))
 
@@ -76,3 +76,9 @@ def check_not_too_new(engine: Engine, found: str) -> None:
             f"the ledger has schema {found}, which is for programs that know {oldest or found} or more; "
             f"this one knows {newest_known()}: install a newer one"
         )
+
+
+def _has_version(connection: Connection) -> bool:
+    if connection.dialect.name == "postgresql":  # half of what the inspector asks there is not asked for here
+        return connection.scalar(select(func.to_regclass(_VERSION.name))) is not None
+    return bool(inspect(connection).has_table(_VERSION.name))
