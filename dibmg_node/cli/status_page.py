@@ -178,7 +178,8 @@ def _peers(found: Facts, now: datetime) -> Iterator[Line]:
     for row in found["destinations"]:
         kind = f"{row['kind']} (insecure)" if row["insecure"] else row["kind"]
         since = f" since {ago(row['owed_since'], now)}" if row["owed_since"] else ""
-        told = f"{kind}, owed {row['owed']}{since}, stored within a day {row['stored']}"
+        owed = f"{row['owed']}{'+' if row['more'] else ''}{since}"
+        told = f"{kind}, owed {owed}, stored within a day {row['stored']}"
         told += f", refused {row['refused']}"
         if row["proof"] != "none":
             told += f", proven by {row['proof']} {row['proven']}, not yet {row['unproven']}"

@@ -5,11 +5,52 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from dibmg_node.storage.delivery_rows import is_owed, is_unproven
-from dibmg_node.storage.schema import deliveries
+from dibmg_node.storage.distinct import distinct
+from dibmg_node.storage.schema import Instant, deliveries
+
+MOST_COUNTED: Final = 10_000
+"""Of a longer backlog the oldest are counted: a look must not take long because a PACS was away for days."""
+
+_SINCE: Final = deliveries.c.owed_since
+_ONE: Final = deliveries.c.destination == bindparam("of_destination")
+_LATE_BEFORE: Final = bindparam("late_before", type_=Instant)
+
+_OLDEST: Final = (
+    select(_SINCE, deliveries.c.attempts)
+    .where(is_owed(), _ONE)
+    .order_by(_SINCE)
+    .limit(MOST_COUNTED + 1)
+    .subquery("oldest")
+)
+_OWED: Final = select(
+    func.count(),
+    func.count().filter(_OLDEST.c.attempts > 0),
+    func.min(_OLDEST.c.owed_since),
+    func.count().filter(_OLDEST.c.owed_since <= _LATE_BEFORE),
+)
+_DOUBTED: Final = (
+    # in a form that no index answers: one by destination would be read from end to end
+    select(
+        func.coalesce(deliveries.c.destination, "").label("destination"), _SINCE, deliveries.c.proof_attempts
+    )
+    .where(is_unproven())
+    .limit(MOST_COUNTED)
+    .subquery("doubted")
+)
+_LATE_PROOF: Final = _DOUBTED.c.owed_since <= _LATE_BEFORE
+_UNPROVEN: Final = select(
+    _DOUBTED.c.destination,
+    func.count(),
+    func.count().filter(_DOUBTED.c.proof_attempts > 1),
+    func.count().filter(_LATE_PROOF),
+    func.min(_DOUBTED.c.owed_since).filter(_LATE_PROOF),
+).group_by(_DOUBTED.c.destination)
+"""Made once, as the other one: a look at a node asks both."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +59,8 @@ class Lacking:
 
     Attributes:
         owed: Results that were not sent yet.
-        failing: Those among them whose last attempt failed for a passing reason.
+        more: More are owed than were counted.
+        failing: Those counted whose last attempt failed for a passing reason.
         owed_since: Since when the oldest of them waits.
         unproven: Results that it has, and is still to show that it keeps.
         doubtful: Those among them that it has not shown, though asked more than once.
@@ -27,6 +69,7 @@ class Lacking:
     """
 
     owed: int = 0
+    more: bool = False
     failing: int = 0
     owed_since: datetime | None = None
     unproven: int = 0
@@ -36,36 +79,25 @@ class Lacking:
 
 
 def count_lacking(connection: Connection, late_before: datetime) -> Mapping[str, Lacking]:
-    """What each destination lacks; those that lack nothing are left out. Reads what waits once."""
-    since = deliveries.c.owed_since
-    is_late = since <= late_before
-    late = func.count().filter(is_late), func.min(since).filter(is_late)
-    owed = (
-        select(
-            deliveries.c.destination,
-            func.count(),
-            func.count().filter(deliveries.c.attempts > 0),
-            func.min(since),
-            *late,
-        )
-        .where(is_owed())
-        .group_by(deliveries.c.destination)
-    )
-    # in a form that no index answers: one by destination would be read from end to end
-    name = func.coalesce(deliveries.c.destination, "")
-    unproven = (
-        select(name, func.count(), func.count().filter(deliveries.c.proof_attempts > 1), *late)
-        .where(is_unproven())
-        .group_by(name)
-    )
-    owing = {row[0]: row[1:] for row in connection.execute(owed).tuples()}
-    proving = {row[0]: row[1:] for row in connection.execute(unproven).tuples()}
+    """What each destination lacks; those that lack nothing are left out."""
+    late = {"late_before": late_before}
+    owing = {}
+    for name in distinct(connection, deliveries.c.destination, is_owed()):
+        owing[name] = connection.execute(_OWED, {"of_destination": name, **late}).tuples().one()
+    proving = {row[0]: row[1:] for row in connection.execute(_UNPROVEN, late).tuples()}
     found = {}
-    for destination in owing.keys() | proving.keys():
-        waiting, failing, owed_since, late_owed, late_since = owing.get(destination, (0, 0, None, 0, None))
-        unshown, doubtful, late_unshown, unshown_since = proving.get(destination, (0, 0, 0, None))
-        oldest = min((at for at in (late_since, unshown_since) if at is not None), default=None)
-        found[destination] = Lacking(
-            waiting, failing, owed_since, unshown, doubtful, late_owed + late_unshown, oldest
+    for name in owing.keys() | proving.keys():
+        waiting, failing, owed_since, late_owed = owing.get(name, (0, 0, None, 0))
+        unshown, doubtful, late_unshown, unshown_since = proving.get(name, (0, 0, 0, None))
+        beginnings = [unshown_since, owed_since if late_owed else None]
+        found[name] = Lacking(
+            owed=min(waiting, MOST_COUNTED),
+            more=waiting > MOST_COUNTED,
+            failing=min(failing, MOST_COUNTED),
+            owed_since=owed_since,
+            unproven=unshown,
+            doubtful=doubtful,
+            late=min(late_owed, MOST_COUNTED) + late_unshown,
+            late_since=min((at for at in beginnings if at is not None), default=None),
         )
     return found

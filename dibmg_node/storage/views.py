@@ -50,6 +50,7 @@ class DestinationView:
     """What is owed to one destination, and how it answers.
 
     Attributes:
+        more: More are owed than were counted: `lacking.MOST_COUNTED`.
         stored: Results that it has, proven or not.
         proven: Those among them that it has shown to keep.
         unproven: Those among them that it is still to show.
@@ -61,6 +62,7 @@ class DestinationView:
     """
 
     owed: int
+    more: bool
     stored: int
     proven: int
     unproven: int
@@ -171,6 +173,7 @@ class Views:
             lasts = [found[f"last_{state.value}"] for state in HELD]
             return DestinationView(
                 owed=lacking.owed,
+                more=lacking.more,
                 stored=sum(found[f"held_{state.value}"] for state in HELD),
                 proven=found[f"held_{DeliveryState.PROVEN.value}"],
                 unproven=lacking.unproven,

@@ -163,7 +163,7 @@ def _paused(node: dict[str, Any]) -> Metric:
 
 def _of_destinations(rows: Sequence[dict[str, Any]], now: datetime) -> Iterator[Metric]:
     for key, told in (
-        ("owed", "Results owed to a destination."),
+        ("owed", "Results owed to a destination; 10,000 where they are more."),
         ("failing", "Results owed whose last attempt failed."),
         ("refused", "Results that a destination refused."),
         ("unproven", "Results that a destination has and is still to prove."),
