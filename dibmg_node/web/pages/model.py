@@ -17,7 +17,7 @@ from dibmg_node.web.pages.template import Templates
 
 _DRAWN: Final = 6
 """Devices with drawings; the others have theirs when they are asked for."""
-_RATES: Final = 12
+_RATES: Final = 8
 
 
 class ModelPages:
