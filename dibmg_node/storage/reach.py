@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Connection, Engine, and_, func, select
+from sqlalchemy import Connection, Engine, String, bindparam, func, select
 
 from dibmg_node.domain.lifecycle import HELD, DeliveryState
 from dibmg_node.storage.schema import deliveries, history
@@ -33,6 +33,25 @@ class DestinationReach:
     last_error_at: datetime | None
 
 
+_SETTLED: Final = (*HELD, DeliveryState.REFUSED)
+_ONE: Final = deliveries.c.destination == bindparam("of_destination", type_=String)
+_LASTS: Final = select(
+    *(
+        select(func.max(deliveries.c.settled_at))
+        .where(_ONE, deliveries.c.state == one.value)
+        .scalar_subquery()
+        for one in _SETTLED
+    )
+)
+_TRIED: Final = (
+    select(deliveries.c.study_uid, deliveries.c.comment, deliveries.c.status)
+    .where(_ONE, deliveries.c.state == DeliveryState.OWED.value, deliveries.c.attempts > 0)
+    .order_by(deliveries.c.attempts.desc())
+    .limit(_LOOKED_AT)
+)
+"""Made once: a status page asks both of every destination."""
+
+
 class Reach:
     """Read-only questions about how sending went; asks no destination anything."""
 
@@ -43,10 +62,8 @@ class Reach:
         """How one destination was last found."""
         at_it = deliveries.c.destination == destination
         with self._engine.connect() as connection:
-            last = select(func.max(deliveries.c.settled_at))
-            states = (*HELD, DeliveryState.REFUSED)
-            lasts = [last.where(at_it, deliveries.c.state == one.value).scalar_subquery() for one in states]
-            settled = dict(zip(states, connection.execute(select(*lasts)).one(), strict=True))
+            lasts = connection.execute(_LASTS, {"of_destination": destination}).one()
+            settled = dict(zip(_SETTLED, lasts, strict=True))
             answered = max((at for at in settled.values() if at is not None), default=None)
             failing = _failing(connection, destination)
             refused_at = settled[DeliveryState.REFUSED]
@@ -68,17 +85,7 @@ class Reach:
 
 def _failing(connection: Connection, destination: str) -> tuple[datetime | None, str, str] | None:
     """The newest try that came to nothing: when, why, and the status, if it was answered."""
-    owed = and_(
-        deliveries.c.destination == destination,
-        deliveries.c.state == DeliveryState.OWED.value,
-        deliveries.c.attempts > 0,
-    )
-    rows = connection.execute(
-        select(deliveries.c.study_uid, deliveries.c.comment, deliveries.c.status)
-        .where(owed)
-        .order_by(deliveries.c.attempts.desc())
-        .limit(_LOOKED_AT)
-    ).all()
+    rows = connection.execute(_TRIED, {"of_destination": destination}).all()
     if not rows:
         return None
     tried = _tried_at(connection, [row.study_uid for row in rows], destination)

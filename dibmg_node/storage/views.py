@@ -6,9 +6,21 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, select, union
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    String,
+    and_,
+    bindparam,
+    func,
+    select,
+    union,
+)
 
 from dibmg_node.domain.lifecycle import HELD, DeliveryState, StudyState
 from dibmg_node.domain.priority import Priority
@@ -21,6 +33,7 @@ from dibmg_node.storage.distinct import distinct, last_of_each
 from dibmg_node.storage.facts_json import load_facts
 from dibmg_node.storage.lacking import Lacking, count_lacking
 from dibmg_node.storage.schema import (
+    Instant,
     analyses,
     beats,
     deliveries,
@@ -155,21 +168,11 @@ class Views:
                 millions.
             lacking: What it lacks, where that was counted already.
         """
-        settled = deliveries.c.settled_at
-        since = () if stored_since is None else (settled >= stored_since,)
-        refused = select(func.count()).where(_at(name, DeliveryState.REFUSED))
-        held = {state: select(func.count()).where(_at(name, state), *since) for state in HELD}
-        last = {state: select(func.max(settled)).where(_at(name, state)) for state in HELD}
-        # one statement: a status page asks this of every destination
-        query = select(
-            refused.scalar_subquery().label("refused"),
-            *(one.scalar_subquery().label(f"held_{state.value}") for state, one in held.items()),
-            *(one.scalar_subquery().label(f"last_{state.value}") for state, one in last.items()),
-        )
+        asked = {"of_destination": name, "stored_since": stored_since or _EVER}
         with self._engine.connect() as connection:
             if lacking is None:
                 lacking = count_lacking(connection, datetime.max.replace(tzinfo=UTC)).get(name, Lacking())
-            found = connection.execute(query).mappings().one()
+            found = connection.execute(_HOLDS, asked).mappings().one()
             lasts = [found[f"last_{state.value}"] for state in HELD]
             return DestinationView(
                 owed=lacking.owed,
@@ -273,23 +276,51 @@ class Views:
             }
 
 
-def _at(destination: str, state: DeliveryState) -> ColumnElement[bool]:
+def _at(destination: str | ColumnElement[str], state: DeliveryState) -> ColumnElement[bool]:
     return and_(deliveries.c.destination == destination, deliveries.c.state == state.value)
+
+
+def _count_held(state: DeliveryState) -> ColumnElement[int]:
+    here = _at(_ONE, state), deliveries.c.settled_at >= bindparam("stored_since", type_=Instant)
+    return select(func.count()).where(*here).scalar_subquery().label(f"held_{state.value}")
+
+
+def _last_held(state: DeliveryState) -> ColumnElement[datetime]:
+    last = select(func.max(deliveries.c.settled_at)).where(_at(_ONE, state))
+    return last.scalar_subquery().label(f"last_{state.value}")
+
+
+_EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ONE: Final[BindParameter[str]] = bindparam("of_destination", type_=String)
+_HOLDS: Final = select(
+    select(func.count()).where(_at(_ONE, DeliveryState.REFUSED)).scalar_subquery().label("refused"),
+    *map(_count_held, HELD),
+    *map(_last_held, HELD),
+)
+"""Made once, and one statement: a status page asks this of every destination."""
+_COMPLAINTS: Final = (
+    select(deliveries.c.comment)
+    .where(_at(_ONE, DeliveryState.OWED), deliveries.c.attempts > 0)
+    .order_by(deliveries.c.attempts.desc())
+    .limit(1),
+    select(deliveries.c.comment)
+    .where(_at(_ONE, DeliveryState.REFUSED), deliveries.c.attempts > 0)
+    .order_by(deliveries.c.settled_at.desc())
+    .limit(1),
+    select(deliveries.c.comment)
+    .where(deliveries.c.destination == _ONE, is_unproven())
+    .order_by(deliveries.c.proof_attempts.desc())
+    .limit(1),
+)
 
 
 def _complaint(connection: Connection, destination: str) -> str:
     """Why a destination lacks what it lacks; empty where it said nothing."""
-    for state, newest in (
-        (DeliveryState.OWED, deliveries.c.attempts.desc()),
-        (DeliveryState.REFUSED, deliveries.c.settled_at.desc()),
-    ):
-        query = select(deliveries.c.comment).where(_at(destination, state), deliveries.c.attempts > 0)
-        comment: str | None = connection.execute(query.order_by(newest).limit(1)).scalar_one_or_none()
+    for query in _COMPLAINTS:
+        comment: str | None = connection.execute(query, {"of_destination": destination}).scalar_one_or_none()
         if comment:
             return comment
-    doubts = select(deliveries.c.comment).where(deliveries.c.destination == destination, is_unproven())
-    found = connection.execute(doubts.order_by(deliveries.c.proof_attempts.desc()).limit(1))
-    return found.scalar_one_or_none() or ""
+    return ""
 
 
 def _waiting_for(row: RowMapping, stored: Sequence[Mapping[str, Any]]) -> str:
