@@ -67,7 +67,8 @@ def _open_sqlite(url: str) -> Engine:
 
 
 def _open_postgresql(url: str) -> Engine:
-    engine = create_engine(url, pool_pre_ping=True, **_POOL)
+    # nothing here is an hstore; to look whether the server has that type takes longer than most questions
+    engine = create_engine(url, pool_pre_ping=True, use_native_hstore=False, **_POOL)
 
     @event.listens_for(engine, "do_connect")
     def complete(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
