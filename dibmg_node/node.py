@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 _TICK_SECONDS: Final = 0.2
 _START_SECONDS: Final = 60.0
 _LONGEST_PAUSE: Final = 30.0
+_OTHERS_SECONDS: Final = 10.0
+"""A node that is ready shall not be told to lack processes that are about to run."""
 _STABLE_SECONDS: Final = 30.0
 _BROKER: Final = "broker"
 _DRAIN_SECONDS: Final[dict[str, float]] = {
@@ -211,12 +213,13 @@ class Node:
         return addresses
 
     def _come_up(self, children: list[Child], ledger: Ledger) -> None:
-        """Start everything; return when all that listen do."""
+        """Start everything; return when all that listen do, and the others had time to say that they run."""
         listeners = self._listeners()
-        silent = {process_name(role, self._settings.node_name): role for role in listeners}
+        roles = roles_of(self._settings)
+        silent = {process_name(role.value, self._settings.node_name): role.value for role in roles}
         for process in silent:
             ledger.beats.stop(process)
-        deadline = time.monotonic() + _START_SECONDS
+        begun = time.monotonic()
         while not self._stopping.is_set():
             for child in children:
                 child.ensure()
@@ -227,12 +230,14 @@ class Node:
                     )
             for beat in ledger.views.beats():
                 silent.pop(beat.process, None)
-            if not silent:
+            seconds = time.monotonic() - begun
+            deaf = [role for role in silent.values() if role in listeners]
+            # what does not listen may be broken: images are taken nevertheless, and `dibmg status` tells
+            if not silent or (not deaf and seconds > _OTHERS_SECONDS):
                 self._announce("ready")
                 break
-            if time.monotonic() > deadline:
-                names = ", ".join(silent.values())
-                raise PermanentError(f"{names} did not listen within {_START_SECONDS:.0f} s")
+            if seconds > _START_SECONDS:
+                raise PermanentError(f"{', '.join(deaf)} did not listen within {_START_SECONDS:.0f} s")
             time.sleep(_TICK_SECONDS)
 
     def _drain(self, children: list[Child]) -> None:
