@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -15,7 +16,13 @@ def test_two_workers_on_real_servers_do_all_studies() -> None:
     # in a process of its own: the workers are forked from it
     command = [sys.executable, "-m", "benchmarks.workers", "--workers", "1", "2", "--seconds", "0.2"]
 
-    done = subprocess.run([*command, "--rounds", "6"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "--rounds", "6"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith(("| 1 ", "| 2 "))]
