@@ -12,7 +12,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def family(pid: int) -> list[int]:
     """A process and all that live below it."""
     found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").glob("*/children"))
+    except OSError:
+        return found  # it ended meanwhile
+    for task in tasks:
         try:
             children = task.read_text().split()
         except OSError:

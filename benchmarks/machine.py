@@ -25,7 +25,7 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "flags": [flag for flag in _FLAGS if flag in known],
         "memory_gb": round(int(memory[1]) / 2**20) if memory else None,
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),
         "libraries": {library: version(library) for library in _LIBRARIES},
         "load": round(os.getloadavg()[0], 1),
