@@ -104,11 +104,19 @@ def _unproven(state: ColumnElement[str]) -> ColumnElement[bool]:
         .correlate(deliveries)
         .scalar_subquery()
     )
+    return and_(_to_prove(state), deliveries.c.revision == analyzed)
+
+
+def is_to_prove() -> ColumnElement[bool]:
+    """Those of `is_unproven`, and of results that an analysis has since replaced."""
+    return _to_prove(deliveries.c.state)
+
+
+def _to_prove(state: ColumnElement[str]) -> ColumnElement[bool]:
     return and_(
         state == DeliveryState.STORED.value,
         deliveries.c.next_at.is_not(None),
         deliveries.c.proof != Proof.NONE.value,
-        deliveries.c.revision == analyzed,
     )
 
 

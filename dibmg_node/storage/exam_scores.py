@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Select,
     String,
     bindparam,
+    column,
     delete,
     func,
     insert,
@@ -27,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dibmg_node.domain.device import Device
-from dibmg_node.storage.schema import exam_scores, instant, score_series
+from dibmg_node.storage.schema import Instant, exam_scores, instant, score_series
 
 MOST_SERIES: Final = 100
 """Devices of one set of weights that are looked at: more than a hospital has, whatever headers may name."""
@@ -119,7 +121,8 @@ class ExamScores:
             most: Exams of each at most.
         """
         with self._engine.connect() as connection:
-            # twenty small questions are answered sooner than one that names twenty devices
+            if connection.dialect.name == "postgresql":
+                return _newest_of_all(connection, after, most)
             return {
                 series: _in_order(connection.execute(_NEWEST, _bound(series, moment, most)).all()[::-1])
                 for series, moment in after.items()
@@ -198,8 +201,23 @@ def _in_order(rows: Sequence[Row[Any]]) -> SeriesExams:
     if not rows:
         return SeriesExams()
     times, scores, thresholds = zip(*rows, strict=True)
-    recalled = [score >= threshold for score, threshold in zip(scores, thresholds, strict=True)]
-    return SeriesExams(scores, recalled, thresholds[-1], instant(times[0]), instant(times[-1]))
+    return _series(times[0], times[-1], scores, thresholds)
+
+
+def _series(first: int, last: int, scores: Sequence[float], thresholds: Sequence[float]) -> SeriesExams:
+    recalled = list(map(operator.ge, scores, thresholds))
+    return SeriesExams(tuple(scores), recalled, thresholds[-1], instant(first), instant(last))
+
+
+def _newest_of_all(
+    connection: Connection, after: Mapping[str, datetime | None], most: int
+) -> dict[str, SeriesExams]:
+    """In one statement, for a server; to fetch twenty lists takes half as long as ten thousand rows."""
+    bound = [_bound(series, moment, most) for series, moment in after.items()]
+    asked = {name: [one[name] for one in bound] for name in ("of", "after")}
+    rows = connection.execute(_NEWEST_OF_ALL, {**asked, "most": most}).all()
+    found = {row.series: _series(row.first, row.last, row.scores[::-1], row.thresholds[::-1]) for row in rows}
+    return {series: found.get(series, SeriesExams()) for series in after}
 
 
 def _counting(series: str | ColumnElement[str], *columns: Any) -> Select[Any]:
@@ -207,12 +225,37 @@ def _counting(series: str | ColumnElement[str], *columns: Any) -> Select[Any]:
     return select(*columns).where(exam_scores.c.series == series)
 
 
+_MOST: Final = bindparam("most", type_=Integer)
 _NEWEST: Final = (
     _exams(bindparam("of", type_=String))
     .where(exam_scores.c.at > bindparam("after"))
     .order_by(exam_scores.c.at.desc())
-    .limit(bindparam("most", type_=Integer))
+    .limit(_MOST)
 )
+
+_ASKED: Final = (
+    func.unnest(
+        bindparam("of", type_=postgresql.ARRAY(String)), bindparam("after", type_=postgresql.ARRAY(Instant))
+    )
+    .table_valued(column("series", String), column("after", BigInteger), name="asked")
+    .render_derived()
+)
+_OF_EACH: Final = (
+    _exams(_ASKED.c.series)
+    .where(type_coerce(exam_scores.c.at, BigInteger) > _ASKED.c.after)
+    .order_by(exam_scores.c.at.desc())
+    .limit(_MOST)
+    .correlate(_ASKED)
+    .subquery("of_each")
+)
+# what a sorted subquery gives is aggregated in its order; to sort it once more takes twice as long
+_GATHERED: Final = select(
+    func.min(_OF_EACH.c.at).label("first"),
+    func.max(_OF_EACH.c.at).label("last"),
+    func.array_agg(_OF_EACH.c.score).label("scores"),
+    func.array_agg(_OF_EACH.c.threshold).label("thresholds"),
+).lateral("gathered")
+_NEWEST_OF_ALL: Final = select(_ASKED.c.series, _GATHERED).where(_GATHERED.c.first.is_not(None))
 
 
 def _bound(series: str, after: datetime | None, most: int) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Integer, bindparam, cast, func, select
 
-from dibmg_node.storage.delivery_rows import is_owed, is_unproven
+from dibmg_node.storage.delivery_rows import is_owed, is_to_prove
 from dibmg_node.storage.distinct import distinct
-from dibmg_node.storage.schema import Instant, deliveries
+from dibmg_node.storage.schema import Instant, deliveries, studies
 
 MOST_COUNTED: Final = 10_000
 """Of a longer backlog the oldest are counted: a look must not take long because a PACS was away for days."""
@@ -36,20 +36,41 @@ _OWED: Final = select(
 _DOUBTED: Final = (
     # in a form that no index answers: one by destination would be read from end to end
     select(
-        func.coalesce(deliveries.c.destination, "").label("destination"), _SINCE, deliveries.c.proof_attempts
+        deliveries.c.study_uid,
+        deliveries.c.revision,
+        func.coalesce(deliveries.c.destination, "").label("destination"),
+        _SINCE,
+        deliveries.c.proof_attempts,
     )
-    .where(is_unproven())
+    .where(is_to_prove())
     .limit(MOST_COUNTED)
     .subquery("doubted")
 )
 _LATE_PROOF: Final = _DOUBTED.c.owed_since <= _LATE_BEFORE
-_UNPROVEN: Final = select(
-    _DOUBTED.c.destination,
-    func.count(),
-    func.count().filter(_DOUBTED.c.proof_attempts > 1),
-    func.count().filter(_LATE_PROOF),
-    func.min(_DOUBTED.c.owed_since).filter(_LATE_PROOF),
-).group_by(_DOUBTED.c.destination)
+_OF_STUDIES: Final = (
+    # a study's results are asked about once, and not each by itself, whether they are current
+    select(
+        _DOUBTED.c.study_uid,
+        _DOUBTED.c.revision,
+        _DOUBTED.c.destination,
+        func.count().label("unproven"),
+        func.count().filter(_DOUBTED.c.proof_attempts > 1).label("doubtful"),
+        func.count().filter(_LATE_PROOF).label("late"),
+        func.min(_DOUBTED.c.owed_since).filter(_LATE_PROOF).label("late_since"),
+    )
+    .group_by(_DOUBTED.c.study_uid, _DOUBTED.c.revision, _DOUBTED.c.destination)
+    .subquery("of_studies")
+)
+_UNPROVEN: Final = (
+    select(
+        _OF_STUDIES.c.destination,
+        *(cast(func.sum(_OF_STUDIES.c[name]), Integer) for name in ("unproven", "doubtful", "late")),
+        func.min(_OF_STUDIES.c.late_since),
+    )
+    .join(studies, studies.c.study_uid == _OF_STUDIES.c.study_uid)
+    .where(studies.c.analyzed_revision == _OF_STUDIES.c.revision)
+    .group_by(_OF_STUDIES.c.destination)
+)
 """Made once, as the other one: a look at a node asks both."""
 
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from dibmg_node.storage.lacking import MOST_COUNTED, Lacking
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.schema import deliveries, results
+from dibmg_node.storage.schema import deliveries, results, studies
 from tests.factories import START, STUDY_UID, Clock
 from tests.storage.life import make_ready
 
@@ -73,3 +73,21 @@ def test_nobody_who_lacks_nothing_is_named(ledger: Ledger, clock: Clock) -> None
     make_ready(ledger, clock)
 
     assert ledger.views.lacking(clock()) == {}
+
+
+def test_of_what_is_to_be_proven_only_results_of_the_last_reading_count(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    owe(ledger, 4)
+    to_prove = {"state": "STORED", "proof": "query", "next_at": START}
+    with ledger.engine.begin() as connection:
+        connection.execute(update(studies).values(analyzed_revision=2))
+        connection.execute(update(deliveries).values(**to_prove, proof_attempts=2))
+        newer = update(deliveries).where(deliveries.c.result_uid != "2.25.0")
+        connection.execute(newer.values(revision=2))
+        asked_once = update(deliveries).where(deliveries.c.result_uid == "2.25.3")
+        connection.execute(asked_once.values(proof_attempts=1))
+
+    found = ledger.views.lacking(START + 2 * SECOND)
+
+    expected = Lacking(unproven=3, doubtful=2, late=2, late_since=START + SECOND)
+    assert found == {"pacs": expected}
