@@ -35,7 +35,7 @@ def breast_mask(pixels: NDArray[Any], *, inverted: bool = False) -> NDArray[np.b
     rows, columns = pixels.shape
     scale = _ANALYSIS_SIDE / max(rows, columns)
     size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-    small = cv2.resize(pixels.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(pixels.astype(np.float32, copy=False), size, interpolation=cv2.INTER_AREA)
     highest = float(np.abs(small).max())
     if inverted:
         small = small.max() - small
@@ -61,7 +61,7 @@ def breast_mask(pixels: NDArray[Any], *, inverted: bool = False) -> NDArray[np.b
     breast = np.asarray(cv2.morphologyEx(breast, cv2.MORPH_CLOSE, kernel), dtype=np.uint8)
     breast = _fill_to_wall(breast)
     whole = cv2.resize(breast, (columns, rows), interpolation=cv2.INTER_NEAREST)
-    return np.asarray(whole, dtype=bool)
+    return np.asarray(whole, dtype=np.uint8).view(np.bool_)
 
 
 def wall_is_right(breast: NDArray[np.bool_] | NDArray[np.uint8]) -> bool:

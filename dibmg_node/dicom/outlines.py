@@ -44,10 +44,8 @@ def number(
     scale: tuple[float, float],
     size: int,
     air_is_left: bool,
-) -> NDArray[np.uint8]:
+) -> None:
     """Write each finding's number beside its outline, at the side of the air."""
-    picture = PillowImage.fromarray(canvas)
-    draw = ImageDraw.Draw(picture)
     rows, columns = canvas.shape[:2]
     for finding in findings:
         box = bounds(finding, scale)
@@ -55,5 +53,13 @@ def number(
         if not size <= column <= columns - size:
             column = box.left + box.width + size if air_is_left else box.left - size
         row = min(max(box.top + box.height / 2, size), rows - size)
-        draw_number(draw, finding.number, (column, row), size)
-    return np.array(picture)
+        _number_at(canvas, finding.number, (column, row), size)
+
+
+def _number_at(canvas: NDArray[np.uint8], number: int, place: tuple[float, float], size: int) -> None:
+    """Write on the surroundings alone: Pillow takes a copy of what it writes on."""
+    left, top = (max(0, int(coordinate) - 4 * size) for coordinate in place)
+    around = canvas[top : top + 8 * size, left : left + 8 * size]
+    picture = PillowImage.fromarray(np.ascontiguousarray(around))
+    draw_number(ImageDraw.Draw(picture), number, (place[0] - left, place[1] - top), size)
+    around[:] = np.asarray(picture)

@@ -105,11 +105,10 @@ def _sums(
     mask: NDArray[np.uint8], lefts: NDArray[np.intp], tops: NDArray[np.intp], width: int, height: int
 ) -> NDArray[np.int64]:
     """Pixels of a mask in a box, for every (top, left)."""
-    total = np.asarray(cv2.integral(mask), dtype=np.int64)
+    total = np.asarray(cv2.integral(mask))
     bottoms, rights = tops + height, lefts + width
-    return (
-        total[np.ix_(bottoms, rights)]
-        - total[np.ix_(tops, rights)]
-        - total[np.ix_(bottoms, lefts)]
-        + total[np.ix_(tops, lefts)]
-    )
+
+    def upto(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.int64]:
+        return np.asarray(total[np.ix_(rows, columns)], dtype=np.int64)
+
+    return upto(bottoms, rights) - upto(tops, rights) - upto(bottoms, lefts) + upto(tops, lefts)

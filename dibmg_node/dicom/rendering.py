@@ -97,7 +97,7 @@ def _marked(
     for finding in findings:
         space.take(bounds(finding, scale))
     draw_outlines(canvas, findings, scale)
-    canvas = number(canvas, findings, scale, size, space.air_is_left)
+    number(canvas, findings, scale, size, space.air_is_left)
     lay_caption(canvas, space, caption_lines(result, view, has_heat=has_heat), size)
     if has_heat:
         lay_color_bar(canvas, space, threshold, size, strength)

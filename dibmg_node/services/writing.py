@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -158,11 +160,16 @@ def _overlays(
 ) -> Iterator[Written]:
     sources = [str(header.SOPInstanceUID) for header in images.values()]
     style = writing.style
-    for key, header in images.items():
-        mammogram, heat = reading.mammograms[key], result.heatmaps[key]
+
+    def drawn(key: ViewKey) -> Written:
+        header, mammogram, heat = images[key], reading.mammograms[key], result.heatmaps[key]
         picture = render_overlay(mammogram, heat, key, result, max_side=writing.max_side, style=style)
         capture = overlay(header, picture, key, result, sources, writing.now, style=style)
-        yield _written(capture, writing, ResultKind.OVERLAY, view=key, picture=picture)
+        return _written(capture, writing, ResultKind.OVERLAY, view=key, picture=picture)
+
+    # drawing and compressing release the interpreter; more at once than there are cores would take memory alone
+    with ThreadPoolExecutor(min(len(images), os.cpu_count() or 1)) as pool:
+        yield from pool.map(drawn, images)
 
 
 def _written(
