@@ -22,6 +22,10 @@ class Latch:
         self._counter = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         weakref.finalize(self, os.close, self._counter)
 
+    def fileno(self) -> int:
+        """What is ready to be read once it is set: who waits for other things as well polls it."""
+        return self._counter
+
     def set(self) -> None:
         """Set it; everybody who waits goes on."""
         os.eventfd_write(self._counter, 1)

@@ -13,6 +13,7 @@ from dibmg_node.config import Settings
 from dibmg_node.dicom import facts
 from dibmg_node.domain.pause import Part
 from dibmg_node.exposure import open_intake_tls
+from dibmg_node.nudge import nudge
 from dibmg_node.proof_choice import commits, may_report
 from dibmg_node.services.acceptor import Acceptor
 from dibmg_node.services.addresses import address_of
@@ -59,7 +60,9 @@ def make_intake(settings: Settings, ledger: Ledger, archive: Archive, audit: Aud
     )
     gate = SelfTestGate(ledger.selftests, address_of(settings.intake.address), wiring.now)
     hold = make_hold(settings, ledger, archive)
-    return Intake(archive, ledger.receipts, policy, wiring.now, audit, gate, hold)
+    # a complete study goes to its analysis now, and not when the sweep looks again
+    done = partial(nudge, wiring.sweep_nudge(settings))
+    return Intake(archive, ledger.receipts, policy, wiring.now, audit, gate, hold, done)
 
 
 def make_inspection(settings: Settings, ledger: Ledger, archive: Archive) -> Inspection:

@@ -61,3 +61,8 @@ def broker_tls(settings: Settings) -> TlsFiles:
 def log_folder(settings: Settings) -> Path:
     """Where every process has its log."""
     return settings.data_dir / "logs"
+
+
+def sweep_nudge(settings: Settings) -> Path:
+    """Where the sweep of this machine is told that there is something to look for."""
+    return settings.data_dir / "sweep.nudge"

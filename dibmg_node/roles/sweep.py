@@ -13,6 +13,7 @@ from dibmg_node import health, wiring
 from dibmg_node.alarming import alarming
 from dibmg_node.config import Settings
 from dibmg_node.errors import RetryableError
+from dibmg_node.nudge import Nudges
 from dibmg_node.processes import process_name
 from dibmg_node.purging import make_purge, purging
 from dibmg_node.role_choice import Role, roles_of
@@ -25,6 +26,8 @@ from dibmg_node.tasks import BrokerUnavailableError, CeleryPublisher
 _log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS: Final = 0.5
+_BETWEEN_SECONDS: Final = 0.05
+"""Between two sweeps at least, however often the intake nudges."""
 _TURN: Final = timedelta(seconds=10)
 """Of several machines that sweep one does; another takes over from one that is silent for this long."""
 
@@ -34,6 +37,7 @@ def live(settings: Settings, audit: Auditor) -> None:
     ledger = wiring.open_node_ledger(settings)
     purge, archive = make_purge(settings, ledger, audit), wiring.open_archive(settings)
     sweep = Sweep(ledger, CeleryPublisher(open_node_queue(settings)), wiring.now)
+    nudges = Nudges(wiring.sweep_nudge(settings))
     on_turn = threading.Event()
     silent = False
     look = partial(health.look, settings, ledger, roles_of(settings))
@@ -44,7 +48,7 @@ def live(settings: Settings, audit: Auditor) -> None:
         alarming(settings, ledger, look, wiring.now),
         purging(purge, ledger, archive, wiring.now, on_turn.is_set),
     ):
-        while not stopping.wait(_SWEEP_SECONDS):
+        while not stopping.wait(_BETWEEN_SECONDS) and not nudges.wait(stopping, _SWEEP_SECONDS):
             try:
                 if not ledger.turns.take(Role.SWEEP, name, wiring.now(), _TURN):
                     on_turn.clear()

@@ -55,7 +55,20 @@ class Intake:
         audit: Auditor = SILENT,
         gate: Gate = ClosedGate(),
         hold: Hold | None = None,
+        on_done: Callable[[], None] = lambda: None,
     ) -> None:
+        """A receiving side.
+
+        Args:
+            archive: Where instances go.
+            receipts: Where they are entered.
+            policy: What is taken, and from whom.
+            now: The clock.
+            audit: Hears of every transfer.
+            gate: Lets self-tests in.
+            hold: As the type says; None: within this machine.
+            on_done: Called when a sender's studies were entered as complete.
+        """
         self._archive = archive
         self._hold = hold or archive.held
         self._audit = audit
@@ -63,6 +76,7 @@ class Intake:
         self._receipts = receipts
         self._policy = policy
         self._now = now
+        self._on_done = on_done
         self._studies: dict[str, set[str]] = {}
 
     def admit(self, request: AssociationRequest) -> Rejection | None:
@@ -178,6 +192,7 @@ class Intake:
         if study_uids:
             try:
                 self._receipts.sender_done(study_uids, self._now())
+                self._on_done()
             except RetryableError as error:
                 extra = {"reason": str(error)}
                 _log.warning("sender's end not entered; the quiet time decides", extra=extra)

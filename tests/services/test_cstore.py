@@ -24,6 +24,7 @@ from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.cstore import CStoreSender
 from dibmg_node.services.delivery import Parcel
 from dibmg_node.services.reading import read_study
+from dibmg_node.services.scu import plain_context
 from dibmg_node.services.writing import Wish, Writing, write_results
 from dibmg_node.storage.archive import Archive
 from tests.factories import CANARY, START, FakePredictor
@@ -99,6 +100,20 @@ def test_results_are_stored_in_the_order_given_and_as_they_are(parcels: list[Par
     sent = dcmread(BytesIO(parcels[0].content))
     del sent[0x00020000:0x00030000]
     assert dataset == sent
+
+
+def test_neither_side_waits_for_an_acknowledgement_in_the_middle_of_a_message(parcels: list[Parcel]) -> None:
+    with Peer().running() as peer:
+        association = sender(peer.port).peer.associate([plain_context(facts.VERIFICATION)])
+        connection = association.dul.socket
+        assert connection is not None and connection.socket is not None
+        whole = connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+        association.send_c_echo()
+        quick = connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK)
+        association.release()
+
+    assert (whole, quick) == (1, 1)
 
 
 @pytest.mark.parametrize("syntax", [facts.EXPLICIT_LE, facts.IMPLICIT_LE])

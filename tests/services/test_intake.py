@@ -344,6 +344,26 @@ def test_the_end_of_an_association_ends_the_wait_for_its_studies(
     assert (before, ledger.receipts.complete_due(clock())) == (0, 1)
 
 
+def test_the_end_of_an_association_is_told_once_the_ledger_has_it(
+    archive: Archive, ledger: Ledger, clock: Clock
+) -> None:
+    completed: list[int] = []
+    intake = Intake(
+        archive,
+        ledger.receipts,
+        POLICY,
+        clock,
+        on_done=lambda: completed.append(ledger.receipts.complete_due(clock())),
+    )
+    for view in STANDARD_VIEWS:
+        send(intake, mammogram(view))
+
+    intake.ended(ended())
+    intake.ended(ended("a2"))
+
+    assert completed == [1]
+
+
 def test_the_end_of_another_association_ends_nothing(intake: Intake, ledger: Ledger, clock: Clock) -> None:
     for view in STANDARD_VIEWS:
         send(intake, mammogram(view))

@@ -1,0 +1,65 @@
+"""A nudge from one process of a node to another: there is something to look for now.
+
+To lose one loses nothing: who is nudged looks by itself, only later.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import weakref
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from dibmg_node.latch import Latch
+
+_READ: Final = 4096
+
+
+class Nudges:
+    """The side that is nudged.
+
+    Source: fifo(7).
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Listen; what others nudge from now on is noticed.
+
+        Args:
+            path: Of a named pipe, made where there is none.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        if path.exists() and not stat.S_ISFIFO(path.stat().st_mode):
+            path.unlink()
+        with suppress(FileExistsError):
+            os.mkfifo(path, 0o600)
+        # for writing, too: without any writer a pipe would be ready to be read all the time
+        self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._pipe)
+
+    def wait(self, stopping: Latch, seconds: float) -> bool:
+        """Wait for a nudge, for a latch, or for some seconds; whether the latch is set."""
+        poll = select.poll()
+        poll.register(self._pipe, select.POLLIN)
+        poll.register(stopping.fileno(), select.POLLIN)
+        poll.poll(seconds * 1000)
+        with suppress(BlockingIOError):  # nobody nudged
+            os.read(self._pipe, _READ)
+        return stopping.is_set()
+
+
+def nudge(path: Path) -> None:
+    """Nudge whoever listens there; nobody does where that process has ended or is on another machine."""
+    try:
+        pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        with suppress(BlockingIOError):  # full of nudges that are still to be noticed
+            os.write(pipe, b"\0")
+    finally:
+        os.close(pipe)
