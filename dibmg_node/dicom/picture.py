@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from io import BytesIO
 from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmread
 
-from dibmg_node.dicom.encode import decompressed
+from dibmg_node.dicom.encode import read_native
 from dibmg_node.domain.image import Mammogram
 
 _QUALITY: Final = 90
@@ -57,7 +55,7 @@ def read_overlay(part10: bytes, source_shape: tuple[int, int]) -> NDArray[np.uin
     Returns:
         uint8 (rows, columns, 3), RGB.
     """
-    dataset = dcmread(BytesIO(decompressed(part10)))
+    dataset = read_native(part10)
     rows, columns = dataset.Rows, dataset.Columns
     pixels = np.frombuffer(dataset.PixelData[: rows * columns * 3], np.uint8).reshape(rows, columns, 3)
     two_panels = columns / rows > 1.5 * source_shape[1] / source_shape[0]

@@ -12,7 +12,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from dibmg_node.dicom import facts
-from dibmg_node.dicom.encode import decompressed
+from dibmg_node.dicom.encode import read_native
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.delivery import Parcel
@@ -137,7 +137,7 @@ def _later(parcel: Parcel) -> Settlement:
 
 
 def _in_syntax(parcel: Parcel, accepted: set[str]) -> Dataset:
-    content = parcel.content
-    if parcel.transfer_syntax_uid not in accepted and parcel.transfer_syntax_uid != facts.EXPLICIT_LE:
-        content = decompressed(content)
-    return dcmread(BytesIO(content))  # pynetdicom turns explicit into implicit where only that is accepted
+    # pynetdicom turns explicit into implicit where only that is accepted
+    if parcel.transfer_syntax_uid not in accepted:
+        return read_native(parcel.content)
+    return dcmread(BytesIO(parcel.content))

@@ -167,7 +167,7 @@ def _overlays(
         capture = overlay(header, picture, key, result, sources, writing.now, style=style)
         return _written(capture, writing, ResultKind.OVERLAY, view=key, picture=picture)
 
-    # drawing and compressing release the interpreter; more at once than there are cores would take memory alone
+    # drawing and compressing release the interpreter; more at once than cores would cost memory alone
     with ThreadPoolExecutor(min(len(images), os.cpu_count() or 1)) as pool:
         yield from pool.map(drawn, images)
 
