@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dibmg_node.heap import share_one_arena
 from dibmg_node.logs import start_logging
 from dibmg_node.processes import die_with_parent
 
@@ -20,5 +21,6 @@ def prepare_child(name: str, folder: Path, log_level: str, parent: int, niceness
         niceness: Of nice(1): 19 lets everybody else go first.
     """
     die_with_parent(parent)
+    share_one_arena()
     start_logging(name, folder, log_level)
     os.nice(niceness)

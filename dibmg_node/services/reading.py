@@ -87,7 +87,9 @@ def read_study(files: StudyFiles, policy: ExamPolicy, predictor: Predictor) -> R
     for instance in files.study.instances:
         content = _checked(files, instance.sop_uid)
         digests[instance.sop_uid] = sha256(content[data_set_offset(content) :]).hexdigest()
-        headers[instance.sop_uid] = dcmread(BytesIO(content), stop_before_pixels=True)
+        header = dcmread(BytesIO(content), stop_before_pixels=True)
+        header.buffer = None  # or the whole file stays in memory with it
+        headers[instance.sop_uid] = header
     clock.lap("read")
     excluded = excluded_by_header(headers, files.study.instances)
     mammograms: dict[str, Mammogram] = {}

@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from dibmg_node.confinement import Isolation, Limits, allow_cpu, confine
 from dibmg_node.errors import DibmgError, PermanentError, RetryableError
+from dibmg_node.heap import give_back
 
 _log = logging.getLogger(__name__)
 
@@ -193,6 +194,8 @@ def _live(
         except Exception as error:  # noqa: BLE001 - the same
             answer = _Raised(_portable(error))
         pipe.send(answer)
+        del order, answer
+        give_back()  # the answer is out: nobody waits for this
 
 
 def _portable(error: Exception) -> Exception:

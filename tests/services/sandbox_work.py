@@ -35,6 +35,10 @@ ERRORS: dict[str, Exception] = {
 }
 
 
+kept: list[bytearray] = []
+"""Lives on after an order."""
+
+
 def prepare() -> None:
     """Nothing to prepare."""
 
@@ -59,6 +63,12 @@ def work(order: str) -> object:
             pass
     if order == "blow":
         return len(bytes(1) * 2**30)
+    if order == "fill":
+        pieces = [bytearray(64 * 1024) for _ in range(4096)]
+        kept.append(
+            bytearray(64 * 1024)
+        )  # above them in memory: they are no end that the heap loses by itself
+        return sum(map(len, pieces))
     if order == "unpicklable":
         return lambda: None
     if order in ERRORS:

@@ -72,6 +72,7 @@ def test_an_exam_is_read_whole(archive: Archive) -> None:
     assert set(reading.headers) == set(reading.sha256) == {sop_uid(view) for view in STANDARD_VIEWS}
     assert {"read", "decode"} <= set(reading.result.seconds)
     assert "PixelData" not in reading.headers[sop_uid(R_CC)]
+    assert all(header.buffer is None for header in reading.headers.values())
 
 
 def test_digests_are_of_the_data_set_whatever_stands_before_it(archive: Archive) -> None:

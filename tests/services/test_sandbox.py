@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +32,11 @@ FAMILIES: dict[str, tuple[type[DibmgError], str]] = {
     "unexpected": (RetryableError, "unexpected ValueError in the model process; its log has the place"),
     "recursion": (RetryableError, "unexpected RecursionError in the model process; its log has the place"),
 }
+
+
+def resident_mb(pid: object) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 
 def count(into: list[int]) -> Callable[[], None]:
@@ -60,6 +67,20 @@ def test_an_order_is_carried_out_in_another_process_that_is_kept(shared: Sandbox
 
     assert first == second != os.getpid()
     assert shared.run("answer", quiet) == "ANSWER"
+
+
+@pytest.mark.timeout(60)
+def test_memory_of_an_order_goes_back_to_the_system_once_it_is_answered(
+    shared: Sandbox[str, object],
+) -> None:
+    pid = shared.run("pid", quiet)
+    before = resident_mb(pid)
+
+    filled = shared.run("fill", quiet)
+
+    assert filled == 256 * 2**20
+    while resident_mb(pid) > before + 64:  # given back after the answer was sent
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("name", ERRORS)
