@@ -8,6 +8,7 @@ from functools import partial
 from dibmg_node import tasks, wiring
 from dibmg_node.analyzing import make_analyst
 from dibmg_node.config import Settings
+from dibmg_node.heap import give_back, share_one_arena
 from dibmg_node.processes import process_name
 from dibmg_node.role_choice import Role
 from dibmg_node.role_life import beating
@@ -27,6 +28,7 @@ def live(settings: Settings, audit: Auditor) -> None:
     if left:
         _log.warning("claims of a worker that is gone ended", extra={"count": left})
     # nobody else writes there: what lies there half written is a dead worker's
+    share_one_arena()
     wiring.open_archive(settings).clear_drafts()
     analyst = make_analyst(settings, ledger, name)
     app = open_node_queue(settings)
@@ -37,6 +39,7 @@ def live(settings: Settings, audit: Auditor) -> None:
         for destination in analyst.analyze(study_uid, revision):
             publisher.deliver(study_uid, revision, destination)
         tracer.analyzed(study_uid, revision, began)
+        give_back()
 
     def isolation() -> str:
         found = analyst.sandbox.isolation

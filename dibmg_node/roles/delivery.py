@@ -9,6 +9,7 @@ from typing import Final
 from dibmg_node import tasks, wiring
 from dibmg_node.config import Settings
 from dibmg_node.delivering import make_courier, make_prover
+from dibmg_node.heap import give_back, share_one_arena
 from dibmg_node.processes import process_name
 from dibmg_node.role_choice import Role
 from dibmg_node.role_life import beating
@@ -25,6 +26,7 @@ _DRAIN_SECONDS: Final = 20.0
 
 def live(settings: Settings, audit: Auditor) -> None:
     """Deliver until SIGTERM."""
+    share_one_arena()
     ledger = wiring.open_node_ledger(settings)
     name = process_name(Role.DELIVERY, settings.node_name)
     ledger.outbox.release(name, wiring.now())
@@ -37,6 +39,7 @@ def live(settings: Settings, audit: Auditor) -> None:
         if sent:
             tracer.delivered(study_uid, destination, began)
         proven = prover.prove(study_uid, destination)
+        give_back()
         if not (sent or proven):
             extra = {"study_uid": study_uid, "destination": destination}
             _log.info("message dropped: nothing is due, or it is in hand", extra=extra)
