@@ -22,6 +22,8 @@ WARNING: Final[Color] = (255, 196, 64)
 BLACK: Final[Color] = (0, 0, 0)
 
 _STEPS: Final = 256
+_BAND: Final = 64
+"""Rows."""
 _ANCHORS: Final[tuple[tuple[float, Color], ...]] = (
     (0.0, (255, 205, 80)),
     (0.5, (255, 128, 32)),
@@ -69,9 +71,21 @@ def blend(image: Image, heatmap: Heatmap, start: float, strength: float = 1.0) -
 
     Source: Photometric Interpretation RGB, PS3.3 C.7.6.3.1.2.
     """
+    out = np.empty((*image.shape, 3), np.uint8)
+    # what a band takes stays in the processor's cache; the whole would be written and read a dozen times
+    for top in range(0, image.shape[0], _BAND):
+        band = slice(top, top + _BAND)
+        _blend_band(image[band], heatmap[band], start, strength, out[band])
+    return out
+
+
+def _blend_band(
+    image: Image, heatmap: Heatmap, start: float, strength: float, out: NDArray[np.uint8]
+) -> None:
+    """As `blend`, into rows of its answer."""
     gray = np.clip(image, 0.0, 1.0, dtype=np.float32)
     levels = gray * np.float32(255.0)
-    out = np.asarray(cv2.cvtColor(np.rint(levels, out=levels).astype(np.uint8), cv2.COLOR_GRAY2RGB), np.uint8)
+    cv2.cvtColor(np.rint(levels, out=levels).astype(np.uint8), cv2.COLOR_GRAY2RGB, dst=out)
     hot = np.flatnonzero(heatmap > start)
     tissue = gray.ravel()[hot]
     value = np.clip((heatmap.ravel()[hot] - start) / (1.0 - start), 0.0, 1.0)
@@ -84,7 +98,6 @@ def blend(image: Image, heatmap: Heatmap, start: float, strength: float = 1.0) -
     for channel in range(3):
         color = _RAMP[channel][step] * shade
         flat[hot, channel] = np.rint(255.0 * (rest + color * share)).astype(np.uint8)
-    return out
 
 
 def _oklab(color: Color) -> NDArray[np.float64]:

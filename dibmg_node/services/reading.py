@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
@@ -25,7 +27,8 @@ from dibmg_node.domain.study import Exclusion, ExclusionCode, Instance, Study, V
 from dibmg_node.errors import InstanceRejectedError, RetryableError, StudyExcludedError
 from dibmg_node.storage.checksum import crc32
 
-_DECODERS = 4
+AT_ONCE: Final = min(4, os.cpu_count() or 1)
+"""Images that are read, decoded or drawn at the same time: more would take memory alone."""
 
 
 class Predictor(Protocol):
@@ -84,12 +87,10 @@ def read_study(files: StudyFiles, policy: ExamPolicy, predictor: Predictor) -> R
     """
     clock = _Clock()
     headers, digests = {}, {}
-    for instance in files.study.instances:
-        content = _checked(files, instance.sop_uid)
-        digests[instance.sop_uid] = sha256(content[data_set_offset(content) :]).hexdigest()
-        header = dcmread(BytesIO(content), stop_before_pixels=True)
-        header.buffer = None  # or the whole file stays in memory with it
-        headers[instance.sop_uid] = header
+    uids = [instance.sop_uid for instance in files.study.instances]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for uid, (header, digest) in zip(uids, pool.map(partial(_read_checked, files), uids), strict=True):
+            headers[uid], digests[uid] = header, digest
     clock.lap("read")
     excluded = excluded_by_header(headers, files.study.instances)
     mammograms: dict[str, Mammogram] = {}
@@ -122,6 +123,15 @@ def read_headers(files: StudyFiles) -> dict[str, FileDataset]:
         except (InstanceRejectedError, OSError):
             continue  # what is wrong with it is the failure that the headers are read for
     return headers
+
+
+def _read_checked(files: StudyFiles, sop_uid: str) -> tuple[FileDataset, str]:
+    """Header and SHA-256 of one file, if it is the one that was received."""
+    content = _checked(files, sop_uid)
+    digest = sha256(memoryview(content)[data_set_offset(content) :]).hexdigest()
+    header = dcmread(BytesIO(content), stop_before_pixels=True)
+    header.buffer = None  # or the whole file stays in memory with it
+    return header, digest
 
 
 def _checked(files: StudyFiles, sop_uid: str) -> bytes:
@@ -190,7 +200,7 @@ def _decode_missing(
     wanted = selection.exam.views.values() if selection.exam else ()
     missing = [instance for instance in wanted if instance.sop_uid not in mammograms]
     unreadable = {}
-    with ThreadPoolExecutor(_DECODERS) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         decoded = pool.map(lambda i: _decode(files.paths[i.sop_uid], i), missing)
         for instance, one in zip(missing, decoded, strict=True):
             if isinstance(one, Exclusion):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -33,7 +32,7 @@ from dibmg_node.domain.result import (
     ResultKind,
 )
 from dibmg_node.domain.study import ExclusionCode, ImageKind, ViewKey
-from dibmg_node.services.reading import Reading
+from dibmg_node.services.reading import AT_ONCE, Reading
 
 
 @dataclass(frozen=True)
@@ -167,8 +166,8 @@ def _overlays(
         capture = overlay(header, picture, key, result, sources, writing.now, style=style)
         return _written(capture, writing, ResultKind.OVERLAY, view=key, picture=picture)
 
-    # drawing and compressing release the interpreter; more at once than cores would cost memory alone
-    with ThreadPoolExecutor(min(len(images), os.cpu_count() or 1)) as pool:
+    # drawing and compressing release the interpreter
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         yield from pool.map(drawn, images)
 
 

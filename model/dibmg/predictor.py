@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,7 @@ from dibmg.weights import Weights, load_weights
 from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.image import Mammogram, WindowRule
 from dibmg_node.domain.result import ExamResult, Finding, ModelIdentity, OperatingPoint, Scores
-from dibmg_node.domain.study import Exclusion, ExclusionCode, ViewKey
+from dibmg_node.domain.study import Exclusion, ExclusionCode, Instance, ViewKey
 from dibmg_node.errors import StudyExcludedError
 
 
@@ -58,9 +61,8 @@ class DibmgPredictor:
             )
             raise ValueError(f"mammograms of {found}, expected one of each view of the exam: {expected}")
         started = time.perf_counter()
-        prepared = self._prepare(exam, mammograms)
+        prepared, inputs = self._prepare(exam, mammograms)
         ready = time.perf_counter()
-        inputs = np.stack([view.pixels[..., None] for view in prepared.values()])
         maps = dict(zip(prepared, self._runtime.maps(inputs), strict=True))
         computed = time.perf_counter()
         pooling = self._weights.architecture.view_pooling
@@ -87,20 +89,28 @@ class DibmgPredictor:
             },
         )
 
-    def _prepare(self, exam: Exam, mammograms: Mapping[ViewKey, Mammogram]) -> dict[ViewKey, Prepared]:
-        prepared, exclusions = {}, []
-        for key, instance in exam.views.items():
+    def _prepare(
+        self, exam: Exam, mammograms: Mapping[ViewKey, Mammogram]
+    ) -> tuple[dict[ViewKey, Prepared], NDArray[np.float32]]:
+        """The views, and the network's input: (views, size, size, 1), which their pixels are parts of."""
+        size = self._weights.input_size
+        inputs = np.empty((len(exam.views), size, size, 1), np.float32)
+
+        def prepare(number: int, key: ViewKey, instance: Instance) -> Prepared | Exclusion:
             try:
-                prepared[key] = preprocess(
-                    mammograms[key], key.laterality, instance.orientation, self._weights.input_size
-                )
+                view = preprocess(mammograms[key], key.laterality, instance.orientation, size)
             except NoBreastError as error:
-                exclusions.append(
-                    Exclusion(ExclusionCode.NO_BREAST, f"{key}: {error}", instance.sop_uid, key.laterality)
-                )
-        if exclusions:
+                told = f"{key}: {error}"
+                return Exclusion(ExclusionCode.NO_BREAST, told, instance.sop_uid, key.laterality)
+            inputs[number, :, :, 0] = view.pixels
+            return replace(view, pixels=inputs[number, :, :, 0])
+
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            found = list(pool.map(prepare, range(len(exam.views)), exam.views, exam.views.values()))
+        if exclusions := [one for one in found if isinstance(one, Exclusion)]:
             raise StudyExcludedError(exclusions)
-        return prepared
+        prepared = [one for one in found if isinstance(one, Prepared)]
+        return dict(zip(exam.views, prepared, strict=True)), inputs
 
 
 def open_predictor(
