@@ -33,6 +33,15 @@ class Imported:
     ambiguous: Sequence[int]
     contradictory: Sequence[int]
 
+    @property
+    def sentence(self) -> str:
+        """For people: how much, and nothing of what."""
+        entered = self.entered
+        return (
+            f"{self.lines} lines about {self.studies} exams: {entered.new} new, "
+            f"{entered.corrected} corrected, {entered.withdrawn} withdrawn, {entered.unchanged} unchanged"
+        )
+
     def as_json(self) -> dict[str, Any]:
         """For programs."""
         return {
