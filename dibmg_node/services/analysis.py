@@ -32,6 +32,7 @@ from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.claims import Claim, Claims
 from dibmg_node.storage.exam_scores import ScoredExam
+from dibmg_node.storage.holds import Hold
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Analyst:
         subscribers: The destinations.
         selftest: The PACS of self-tests, which alone gets their results.
         shadowed: A shadow model reads the same exams afterwards.
+        hold: Of a result that is written again; None: the archive's own.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Analyst:
         SELFTEST_DESTINATION, (Wish(ResultKind.CAD_SR), Wish(ResultKind.OVERLAY)), answer_unread=True
     )
     shadowed: bool = False
+    hold: Hold | None = None
 
     def analyze(self, study_uid: str, revision: int) -> Sequence[str]:
         """Analyze one revision of one study, if nobody else does.
@@ -149,7 +152,7 @@ class Analyst:
         results = []
         for written in all_written:
             uid = written.result.sop_uid
-            digest = claim.purged[uid] if uid in purged else self.archive.put_result(uid, written.content)
+            digest = claim.purged[uid] if uid in purged else self._put(claim, written)
             results.append((_kept(written.result, digest), written.series_uid))
         self.claims.commit(
             claim,
@@ -171,6 +174,16 @@ class Analyst:
         extra = {"study_uid": claim.study.study_uid, "outcome": outcome.value, "results": len(results)}
         _log.info("analysis entered", extra=extra)
         return sorted({name for names in owed.values() for name in names})
+
+    def _put(self, claim: Claim, written: Written) -> str:
+        """Write a result; returns the SHA-256 of what is in the archive under its UID now."""
+        uid = written.result.sop_uid
+        if uid not in claim.purged:
+            return self.archive.put_result(uid, written.content)
+        # its file may be there still, and about to go
+        with (self.hold or self.archive.held)(uid):
+            self.claims.spare(uid)
+            return self.archive.put_result(uid, written.content)
 
     def _owed(self, claim: Claim, results: Sequence[Result], outcome: Outcome) -> dict[str, list[str]]:
         """Who gets which result.
