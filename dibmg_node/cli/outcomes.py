@@ -17,6 +17,7 @@ from dibmg_node.cli.exits import EXIT_CONFIG, EXIT_FAILED, fail
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
+from dibmg_node.domain.counted import counted
 from dibmg_node.services.follow_up_file import TableRejectedError, read_table
 from dibmg_node.services.follow_up_import import Imported
 from dibmg_node.storage.follow_ups import FollowUps
@@ -115,7 +116,7 @@ def _print_import(found: Imported) -> None:
         if numbers:
             some = ", ".join(map(str, numbers[:_MOST_NUMBERS]))
             more = f" and {len(numbers) - _MOST_NUMBERS} more" if len(numbers) > _MOST_NUMBERS else ""
-            click.echo(f"{len(numbers)} lines left out, {told}: line {some}{more}")
+            click.echo(f"{counted(len(numbers), 'line')} left out, {told}: line {some}{more}")
 
 
 def _print(found: dict[str, Any]) -> None:

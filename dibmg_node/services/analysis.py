@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
+from dibmg_node.domain.counted import counted
 from dibmg_node.domain.device import device_of
 from dibmg_node.domain.exam import Selection, select_exam
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS
@@ -124,7 +125,7 @@ class Analyst:
         selection = select_exam(claim.study.study_uid, claim.study.instances, self.policy, excluded)
         reading = Reading(claim.study.study_uid, selection, headers, {}, None, {})
         attempts = min(claim.attempt, MAXIMUM_ATTEMPTS)
-        reason = f"analysis failed after {attempts} attempt{'s' * (attempts > 1)}: {failure}"
+        reason = f"analysis failed after {counted(attempts, 'attempt')}: {failure}"
         written = self._report_failure(claim, reading, reason)
         unread = Selection(None, tuple(_unread(v, reason) for v in selection.verdicts), selection.exclusions)
         report = Report(unread, None, reading_json(reading), written, {})

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, exists, func, or_, select, update
 
+from dibmg_node.domain.counted import counted
 from dibmg_node.domain.lifecycle import HELD, DeliveryState, StudyState
 from dibmg_node.storage.delivery_rows import is_unproven
 from dibmg_node.storage.engine import reading
@@ -91,7 +92,7 @@ class Purges:
                 study_uid,
                 "purged",
                 now,
-                f"{counts[0]} images and {counts[1]} results, {size} bytes",
+                f"{counted(counts[0], 'image')} and {counted(counts[1], 'result')}, {counted(size, 'byte')}",
             )
             return size
 

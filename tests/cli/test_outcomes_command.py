@@ -128,8 +128,8 @@ def test_lines_that_fit_no_exam_or_several_are_told_and_the_others_entered(ledge
 
     assert ended.exit_code == 0
     assert "9 lines about 7 exams: 7 new, 0 corrected" in ended.stdout
-    assert "1 lines left out, not in the ledger: line 10" in ended.stdout
-    assert "1 lines left out, accession number of several studies: give study_uid: line 2" in ended.stdout
+    assert "1 line left out, not in the ledger: line 10" in ended.stdout
+    assert "1 line left out, accession number of several studies: give study_uid: line 2" in ended.stdout
 
 
 def test_a_table_with_a_fault_is_not_entered_at_all(ledger: Ledger) -> None:

@@ -212,7 +212,7 @@ def test_a_delivered_study_goes_with_its_results_and_the_ledger_keeps_it(station
     )
     assert all(one["purged"] for one in study["instances"] + study["results"])
     assert study["timeline"][-1]["event"] == "purged"
-    assert study["timeline"][-1]["detail"] == f"4 images and 1 results, {gone.study.size} bytes"
+    assert study["timeline"][-1]["detail"] == f"4 images and 1 result, {gone.study.size} bytes"
     assert study["scores"]["exam"] is not None
     assert station.ledger.catalog.newest() == []
     assert purge_of(station).run() == []
