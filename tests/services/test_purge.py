@@ -26,6 +26,7 @@ from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.claims import Claim, Claims
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.object_archive import ObjectArchive
 from dibmg_node.storage.outbox import Settlement
 from dibmg_node.storage.proofs import Evidence, Finding
 from dibmg_node.storage.retries import Retry
@@ -41,6 +42,7 @@ from tests.factories import (
     received,
     sop_uid,
 )
+from tests.object_storage import running_object_storage
 from tests.services.audit_trail import PSEUDONYMS, AuditTrail
 from tests.services.test_analysis import Station
 from tests.services.test_intake import POLICY, ended, files_under, send
@@ -549,3 +551,28 @@ def test_nothing_is_purged_while_an_archive_that_is_far_does_not_answer(station:
 
     assert study_of(station.ledger)["purged_at"] is None
     assert len(files(station.archive)) == 5
+
+
+def test_objects_that_a_killed_machine_was_to_remove_another_one_removes(
+    tmp_path: Path, ledger: Ledger, clock: Clock
+) -> None:
+    with running_object_storage() as storage:
+        here, there = (
+            ObjectArchive(tmp_path / name, objects=storage.store(), cache_bytes=2**30) for name in ("a", "b")
+        )
+        for one in (here, there):
+            one.prepare()
+        station = Station(here, ledger, clock)
+        station.receive(*(mammogram(view) for view in STANDARD_VIEWS))
+        station.complete()
+        station.analyze()
+        settle(ledger, clock, DeliveryState.STORED)
+        purge = purge_of(station)
+        ledger.purges.purge(STUDY_UID, clock())  # and is killed
+        station.receive(mammogram(R_CC))
+
+        replace(purge, archive=there, policy=NEVER).run()
+
+        assert list(here.files("instances")) == [here.instance_path(sop_uid(R_CC)).stem]
+        assert here.files("results") == {}
+    assert ledger.purges.removals.studies() == []
