@@ -24,9 +24,10 @@ from dibmg_node.storage.ledger import Ledger
 
 def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
     """One analysis worker; its model process is started by `sandbox.start`."""
+    archive = wiring.open_archive(settings)
     return Analyst(
         name=name,
-        archive=wiring.open_archive(settings),
+        archive=archive,
         claims=ledger.claims,
         sandbox=make_sandbox(
             settings,
@@ -44,6 +45,7 @@ def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
         now=wiring.now,
         style=settings.overlay.style,
         shadowed=settings.model.shadow is not None,
+        hold=wiring.make_hold(settings, ledger, archive),
     )
 
 

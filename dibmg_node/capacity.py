@@ -9,6 +9,7 @@ from dibmg_node import wiring
 from dibmg_node.condition import Health
 from dibmg_node.conditions import hours_left
 from dibmg_node.config import Settings
+from dibmg_node.domain.counted import counted
 from dibmg_node.forecast import foresee
 from dibmg_node.storage.database import describe
 from dibmg_node.storage.ledger import Ledger
@@ -55,11 +56,12 @@ def look_at_archive(settings: Settings, ledger: Ledger, health: Health) -> dict[
     quarantined, missing = archive.quarantined(), ledger.holdings.count_missing()
     if quarantined:
         health.degraded.append(
-            f"{quarantined} files in quarantine ({archive.root / 'quarantine'}): other bytes came under a "
-            "known instance UID, or a file belonged to nothing"
+            f"{counted(quarantined, 'file')} in quarantine ({archive.root / 'quarantine'}): other bytes came "
+            "under a known instance UID, or a file belonged to nothing"
         )
     if missing:
         health.degraded.append(
-            f"{missing} received images are gone from the archive: send or fetch them again"
+            f"{counted(missing, 'received image is', 'received images are')} gone from the archive: "
+            f"send or fetch {'it' if missing == 1 else 'them'} again"
         )
     return {"quarantined": quarantined, "missing": missing}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dibmg_node.config import Settings
+from dibmg_node.domain.counted import counted
 from dibmg_node.services.certificates import chain_expires_at, trust_expires_at
 
 _log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class Expiry:
         if self.at <= now:
             return f"{self.key}: expired on {self.at:%Y-%m-%d}"
         if self.at - now <= WARNING_BEFORE:
-            return f"{self.key}: expires on {self.at:%Y-%m-%d}, in {(self.at - now).days} days"
+            return f"{self.key}: expires on {self.at:%Y-%m-%d}, in {counted((self.at - now).days, 'day')}"
         return None
 
 

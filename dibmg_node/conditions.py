@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from dibmg_node.alarm_sections import AlarmsSection
 from dibmg_node.domain.alarm import AlarmKey, Condition
+from dibmg_node.domain.counted import counted
 from dibmg_node.domain.drift import DriftState
 from dibmg_node.domain.pause import Part
 
@@ -83,8 +84,8 @@ def _waiting(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Con
 def _delivery(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
     for one in found["overdue"]:
         told = (
-            f"{one['destination']}: {one['results']} results not delivered or not proven for more than "
-            f"{limits.delivery_minutes:g} minutes"
+            f"{one['destination']}: {counted(one['results'], 'result')} not delivered or not proven for more "
+            f"than {counted(limits.delivery_minutes, 'minute')}"
         )
         yield Condition(AlarmKey.DELIVERY, one["destination"], told)
 
@@ -92,7 +93,7 @@ def _delivery(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Co
 def _refused(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
     for one in found["destinations"] if limits.delivery_minutes else ():
         if one["refused"]:
-            told = f"{one['name']}: {one['refused']} results were refused"
+            told = f"{one['name']}: {counted(one['refused'], 'result was', 'results were')} refused"
             yield Condition(AlarmKey.REFUSED, one["name"], told)
 
 
@@ -105,7 +106,7 @@ def _disk(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condit
     elif disk["free_bytes"] < disk["reserve_bytes"]:
         yield Condition(AlarmKey.DISK, "", "less disk is free than the reserve: nothing is received")
     elif (hours := hours_left(disk["forecast"])) is not None and hours < limits.disk_hours:
-        yield Condition(AlarmKey.DISK, "", f"the disk reaches its reserve in {hours:.0f} hours")
+        yield Condition(AlarmKey.DISK, "", f"the disk reaches its reserve in {counted(round(hours), 'hour')}")
 
 
 def _certificate(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
@@ -122,7 +123,7 @@ def _certificate(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator
 def _failed(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
     failed = found["failed_last_day"]
     if limits.failed_studies and failed >= limits.failed_studies:
-        yield Condition(AlarmKey.FAILED, "", f"{failed} studies failed within a day")
+        yield Condition(AlarmKey.FAILED, "", f"{counted(failed, 'study', 'studies')} failed within a day")
 
 
 def _audit(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:

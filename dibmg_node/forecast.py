@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from dibmg_node.domain.counted import counted
 from dibmg_node.storage.growth import Inflow
 
 _DAYS_FROM: Final = 48.0
@@ -58,7 +59,7 @@ def _told(rate: float, until_reserve: float | None, until_purge: float | None, h
 def _in(hours: float | None) -> str:
     if not hours:
         return "now"
-    days = f" ({hours / 24:.0f} days)" if hours >= _DAYS_FROM else ""
+    days = f" ({counted(round(hours / 24), 'day')})" if hours >= _DAYS_FROM else ""
     return f"in about {hours:.0f} h{days}"
 
 

@@ -13,6 +13,7 @@ from dibmg_node.certificate_watch import expiries
 from dibmg_node.condition import Health
 from dibmg_node.conditions import overlong_audit, overlong_wait
 from dibmg_node.config import Settings
+from dibmg_node.domain.counted import counted
 from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.errors import RetryableError
 from dibmg_node.exposure import is_insecure
@@ -66,7 +67,7 @@ def _look(
     health.degraded += [one.sentence for one in pauses]
     failed = views.failed_since(now - _DAY)
     if failed:
-        health.degraded.append(f"{failed} studies failed within a day")
+        health.degraded.append(f"{counted(failed, 'study', 'studies')} failed within a day")
     weights, choice = weights_in_use(settings, health.degraded)
     late_before = now - timedelta(minutes=settings.alarms.delivery_minutes)
     lacking = views.lacking(late_before)
@@ -223,11 +224,17 @@ def _destinations(
         view = ledger.views.destination(destination.name, now - _DAY, owing)
         pause = next((one for one in pauses if one.name == destination.name), None)
         if view.failing and not pause:
-            health.degraded.append(f"{destination.name}: {view.failing} results could not be sent yet")
+            health.degraded.append(
+                f"{destination.name}: {counted(view.failing, 'result')} could not be sent yet"
+            )
         if view.doubtful and not pause:
-            health.degraded.append(f"{destination.name}: {view.doubtful} results could not be proven yet")
+            health.degraded.append(
+                f"{destination.name}: {counted(view.doubtful, 'result')} could not be proven yet"
+            )
         if view.refused:
-            health.degraded.append(f"{destination.name}: {view.refused} results were refused")
+            health.degraded.append(
+                f"{destination.name}: {counted(view.refused, 'result was', 'results were')} refused"
+            )
         rows.append(
             {
                 "name": destination.name,

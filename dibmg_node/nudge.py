@@ -54,12 +54,10 @@ class Nudges:
 
 def nudge(path: Path) -> None:
     """Nudge whoever listens there; nobody does where that process has ended or is on another machine."""
-    try:
+    # it may end in this moment, too, or the pipe is full of nudges that are still to be noticed
+    with suppress(OSError):
         pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        with suppress(BlockingIOError):  # full of nudges that are still to be noticed
+        try:
             os.write(pipe, b"\0")
-    finally:
-        os.close(pipe)
+        finally:
+            os.close(pipe)

@@ -43,7 +43,9 @@ def make_purge(
         keep=timedelta(hours=section.keep_hours),
         after=older_than if older_than is not None else days or None,
     )
-    return Purge(wiring.open_archive(settings), ledger.purges, policy, wiring.now, audit)
+    archive = wiring.open_archive(settings)
+    hold = wiring.make_hold(settings, ledger, archive)
+    return Purge(archive, ledger.purges, policy, wiring.now, audit, hold)
 
 
 @contextmanager

@@ -19,13 +19,12 @@ from dibmg_node.services.acceptor import Acceptor
 from dibmg_node.services.addresses import address_of
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.inspection import Inspection
-from dibmg_node.services.intake import Hold, Intake
+from dibmg_node.services.intake import Intake
 from dibmg_node.services.intake_policy import AllowedSender, IntakePolicy
 from dibmg_node.services.reports import Reports
 from dibmg_node.services.selftest_gate import SelfTestGate
 from dibmg_node.services.wire import AcceptorSettings, TellTurnedAway
 from dibmg_node.storage.archive import Archive
-from dibmg_node.storage.holds import Holds
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.receipts import Patience
 
@@ -59,7 +58,7 @@ def make_intake(settings: Settings, ledger: Ledger, archive: Archive, audit: Aud
         is_paused=lambda: ledger.pauses.find(Part.INTAKE) is not None,
     )
     gate = SelfTestGate(ledger.selftests, address_of(settings.intake.address), wiring.now)
-    hold = make_hold(settings, ledger, archive)
+    hold = wiring.make_hold(settings, ledger, archive)
     # a complete study goes to its analysis now, and not when the sweep looks again
     done = partial(nudge, wiring.sweep_nudge(settings))
     return Intake(archive, ledger.receipts, policy, wiring.now, audit, gate, hold, done)
@@ -69,15 +68,8 @@ def make_inspection(settings: Settings, ledger: Ledger, archive: Archive) -> Ins
     """What is done at every start of the node."""
     intake = settings.intake
     patience = Patience(timedelta(seconds=intake.quiet_seconds), timedelta(seconds=intake.max_wait_seconds))
-    hold = make_hold(settings, ledger, archive)
+    hold = wiring.make_hold(settings, ledger, archive)
     return Inspection(archive, ledger.receipts, ledger.holdings, patience, wiring.now, hold)
-
-
-def make_hold(settings: Settings, ledger: Ledger, archive: Archive) -> Hold:
-    """How an instance is held while it gets its name: by the ledger, where others may reach it too."""
-    if settings.shares_archive and settings.ledger.url != "embedded":
-        return Holds(ledger.engine).held
-    return archive.held
 
 
 def make_acceptor(

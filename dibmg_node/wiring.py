@@ -14,6 +14,7 @@ from dibmg_node.config import Settings
 from dibmg_node.environment import read_secret
 from dibmg_node.services.tls import TlsFiles
 from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.holds import Hold, Holds
 from dibmg_node.storage.ledger import Ledger, open_ledger
 from dibmg_node.storage.object_archive import ObjectArchive
 from dibmg_node.storage.objects import open_objects
@@ -42,6 +43,13 @@ def open_archive(settings: Settings, spool: str = "spool") -> Archive:
     objects = open_objects(section.url, section.endpoint, key, secret)
     cache_bytes = int(section.cache_gb * 2**30)
     return ObjectArchive(settings.archive_folder, spool, drafts, objects=objects, cache_bytes=cache_bytes)
+
+
+def make_hold(settings: Settings, ledger: Ledger, archive: Archive) -> Hold:
+    """How an instance is held while its file comes or goes: by the ledger, where others may reach it too."""
+    if settings.shares_archive and settings.ledger.url != "embedded":
+        return Holds(ledger.engine).held
+    return archive.held
 
 
 def open_node_ledger(settings: Settings) -> Ledger:

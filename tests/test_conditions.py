@@ -100,7 +100,7 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
     (
         {"failed_last_day": 1},
         {"failed_studies": 0},
-        ("failed", "", "1 studies failed within a day"),
+        ("failed", "", "1 study failed within a day"),
     ),
     (
         {"audit": {"lines": None, "syslog": None}},

@@ -76,3 +76,8 @@ def test_a_pipe_of_an_earlier_run_and_a_file_in_its_place_serve_as_well(pipe: Pa
     nudge(pipe)
 
     assert not nudges.wait(Latch(), ONE_HOUR)
+
+
+def test_a_pipe_that_takes_nothing_is_nobodys_trouble() -> None:
+    # as one whose last reader has ended since it was opened
+    nudge(Path("/dev/full"))

@@ -20,6 +20,7 @@ from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
 from dibmg_node.domain.audit import EventId
+from dibmg_node.domain.counted import counted
 from dibmg_node.services.pseudonyms import Pseudonyms
 from dibmg_node.storage.trail_check import Checked, check_trail
 from dibmg_node.storage.trail_reading import Bookmark, read_on
@@ -67,7 +68,7 @@ def verify(head: str, first_seq: int, settings: Settings, as_json: bool) -> None
     elif broken is None:
         torn = f", {checked.torn} torn lines marked" if checked.torn else ""
         span = f", {checked.first_at} to {checked.last_at}" if checked.lines else ""
-        click.echo(f"whole: {checked.lines} lines in {checked.files} files{torn}{span}")
+        click.echo(f"whole: {counted(checked.lines, 'line')} in {counted(checked.files, 'file')}{torn}{span}")
         click.echo(f"head: {checked.head}")
     else:
         click.echo(f"{broken.place.file}:{broken.place.line}: {broken.reason}")

@@ -13,6 +13,7 @@ from dibmg_node.cli.existing_ledger import open_existing_ledger
 from dibmg_node.cli.exits import EXIT_UNKNOWN, fail
 from dibmg_node.cli.options import check_destination, print_json, with_config, with_json
 from dibmg_node.config import Settings
+from dibmg_node.domain.counted import counted
 from dibmg_node.domain.pause import Part
 from dibmg_node.domain.priority import Priority
 from dibmg_node.services.operating import Operating, Person
@@ -38,7 +39,8 @@ def cancel(study_uid: str, reason: str, settings: Settings, as_json: bool) -> No
     if as_json:
         print_json({"study_uid": study_uid, "canceled": True, "deliveries": given_up})
     else:
-        told = f"{study_uid} is canceled, and {given_up} deliveries of it are given up"
+        deliveries = counted(given_up, "delivery of it is", "deliveries of it are")
+        told = f"{study_uid} is canceled, and {deliveries} given up"
         click.echo(f"{told}; dibmg retry brings it back")
 
 

@@ -13,6 +13,7 @@ from dibmg_node.cli.exits import EXIT_FAILED, fail
 from dibmg_node.cli.filters import with_filters
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.config import Settings
+from dibmg_node.domain.counted import counted
 from dibmg_node.services.export import ACCESSION, COLUMNS, rows
 from dibmg_node.services.patients import accession_number
 from dibmg_node.services.table_file import write_table
@@ -56,4 +57,6 @@ def export(out: Path, accession: bool, wanted: StudyFilter, settings: Settings, 
     if as_json:
         print_json({"file": str(out), "studies": count, "columns": list(columns)})
     else:
-        click.echo(f"{count} studies written to {out}; research use only, not for diagnosis")
+        click.echo(
+            f"{counted(count, 'study', 'studies')} written to {out}; research use only, not for diagnosis"
+        )

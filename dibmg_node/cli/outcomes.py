@@ -11,13 +11,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from dibmg_node import wiring
+from dibmg_node.cli.control import operating_on, this_person
 from dibmg_node.cli.existing_ledger import open_existing_ledger
 from dibmg_node.cli.exits import EXIT_CONFIG, EXIT_FAILED, fail
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
+from dibmg_node.domain.counted import counted
 from dibmg_node.services.follow_up_file import TableRejectedError, read_table
-from dibmg_node.services.follow_up_import import Imported, import_follow_ups
+from dibmg_node.services.follow_up_import import Imported
 from dibmg_node.storage.follow_ups import FollowUps
 
 _NEEDED: Final = "figures need dibmg-node[evaluate]"
@@ -64,10 +66,10 @@ def outcomes(context: click.Context, by: str, settings: Settings, as_json: bool)
 def outcomes_import(file: Path, settings: Settings, as_json: bool) -> None:
     """Enter what became of exams: later lines correct earlier ones, the same file again changes nothing.
 
-    A file with an error is not entered at all. Accession numbers find the exam, and are not kept.
+    A file with an error is not entered at all. Accession numbers find the exam, and are not kept. The audit
+    trail tells who entered which file, and how many lines of it changed something.
     """
-    ledger = open_existing_ledger(settings)
-    now = wiring.now()
+    operating = operating_on(settings)
     try:
         lines = read_table(file, _today())
     except TableRejectedError as error:
@@ -76,10 +78,11 @@ def outcomes_import(file: Path, settings: Settings, as_json: bool) -> None:
         fail(f"{file}: nothing was entered", EXIT_FAILED)
     except OSError as error:
         fail(f"{file}: {error.strerror}", EXIT_FAILED)
-    found = import_follow_ups(ledger.follow_ups, lines, now)
-    figures = _figures(ledger.follow_ups, "quarter")
+    found = operating.enter_outcomes(this_person(), file.name, lines)
+    follow_ups = operating.ledger.follow_ups
+    figures = _figures(follow_ups, "quarter")
     if figures is not None:
-        ledger.follow_ups.keep_figures(figures, now)
+        follow_ups.keep_figures(figures, wiring.now())
     if as_json:
         print_json({**found.as_json(), "figures": figures is not None})
         return
@@ -104,11 +107,7 @@ def _figures(ledger: FollowUps, by: str) -> dict[str, Any] | None:
 
 
 def _print_import(found: Imported) -> None:
-    entered = found.entered
-    click.echo(
-        f"{found.lines} lines about {found.studies} exams: {entered.new} new, {entered.corrected} corrected, "
-        f"{entered.withdrawn} withdrawn, {entered.unchanged} unchanged"
-    )
+    click.echo(found.sentence)
     for numbers, told in (
         (found.unmatched, "not in the ledger"),
         (found.ambiguous, "accession number of several studies: give study_uid"),
@@ -117,7 +116,7 @@ def _print_import(found: Imported) -> None:
         if numbers:
             some = ", ".join(map(str, numbers[:_MOST_NUMBERS]))
             more = f" and {len(numbers) - _MOST_NUMBERS} more" if len(numbers) > _MOST_NUMBERS else ""
-            click.echo(f"{len(numbers)} lines left out, {told}: line {some}{more}")
+            click.echo(f"{counted(len(numbers), 'line')} left out, {told}: line {some}{more}")
 
 
 def _print(found: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from dibmg_node.cli.existing_ledger import open_existing_ledger
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.tables import console, uid_column
 from dibmg_node.config import Settings
+from dibmg_node.domain.counted import counted
 from dibmg_node.purging import make_purge
 from dibmg_node.registration import check_archive
 
@@ -59,4 +60,4 @@ def purge(yes: bool, older_than_days: float | None, settings: Settings, as_json:
             table.add_row(one.study.study_uid, at, f"{one.study.size / 1e6:.1f}", one.reason)
         console.print(table)
     done = "purged" if yes else "would be purged; --yes does it"
-    console.print(f"{len(studies)} studies, {freed / 1e6:.1f} MB {done}")
+    console.print(f"{counted(len(studies), 'study', 'studies')}, {freed / 1e6:.1f} MB {done}")

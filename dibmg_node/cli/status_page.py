@@ -11,6 +11,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from dibmg_node.domain.counted import counted
+
 _PLAIN: Final = "[yellow]insecure: plain text on the network[/]"
 _COLORS: Final = {"healthy": "green", "degraded": "yellow", "down": "red", "unknown": "magenta"}
 
@@ -27,8 +29,9 @@ def summary(found: Facts) -> str:
     waiting = sum(found["studies"][state] for state in ("READY", "ANALYZING"))
     owed = sum(one["owed"] for one in found["destinations"])
     free = found["disk"]["free_bytes"] / 1e9
-    told = f"{waiting} studies wait, {owed} results owed, {free:.1f} GB free"
-    return f"{found['health']} - {len(found['processes'])} processes, {told}"
+    told = f"{counted(waiting, 'study waits', 'studies wait')}, {counted(owed, 'result')} owed"
+    processes = counted(len(found["processes"]), "process", "processes")
+    return f"{found['health']} - {processes}, {told}, {free:.1f} GB free"
 
 
 def status_page(found: Facts, now: datetime) -> RenderableType:
@@ -87,8 +90,12 @@ def _queue(found: Facts, now: datetime) -> Iterator[Line]:
 
 def _storage(found: Facts, now: datetime) -> Iterator[Line]:
     broker, ledger, disk = found["broker"], found["ledger"], found["disk"]
-    waiting = f"{broker['analyses']} analyses, {broker['deliveries']} deliveries queued"
-    yield "broker", f"answers, {waiting}" if broker["answers"] else "[red]does not answer[/]"
+    if broker["answers"]:
+        analyses = counted(broker["analyses"], "analysis", "analyses")
+        deliveries = counted(broker["deliveries"], "delivery", "deliveries")
+        yield "broker", f"answers, {analyses}, {deliveries} queued"
+    else:
+        yield "broker", "[red]does not answer[/]"
     yield (
         "ledger",
         f"answers, {ledger['kind']}, schema {ledger['schema']}, {ledger['bytes'] / 1e6:.1f} MB",
@@ -105,7 +112,7 @@ def _storage(found: Facts, now: datetime) -> Iterator[Line]:
     if trail["lines"] is not None:
         passed = trail["syslog"]
         told = f"; {passed['waiting']} of them not sent to {passed['to']} yet" if passed else ""
-        yield "audit", escape(f"{trail['lines']} lines{told}")
+        yield "audit", escape(f"{counted(trail['lines'], 'line')}{told}")
 
 
 def _doors(found: Facts, now: datetime) -> Iterator[Line]:
@@ -113,7 +120,10 @@ def _doors(found: Facts, now: datetime) -> Iterator[Line]:
     yield "intake", f"{intake['ae_title']} at {intake['address']}:{intake['port']}, {_protection(intake)}"
     for row in found["rejected"]:
         who = f"{row['calling_aet'] or 'unknown'} at {row['peer_address']}"
-        yield "rejected", escape(f"{who}, {_moment(row['at'])}, {row['times']} times: {row['reason']}")
+        yield (
+            "rejected",
+            escape(f"{who}, {_moment(row['at'])}, {counted(row['times'], 'time')}: {row['reason']}"),
+        )
     if web:
         taken = "STOW-RS, QIDO-RS, WADO-RS" if web["stow"] else "QIDO-RS, WADO-RS"
         asked = "with a bearer token" if web["token"] else "without a token"
@@ -126,7 +136,7 @@ def _doors(found: Facts, now: datetime) -> Iterator[Line]:
 
 
 def _until(at: datetime, now: datetime) -> str:
-    return f"in {(at - now).days} days" if at > now else "[red]expired[/]"
+    return f"in {counted((at - now).days, 'day')}" if at > now else "[red]expired[/]"
 
 
 def _protection(intake: Facts) -> str:
@@ -143,8 +153,13 @@ def _model(found: Facts, now: datetime) -> Iterator[Line]:
     shadow = found["shadow"]
     if shadow:
         since = f", the oldest since {ago(shadow['oldest'], now)}" if shadow["oldest"] else ""
-        told = f"{shadow['name']} {shadow['version']}: {shadow['waiting']} exams behind{since}; within a day "
-        yield "shadow", escape(f"{told}{shadow['read_last_day']} read, {shadow['failed_last_day']} failed")
+        told = f"{shadow['name']} {shadow['version']}: {counted(shadow['waiting'], 'exam')} behind{since}"
+        yield (
+            "shadow",
+            escape(
+                f"{told}; within a day {shadow['read_last_day']} read, {shadow['failed_last_day']} failed"
+            ),
+        )
         if shadow["last_failure"]:
             yield "", escape(f"last failure: {shadow['last_failure']}")
     test = found["selftest"]

@@ -9,7 +9,8 @@ from dibmg_node.domain.audit import EventId, EventType
 
 _TOLD: Final = {
     EventId.APPLICATION_ACTIVITY: "a process of the node starts, or stops as it was asked to; an operator "
-    "has a study tried again, gives it up, sets its priority, or pauses or resumes a part of the node",
+    "has a study tried again, gives it up, sets its priority, pauses or resumes a part of the node, or "
+    "enters what became of exams",
     EventId.AUDIT_LOG_USED: "an operator reads the trail on the pages, or has it verified there",
     EventId.BEGIN_TRANSFERRING: "the first instance of a study on an association, in a STOW-RS request or in "
     "a fetch is safe; results are about to be sent",
@@ -31,6 +32,7 @@ _TYPES: Final = {
         EventType.PRIORITY,
         EventType.PAUSE,
         EventType.RESUME,
+        EventType.OUTCOMES,
     ),
     EventId.SECURITY_ALERT: (EventType.NODE_AUTHENTICATION, EventType.RECORDING_STOPPED, EventType.SAME_UID),
     EventId.USER_AUTHENTICATION: (EventType.LOGIN,),

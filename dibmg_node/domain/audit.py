@@ -60,6 +60,7 @@ class EventType(_Coded):
     PRIORITY = ("priority", "Priority of a study set")
     PAUSE = ("pause", "Part of the node paused")
     RESUME = ("resume", "Part of the node resumed")
+    OUTCOMES = ("outcomes", "Outcomes of exams entered")
     SAME_UID = ("same-uid", "Other bytes under a known SOP Instance UID")
 
 

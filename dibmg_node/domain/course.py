@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from dibmg_node.domain.counted import counted
 from dibmg_node.domain.lifecycle import HELD, DeliveryState, StudyEvent
 
 _ENDS: Final = (StudyEvent.REPORTED, StudyEvent.EXCLUDED, StudyEvent.GIVEN_UP, StudyEvent.CANCELED)
@@ -67,7 +68,7 @@ class Life:
 def course(life: Life) -> list[Step]:
     """Steps of a study, in order; those that have not begun are left out."""
     steps = [
-        Step("receiving", life.receiving_since, life.last_instance_at, f"{life.images} images"),
+        Step("receiving", life.receiving_since, life.last_instance_at, counted(life.images, "image")),
         *_reading(life),
     ]
     names = sorted({one.destination for one in life.owing})
@@ -87,7 +88,7 @@ def _reading(life: Life) -> Iterator[Step]:
     ends = [(at, event) for at, event in life.events if event in _ENDS and at >= claims[0]]
     end, outcome = ends[0] if ends else (None, "")
     failed = sum(event == StudyEvent.ATTEMPT_FAILED and at >= begin for at, event in life.events)
-    told = f"after {failed} failed attempt{'s' * (failed > 1)}" if failed else ""
+    told = f"after {counted(failed, 'failed attempt')}" if failed else ""
     yield Step("analysis", claims[0], end, ", ".join(part for part in (outcome, told) if part))
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
+from dibmg_node.domain.counted import counted
 from dibmg_node.domain.device import device_of
 from dibmg_node.domain.exam import Selection, select_exam
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS
@@ -32,6 +33,7 @@ from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.claims import Claim, Claims
 from dibmg_node.storage.exam_scores import ScoredExam
+from dibmg_node.storage.holds import Hold
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Analyst:
         subscribers: The destinations.
         selftest: The PACS of self-tests, which alone gets their results.
         shadowed: A shadow model reads the same exams afterwards.
+        hold: Of a result that is written again; None: the archive's own.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Analyst:
         SELFTEST_DESTINATION, (Wish(ResultKind.CAD_SR), Wish(ResultKind.OVERLAY)), answer_unread=True
     )
     shadowed: bool = False
+    hold: Hold | None = None
 
     def analyze(self, study_uid: str, revision: int) -> Sequence[str]:
         """Analyze one revision of one study, if nobody else does.
@@ -121,7 +125,7 @@ class Analyst:
         selection = select_exam(claim.study.study_uid, claim.study.instances, self.policy, excluded)
         reading = Reading(claim.study.study_uid, selection, headers, {}, None, {})
         attempts = min(claim.attempt, MAXIMUM_ATTEMPTS)
-        reason = f"analysis failed after {attempts} attempt{'s' * (attempts > 1)}: {failure}"
+        reason = f"analysis failed after {counted(attempts, 'attempt')}: {failure}"
         written = self._report_failure(claim, reading, reason)
         unread = Selection(None, tuple(_unread(v, reason) for v in selection.verdicts), selection.exclusions)
         report = Report(unread, None, reading_json(reading), written, {})
@@ -149,7 +153,7 @@ class Analyst:
         results = []
         for written in all_written:
             uid = written.result.sop_uid
-            digest = claim.purged[uid] if uid in purged else self.archive.put_result(uid, written.content)
+            digest = claim.purged[uid] if uid in purged else self._put(claim, written)
             results.append((_kept(written.result, digest), written.series_uid))
         self.claims.commit(
             claim,
@@ -171,6 +175,16 @@ class Analyst:
         extra = {"study_uid": claim.study.study_uid, "outcome": outcome.value, "results": len(results)}
         _log.info("analysis entered", extra=extra)
         return sorted({name for names in owed.values() for name in names})
+
+    def _put(self, claim: Claim, written: Written) -> str:
+        """Write a result; returns the SHA-256 of what is in the archive under its UID now."""
+        uid = written.result.sop_uid
+        if uid not in claim.purged:
+            return self.archive.put_result(uid, written.content)
+        # its file may be there still, and about to go
+        with (self.hold or self.archive.held)(uid):
+            self.claims.spare(uid)
+            return self.archive.put_result(uid, written.content)
 
     def _owed(self, claim: Claim, results: Sequence[Result], outcome: Outcome) -> dict[str, list[str]]:
         """Who gets which result.

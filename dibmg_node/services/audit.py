@@ -25,6 +25,7 @@ from dibmg_node.domain.audit import (
     Participant,
     Role,
 )
+from dibmg_node.domain.counted import counted
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.study import Instance
 from dibmg_node.services.pseudonyms import Pseudonyms
@@ -374,7 +375,7 @@ class Auditor:
             (self._here(Role.APPLICATION),),
             EventType.RECORDING_STOPPED,
             Gravity.SERIOUS,
-            f"{self._missed} events could not be written",
+            f"{counted(self._missed, 'event')} could not be written",
         )
 
 

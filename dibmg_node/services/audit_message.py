@@ -10,6 +10,7 @@ from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from dibmg_node.domain.audit import PRIVATE_SCHEME, EventId, EventType, Role
+from dibmg_node.domain.counted import counted
 
 _APPLICATION_SERVER: Final = "4"
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd]")
@@ -66,7 +67,7 @@ def _event(root: Element, line: Mapping[str, Any]) -> None:
         _code(told, "EventTypeCode", (kind, scheme, line["type_name"]))
     sentence = line.get("description", "")
     if repeated := line.get("repeated"):
-        sentence = f"{sentence} ({repeated} times more before)".strip()
+        sentence = f"{sentence} ({counted(repeated, 'time')} more before)".strip()
     if sentence:
         SubElement(told, "EventOutcomeDescription").text = _clean(sentence)
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from dibmg_node.dicom.search_keys import search_key
+from dibmg_node.domain.counted import counted
 from dibmg_node.domain.follow_up import FollowUp
 from dibmg_node.services.follow_up_file import ToldLine
 from dibmg_node.storage.follow_ups import Entered, FollowUps
@@ -32,6 +33,15 @@ class Imported:
     unmatched: Sequence[int]
     ambiguous: Sequence[int]
     contradictory: Sequence[int]
+
+    @property
+    def sentence(self) -> str:
+        """For people: how much, and nothing of what."""
+        entered = self.entered
+        return (
+            f"{counted(self.lines, 'line')} about {counted(self.studies, 'exam')}: {entered.new} new, "
+            f"{entered.corrected} corrected, {entered.withdrawn} withdrawn, {entered.unchanged} unchanged"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""

@@ -15,10 +15,10 @@ from dibmg_node.dicom.search_keys import search_keys
 from dibmg_node.domain.selftest import is_selftest_uid
 from dibmg_node.domain.study import Instance
 from dibmg_node.errors import InstanceRejectedError
-from dibmg_node.services.intake import Hold
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.checksum import crc32
 from dibmg_node.storage.holdings import Holdings
+from dibmg_node.storage.holds import Hold
 from dibmg_node.storage.receipts import Patience, Receipt, Receipts, Received
 
 _log = logging.getLogger(__name__)
@@ -73,6 +73,9 @@ class Inspection:
         """
         here = self.archive.files("instances")
         unknown, missing = _compare(here, self.holdings.instances(), self.archive.instance_path)
+        # a purge that was broken off goes on
+        going = {path for uid in self.holdings.going() for path in self._paths_of(uid)}
+        unknown = [path for path in unknown if path not in going]
         if not alone:
             # what came or went since the two lists were made is not missing
             missing = [
@@ -90,10 +93,14 @@ class Inspection:
         results, _ = _compare(
             self.archive.files("results"), self.holdings.results(), self.archive.result_path
         )
+        results = [path for path in results if path not in going]
         found = Found(sum(adopted), len(adopted) - sum(adopted), len(missing), len(results))
         if found != Found():
             _log.warning("archive and ledger differed", extra=vars(found))
         return found
+
+    def _paths_of(self, sop_uid: str) -> tuple[Path, Path]:
+        return self.archive.instance_path(sop_uid), self.archive.result_path(sop_uid)
 
     def _adopt(self, path: Path) -> bool | None:
         """Enter a file that nobody knows; one that is not what its name says goes into quarantine.

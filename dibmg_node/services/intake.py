@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeAlias
 
 from dibmg_node.dicom.facts import VERIFICATION, StoreStatus
 from dibmg_node.dicom.header import read_instance, read_received_header
@@ -34,13 +32,10 @@ from dibmg_node.services.wire import (
     StoreRequest,
 )
 from dibmg_node.storage.archive import Archive, SpoolFile
+from dibmg_node.storage.holds import Hold
 from dibmg_node.storage.receipts import Patience, Receipt, Receipts, Received
 
 _log = logging.getLogger(__name__)
-
-
-Hold: TypeAlias = Callable[[str], AbstractContextManager[None]]
-"""Keeps every other thread and process from naming an instance until the ledger knows of it."""
 
 
 class Intake:

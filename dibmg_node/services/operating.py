@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,6 +13,8 @@ from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.domain.priority import Priority
 from dibmg_node.errors import PermanentError
 from dibmg_node.services.audit import Auditor
+from dibmg_node.services.follow_up_file import ToldLine
+from dibmg_node.services.follow_up_import import Imported, import_follow_ups
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.retries import Retry
 
@@ -94,6 +96,18 @@ class Operating:
         self._tell(who, EventType.RESUME, pause.called)
         return pause
 
+    def enter_outcomes(self, who: Person, file: str, lines: Sequence[ToldLine]) -> Imported:
+        """Enter what a table tells of exams.
+
+        Args:
+            who: Enters it.
+            file: Name of the table, for the trail.
+            lines: Of the table.
+        """
+        found = import_follow_ups(self.ledger.follow_ups, lines, self.now())
+        self._tell(who, EventType.OUTCOMES, f"{_printable(file)}: {found.sentence}")
+        return found
+
     def _tell(self, who: Person, kind: EventType, description: str, study_uid: str = "") -> None:
         extra = {"user": who.name, "what": description}
         _log.info(f"{kind.code} asked", extra=extra | ({"study_uid": study_uid} if study_uid else {}))
@@ -106,7 +120,11 @@ def one_line(reason: str) -> str:
     Raises:
         PermanentError: It is too long.
     """
-    told = " ".join("".join(letter if letter.isprintable() else " " for letter in reason).split())
+    told = _printable(reason)
     if len(told) > LONGEST_REASON:
         raise PermanentError(f"a reason has at most {LONGEST_REASON} characters, found {len(told)}")
     return told
+
+
+def _printable(told: str) -> str:
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in told).split())

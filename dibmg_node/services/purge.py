@@ -10,15 +10,18 @@ from functools import partial
 from typing import Final
 
 from dibmg_node.dicom.header import read_header
-from dibmg_node.errors import InstanceRejectedError, LedgerConflictError
+from dibmg_node.errors import InstanceRejectedError, LedgerConflictError, StorageFullError
 from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.holds import Hold
 from dibmg_node.storage.purges import Purgeable, Purges
 
 _log = logging.getLogger(__name__)
 
 BATCH: Final = 200
 """Studies of one run at most; the next one goes on."""
+MOST_STUCK: Final = 10
+"""Purged studies with files that cannot be removed, at which no other study is purged."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,18 @@ class Doomed:
 
 @dataclass(frozen=True)
 class Purge:
-    """Frees the archive of studies that are read and answered, the oldest first."""
+    """Frees the archive of studies that are read and answered, the oldest first.
+
+    Attributes:
+        hold: Of a file that goes; None: the archive's own.
+    """
 
     archive: Archive
     purges: Purges
     policy: PurgePolicy
     now: Callable[[], datetime]
     audit: Auditor = SILENT
+    hold: Hold | None = None
 
     def plan(self) -> Sequence[Doomed]:
         """What would go now."""
@@ -73,32 +81,62 @@ class Purge:
         return doomed
 
     def run(self) -> Sequence[Doomed]:
-        """Purge what `plan` names; what went.
+        """Remove what earlier runs left, and purge what `plan` names; what was purged.
+
+        The ledger enters a purge before the files go: it is not locked while an archive that is far removes
+        them, and a run that is broken off leaves in it what the next one removes.
 
         Raises:
             OSError: An archive that is far does not answer.
         """
-        gone = []
+        stuck = 0
+        for study_uid in self.purges.removals.studies():
+            self._check_archive()
+            stuck += not self._remove(study_uid)
+        gone: list[Doomed] = []
         for one in self.plan():
+            # nothing would be gained by what cannot be removed
+            if stuck >= MOST_STUCK:
+                _log.error("nothing more is purged: files cannot be removed", extra={"studies": stuck})
+                break
             study_uid = one.study.study_uid
-            # a storage that is away must not be waited for while the ledger is locked
-            if self.archive.is_far:
-                self.archive.identity()
+            self._check_archive()
             patient = self._patient(study_uid)
             try:
-                freed = self.purges.purge(study_uid, self.now(), self.archive.remove)
+                size = self.purges.purge(study_uid, self.now())
             except LedgerConflictError:
                 continue
-            # one file that cannot be removed must not keep all that are younger
-            except OSError as error:
-                _log.error("study not purged", extra={"study_uid": study_uid, "reason": error.strerror})
-                continue
-            if freed is not None:
-                extra = {"study_uid": study_uid, "bytes": freed, "reason": one.reason}
-                _log.info("study purged", extra=extra)
+            if size is not None:
+                _log.info("study purged", extra={"study_uid": study_uid, "bytes": size, "reason": one.reason})
                 self.audit.deleted(study_uid, one.reason, patient)
                 gone.append(one)
+                stuck += not self._remove(study_uid)
         return gone
+
+    def _check_archive(self) -> None:
+        """Ask an archive that is far whether it is there, once and not for every file."""
+        if self.archive.is_far:
+            self.archive.identity()
+
+    def _remove(self, study_uid: str) -> bool:
+        """Remove the files of a study that are to go; whether none is left."""
+        hold, removals = self.hold or self.archive.held, self.purges.removals
+        going = removals.of(study_uid)
+        done = []
+        for one in going:
+            try:
+                with hold(one.sop_uid):
+                    if removals.stands(one):
+                        self.archive.remove(*(([], [one.sop_uid]) if one.is_result else ([one.sop_uid], [])))
+            # one file that cannot be removed must not keep the others
+            except (OSError, StorageFullError) as error:
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                extra = {"study_uid": study_uid, "sop_uid": one.sop_uid, "reason": reason}
+                _log.error("purged file not removed", extra=extra)
+            else:
+                done.append(one)
+        removals.end(done)
+        return len(done) == len(going)
 
     def _patient(self, study_uid: str) -> str:
         """The pseudonym of the patient of the first file that can be read; empty where none can be."""

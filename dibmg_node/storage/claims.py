@@ -19,6 +19,7 @@ from dibmg_node.storage.analysis_rows import Analysis, enter_analysis
 from dibmg_node.storage.delivery_rows import delivered
 from dibmg_node.storage.facts_json import load_facts
 from dibmg_node.storage.pauses import find_pause
+from dibmg_node.storage.removals import spare_result
 from dibmg_node.storage.schema import instances, results, studies
 from dibmg_node.storage.study_row import apply_event, lock_study
 
@@ -128,6 +129,11 @@ class Claims:
         with self._engine.begin() as connection:
             row = _still_held(connection, claim)
             enter_analysis(connection, row, analysis, now)
+
+    def spare(self, sop_uid: str) -> None:
+        """Have the file of a purged result stay, which is about to be written again; who does so holds it."""
+        with self._engine.begin() as connection:
+            spare_result(connection, sop_uid)
 
     def give_back(self, claim: Claim, reason: str, now: datetime) -> None:
         """An attempt failed: the study is READY again, and the attempt counts.

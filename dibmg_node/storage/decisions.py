@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, RowMapping, and_, func, select, update
 
+from dibmg_node.domain.counted import counted
 from dibmg_node.domain.lifecycle import DeliveryState, StudyEvent, StudyState
 from dibmg_node.domain.priority import Priority
 from dibmg_node.errors import LedgerConflictError, PermanentError
@@ -45,7 +46,9 @@ class Decisions:
         with self._engine.begin() as connection:
             row = _lock(connection, study_uid)
             given_up = _give_up_deliveries(connection, study_uid, reason, now)
-            detail = f"{reason}; {given_up} deliveries given up" if given_up else reason
+            detail = (
+                f"{reason}; {counted(given_up, 'delivery', 'deliveries')} given up" if given_up else reason
+            )
             if row["state"] in _UNREAD:
                 apply_event(
                     connection,

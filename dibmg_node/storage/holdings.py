@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.receipts import FILE_BACK, FILE_MISSING
-from dibmg_node.storage.schema import history, instances, results
+from dibmg_node.storage.schema import history, instances, removals, results
 from dibmg_node.storage.study_row import note
 
 _BATCH = 10_000
@@ -35,6 +35,11 @@ class Holdings:
             query = select(results.c.sop_uid, results.c.study_uid).where(results.c.purged_at.is_(None))
             for row in connection.execution_options(yield_per=_BATCH).execute(query):
                 yield row.sop_uid, row.study_uid
+
+    def going(self) -> list[str]:
+        """UIDs of instances and results that were purged, and whose files may still be there."""
+        with self._reading.connect() as connection:
+            return list(connection.scalars(select(removals.c.sop_uid)))
 
     def enter_missing(self, study_uid: str, sop_uid: str, now: datetime) -> bool:
         """Enter that the file of an instance is gone.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from hashlib import blake2b
+from typing import TypeAlias
 
 from sqlalchemy import Engine, func, select
+
+Hold: TypeAlias = Callable[[str], AbstractContextManager[None]]
+"""Keeps every other thread and process from naming an instance until the ledger knows of it, and from
+removing its file."""
 
 
 class Holds:

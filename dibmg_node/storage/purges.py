@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, exists, func, or_, select, update
 
+from dibmg_node.domain.counted import counted
 from dibmg_node.domain.lifecycle import HELD, DeliveryState, StudyState
 from dibmg_node.storage.delivery_rows import is_unproven
 from dibmg_node.storage.engine import reading
+from dibmg_node.storage.removals import Removals, enter_removals
 from dibmg_node.storage.schema import deliveries, instances, results, studies
 from dibmg_node.storage.study_row import lock_study, note
 
@@ -31,11 +33,16 @@ class Purgeable:
 
 
 class Purges:
-    """Tells what may be purged, and enters what was."""
+    """Tells what may be purged, and enters what was.
+
+    Attributes:
+        removals: Files of purged studies that are still to go.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._reading = reading(engine)
+        self.removals = Removals(engine)
 
     def oldest(self, before: datetime, limit: int) -> list[Purgeable]:
         """Studies that may be purged, the oldest first.
@@ -59,36 +66,35 @@ class Purges:
         with self._reading.connect() as connection:
             return _held(connection, instances, study_uid), _held(connection, results, study_uid)
 
-    def purge(
-        self, study_uid: str, now: datetime, remove: Callable[[Sequence[str], Sequence[str]], int]
-    ) -> int | None:
-        """Purge one study, if it may still be purged.
+    def purge(self, study_uid: str, now: datetime) -> int | None:
+        """Purge one study, if it may still be purged; from then on its files are to go (`removals`).
 
-        Files go first and within the transaction: a purge that is broken off is found and done again, and an
-        image that comes at the same time is entered before it or after it.
-
-        Args:
-            study_uid: The study.
-            now: The time.
-            remove: Removes the files of these instances and of these results; returns their bytes.
+        An image that comes at the same time is entered before it or after it.
 
         Returns:
-            Bytes of the files; None where the study may not be purged any more.
+            Bytes of what it held; None where the study may not be purged any more.
         """
         with self._engine.begin() as connection:
             lock_study(connection, study_uid)
             may = select(studies.c.study_uid).where(studies.c.study_uid == study_uid, _may_go())
             if connection.execute(may).first() is None:
                 return None
-            here: list[Sequence[str]] = []
+            counts, size = [], 0
             for table in (instances, results):
-                here.append(_held(connection, table, study_uid))
+                sizes = connection.scalars(select(table.c.size).where(_is_held(table, study_uid))).all()
+                counts.append(len(sizes))
+                size += sum(sizes)
                 connection.execute(update(table).where(_is_held(table, study_uid)).values(purged_at=now))
             connection.execute(update(studies).where(studies.c.study_uid == study_uid).values(purged_at=now))
-            freed = remove(*here)
-            detail = f"{len(here[0])} images and {len(here[1])} results, {freed} bytes"
-            note(connection, study_uid, "purged", now, detail)
-            return freed
+            enter_removals(connection, study_uid, now)
+            note(
+                connection,
+                study_uid,
+                "purged",
+                now,
+                f"{counted(counts[0], 'image')} and {counted(counts[1], 'result')}, {counted(size, 'byte')}",
+            )
+            return size
 
 
 def _is_held(table: Table, study_uid: str) -> ColumnElement[bool]:

@@ -131,6 +131,17 @@ instances = Table(
     Index("instances_study", "study_uid"),
 )
 
+removals = Table(
+    "removals",
+    metadata,
+    Column("sop_uid", String(64), primary_key=True),
+    Column("study_uid", String(64), nullable=False),
+    Column("is_result", Integer, primary_key=True),
+    Column("since", Instant, nullable=False),
+    Index("removals_study", "study_uid"),
+)
+"""Files of purged studies that are still to go from the archive: see `storage.removals`."""
+
 verdicts = Table(
     "verdicts",
     metadata,

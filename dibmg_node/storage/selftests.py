@@ -197,6 +197,9 @@ class SelfTests:
     def wipe(self, study_uid: str, remove: Callable[[Sequence[str], Sequence[str]], int]) -> int:
         """Remove a self-test's study: every row, and before that every file.
 
+        The ledger is not locked while files go; what came meanwhile goes next. One that is broken off leaves
+        the rows, by which it is found again.
+
         Args:
             study_uid: Of the self-test.
             remove: Removes the files of these instances and of these results; returns their bytes.
@@ -209,18 +212,30 @@ class SelfTests:
         """
         if not is_selftest_uid(study_uid):
             raise ValueError(f"{study_uid} is no UID of a self-test")
-        with self._engine.begin() as connection:
-            mine = studies.c.study_uid == study_uid
-            connection.execute(select(studies.c.study_uid).where(mine).with_for_update())
-            uids = [
-                connection.scalars(select(held.c.sop_uid).where(held.c.study_uid == study_uid)).all()
-                for held in (instances, results)
-            ]
-            freed = remove(*uids)
-            for table in reversed(metadata.sorted_tables):
-                if "study_uid" in table.c and table is not selftests:
-                    connection.execute(delete(table).where(table.c.study_uid == study_uid))
-            return freed
+        with self._reading.connect() as connection:
+            going = _files_of(connection, study_uid)
+        freed = remove(*going)
+        while True:
+            with self._engine.begin() as connection:
+                mine = studies.c.study_uid == study_uid
+                connection.execute(select(studies.c.study_uid).where(mine).with_for_update())
+                found = _files_of(connection, study_uid)
+                if found == going:
+                    for table in reversed(metadata.sorted_tables):
+                        if "study_uid" in table.c and table is not selftests:
+                            connection.execute(delete(table).where(table.c.study_uid == study_uid))
+                    return freed
+            going = found
+            freed += remove(*going)
+
+
+def _files_of(connection: Connection, study_uid: str) -> tuple[Sequence[str], Sequence[str]]:
+    """UIDs of the instances and of the results of a study."""
+    found = [
+        sorted(connection.scalars(select(held.c.sop_uid).where(held.c.study_uid == study_uid)))
+        for held in (instances, results)
+    ]
+    return found[0], found[1]
 
 
 def _open() -> Any:

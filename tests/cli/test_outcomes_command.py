@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import subprocess
 import sys
@@ -96,6 +97,27 @@ def test_the_ledger_keeps_no_accession_number(ledger: Ledger) -> None:
     assert not any(b"ACC" in path.read_bytes().upper() for path in Path("var").glob("ledger*"))
 
 
+def test_the_audit_trail_tells_who_entered_which_file_and_nothing_of_any_exam(ledger: Ledger) -> None:
+    dibmg("outcomes", "import", str(table().rename("film\nreading.csv")))
+    dibmg("outcomes", "import", str(table(["normal", *ROWS[1:]])))
+
+    told = dibmg("audit", "show", "--json").stdout
+    lines = [one for one in json.loads(told) if one["type"] == "outcomes"]
+    assert [one["description"] for one in lines] == [
+        "film reading.csv: 8 lines about 8 exams: 8 new, 0 corrected, 0 withdrawn, 0 unchanged",
+        "outcomes.csv: 8 lines about 8 exams: 0 new, 1 corrected, 0 withdrawn, 7 unchanged",
+    ]
+    assert {one["participants"][0]["user"] for one in lines} == {getpass.getuser()}
+    assert not any("studies" in one or "patient" in one for one in lines)
+    assert "acc " not in told
+
+
+def test_a_table_that_is_not_entered_is_not_in_the_audit_trail(ledger: Ledger) -> None:
+    dibmg("outcomes", "import", str(table([*ROWS, "perhaps"])))
+
+    assert '"outcomes"' not in dibmg("audit", "show", "--json").stdout
+
+
 def test_lines_that_fit_no_exam_or_several_are_told_and_the_others_entered(ledger: Ledger) -> None:
     with ledger.engine.begin() as connection:
         uid = connection.scalars(select(exam_scores.c.study_uid).order_by(exam_scores.c.at.desc())).first()
@@ -106,8 +128,8 @@ def test_lines_that_fit_no_exam_or_several_are_told_and_the_others_entered(ledge
 
     assert ended.exit_code == 0
     assert "9 lines about 7 exams: 7 new, 0 corrected" in ended.stdout
-    assert "1 lines left out, not in the ledger: line 10" in ended.stdout
-    assert "1 lines left out, accession number of several studies: give study_uid: line 2" in ended.stdout
+    assert "1 line left out, not in the ledger: line 10" in ended.stdout
+    assert "1 line left out, accession number of several studies: give study_uid: line 2" in ended.stdout
 
 
 def test_a_table_with_a_fault_is_not_entered_at_all(ledger: Ledger) -> None:

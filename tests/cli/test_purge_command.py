@@ -47,5 +47,5 @@ def test_it_says_in_words_what_would_go(tmp_path: Path, archive: Archive) -> Non
     told = dibmg(tmp_path, "purge", "--older-than-days", "1").stdout
 
     assert STUDY_UID in told
-    assert "1 studies" in told
+    assert "1 study," in told
     assert "--yes does it" in told

@@ -132,7 +132,7 @@ def test_a_pacs_that_takes_no_report_by_c_store_fails_alone_and_visibly(
     assert len(taken) == 4
     assert len(archive.instances("1.2.4.3")) == 5
     status = node.cli("status")
-    assert (status.returncode, "pacs: 1 results were refused" in status.stdout) == (1, True)
+    assert (status.returncode, "pacs: 1 result was refused" in status.stdout) == (1, True)
 
 
 def without_reports(asked: Asked) -> Told:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass, replace
-from datetime import timedelta
+import fcntl
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.domain.lifecycle import DeliveryState, Proof
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import PermanentError
+from dibmg_node.services.inspection import Found, Inspection
 from dibmg_node.services.intake import Intake
-from dibmg_node.services.purge import Purge, PurgePolicy
-from dibmg_node.storage.analysis_rows import Outcome
+from dibmg_node.services.purge import MOST_STUCK, Purge, PurgePolicy
+from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.claims import Claim, Claims
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.object_archive import ObjectArchive
 from dibmg_node.storage.outbox import Settlement
 from dibmg_node.storage.proofs import Evidence, Finding
 from dibmg_node.storage.retries import Retry
@@ -34,6 +42,7 @@ from tests.factories import (
     received,
     sop_uid,
 )
+from tests.object_storage import running_object_storage
 from tests.services.audit_trail import PSEUDONYMS, AuditTrail
 from tests.services.test_analysis import Station
 from tests.services.test_intake import POLICY, ended, files_under, send
@@ -41,6 +50,7 @@ from tests.storage.life import analysis, analyze, make_ready, settle, state_of
 
 DAY = timedelta(days=1)
 BY_AGE = PurgePolicy(high_water=1, keep=DAY, after=timedelta(days=30))
+NEVER = PurgePolicy(high_water=1, keep=DAY, after=None)
 LEASE = timedelta(minutes=5)
 RETAKEN = str(mammogram(R_CC, number=1).SOPInstanceUID)
 
@@ -61,7 +71,7 @@ class SmallArchive(Archive):
 
 @dataclass(frozen=True, kw_only=True)
 class FarArchive(Archive):
-    """An archive that enters a sign of life before it hands out a file, and may be away."""
+    """An archive that enters a sign of life before it hands out or removes a file, and may be away."""
 
     ledger: Ledger
     away: bool = False
@@ -78,6 +88,73 @@ class FarArchive(Archive):
     def instance(self, sop_uid: str) -> Path:
         self.ledger.beats.beat("intake@a", START, "an image came")
         return super().instance(sop_uid)
+
+    def remove(self, instance_uids: Iterable[str], result_uids: Iterable[str]) -> int:
+        self.ledger.beats.beat("intake@a", START, "an image came")
+        return super().remove(instance_uids, result_uids)
+
+
+@dataclass(frozen=True)
+class DeadlyArchive(Archive):
+    """An archive that kills who removes a file, when the file is gone."""
+
+    def remove(self, instance_uids: Iterable[str], result_uids: Iterable[str]) -> int:
+        super().remove(instance_uids, result_uids)
+        raise KeyboardInterrupt
+
+
+@dataclass(frozen=True)
+class ReadOnlyArchive(Archive):
+    """An archive on a disk that takes no change."""
+
+    def remove(self, instance_uids: Iterable[str], result_uids: Iterable[str]) -> int:
+        raise OSError(errno.EROFS, "read-only file system")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossedArchive(Archive):
+    """An archive where somebody else begins when a file is about to go, and has a moment to end."""
+
+    uid: str
+    other: Thread
+
+    def remove(self, instance_uids: Iterable[str], result_uids: Iterable[str]) -> int:
+        if instance_uids == [self.uid]:
+            self.other.start()
+            self.other.join(0.5)
+        return super().remove(instance_uids, result_uids)
+
+
+@dataclass(frozen=True)
+class WatchedArchive(Archive):
+    """An archive that notes whether a result is held while it is written."""
+
+    held_while_written: list[bool] = field(default_factory=list)
+
+    def put_result(self, sop_uid: str, content: bytes) -> str:
+        folder = self.instance_path(sop_uid).parent
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY) if folder.exists() else -1
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.held_while_written.append(False)
+        except OSError as error:
+            self.held_while_written.append(error.errno == errno.EWOULDBLOCK)
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+        return super().put_result(sop_uid, content)
+
+
+class SlowClaims(Claims):
+    """Claims that something happens to between the files of an analysis and its entry."""
+
+    def __init__(self, engine: Engine, happens: Callable[[], object]) -> None:
+        super().__init__(engine)
+        self.happens = happens
+
+    def commit(self, claim: Claim, analysis: Analysis, now: datetime) -> None:
+        self.happens()
+        super().commit(claim, analysis, now)
 
 
 @pytest.fixture
@@ -103,6 +180,16 @@ def purge_of(station: Station, policy: PurgePolicy = BY_AGE, age: timedelta = 31
     return Purge(station.archive, station.ledger.purges, policy, station.clock)
 
 
+def exclude(ledger: Ledger, clock: Clock, study_uid: str) -> None:
+    """A study of one image, not read, of which nobody is owed anything."""
+    one = instance(R_CC, study_uid=study_uid, sop_uid=f"{study_uid}.1")
+    ledger.receipts.store(received(one, size=100), PATIENCE, clock())
+    clock.advance(3600)
+    ledger.receipts.complete_due(clock())
+    claim = ledger.claims.claim(study_uid, 1, "worker", clock(), LEASE)
+    ledger.claims.commit(claim, replace(analysis(outcome=Outcome.EXCLUDED), results=(), owed={}), clock())
+
+
 def files(archive: Archive) -> list[Path]:
     return files_under(archive, "instances") + files_under(archive, "results")
 
@@ -115,7 +202,6 @@ def study_of(ledger: Ledger) -> dict[str, Any]:
 
 def test_a_delivered_study_goes_with_its_results_and_the_ledger_keeps_it(station: Station) -> None:
     settle(station.ledger, station.clock, DeliveryState.STORED)
-    held = sum(path.stat().st_size for path in files(station.archive))
 
     (gone,) = purge_of(station).run()
 
@@ -128,7 +214,7 @@ def test_a_delivered_study_goes_with_its_results_and_the_ledger_keeps_it(station
     )
     assert all(one["purged"] for one in study["instances"] + study["results"])
     assert study["timeline"][-1]["event"] == "purged"
-    assert study["timeline"][-1]["detail"] == f"4 images and 1 results, {held} bytes"
+    assert study["timeline"][-1]["detail"] == f"4 images and 1 result, {gone.study.size} bytes"
     assert study["scores"]["exam"] is not None
     assert station.ledger.catalog.newest() == []
     assert purge_of(station).run() == []
@@ -200,13 +286,7 @@ def test_by_high_water_the_oldest_go_until_it_is_reached_and_none_that_is_young(
     ledger: Ledger, archive: Archive, clock: Clock
 ) -> None:
     for number in range(4):
-        study_uid = f"1.2.{number}"
-        one = instance(R_CC, study_uid=study_uid, sop_uid=f"{study_uid}.1")
-        ledger.receipts.store(received(one, size=100), PATIENCE, clock())
-        clock.advance(3600)
-        ledger.receipts.complete_due(clock())
-        claim = ledger.claims.claim(study_uid, 1, "worker", clock(), LEASE)
-        ledger.claims.commit(claim, replace(analysis(outcome=Outcome.EXCLUDED), results=(), owed={}), clock())
+        exclude(ledger, clock, f"1.2.{number}")
     clock.advance(86400 - 2 * 3600)  # the first two are older than a day by now
     full = SmallArchive(archive.root, total=1000, free=100)
     policy = PurgePolicy(high_water=0.85, keep=DAY, after=None)
@@ -222,33 +302,115 @@ def test_by_high_water_the_oldest_go_until_it_is_reached_and_none_that_is_young(
     assert planned(free=49) == planned(free=0) == ["1.2.0", "1.2.1"]
 
 
-def test_a_purge_that_was_broken_off_is_done_again(station: Station) -> None:
+def test_a_purge_that_was_killed_before_the_files_went_is_ended_by_the_next(station: Station) -> None:
+    settle(station.ledger, station.clock, DeliveryState.STORED)
+    purge = purge_of(station)
+    station.ledger.purges.purge(STUDY_UID, station.clock())
+    before = len(files(station.archive))
+
+    gone = purge.run()
+
+    assert (before, gone, files(station.archive)) == (5, [], [])
+    assert station.ledger.purges.removals.studies() == []
+
+
+def test_a_purge_that_was_killed_between_two_files_is_ended_by_the_next(station: Station) -> None:
     settle(station.ledger, station.clock, DeliveryState.STORED)
     purge = purge_of(station)
 
-    def remove_and_break(instances: Any, results: Any) -> int:
-        station.archive.remove(instances, results)
-        raise OSError("killed")
+    with pytest.raises(KeyboardInterrupt):
+        replace(purge, archive=DeadlyArchive(station.archive.root)).run()
+    before = len(files(station.archive))
+    purge.run()
 
-    with pytest.raises(OSError, match="killed"):
-        station.ledger.purges.purge(STUDY_UID, station.clock(), remove_and_break)
-
-    assert study_of(station.ledger)["purged_at"] is None
-    assert len(purge.run()) == 1
+    assert (before, files(station.archive)) == (4, [])
 
 
-def test_a_file_that_cannot_be_removed_keeps_its_study_and_no_purge_from_ending(station: Station) -> None:
+def test_a_file_that_cannot_be_removed_stays_until_it_can_and_the_others_go(station: Station) -> None:
     settle(station.ledger, station.clock, DeliveryState.STORED)
     path = station.archive.instance_path(study_of(station.ledger)["instances"][0]["sop_uid"])
     path.unlink()
     path.mkdir()  # which nobody can remove as a file
     purge = purge_of(station)
 
+    assert len(purge.run()) == 1
     assert purge.run() == []
-    assert study_of(station.ledger)["purged_at"] is None
+    assert (files(station.archive), path.exists()) == ([], True)
 
     path.rmdir()
-    assert len(purge.run()) == 1
+    path.write_bytes(b"an image")
+    assert purge.run() == []
+    assert not path.exists()
+
+
+def test_nothing_more_is_purged_while_the_files_of_many_studies_cannot_be_removed(
+    ledger: Ledger, archive: Archive, clock: Clock
+) -> None:
+    for number in range(MOST_STUCK + 5):
+        exclude(ledger, clock, f"1.2.{number}")
+    purge = Purge(ReadOnlyArchive(archive.root), ledger.purges, replace(BY_AGE, after=-DAY), clock)
+
+    gone = [len(purge.run()), len(purge.run())]
+
+    assert gone == [MOST_STUCK, 0]
+    assert len(replace(purge, archive=archive).run()) == 5
+    assert ledger.purges.removals.studies() == []
+
+
+def test_an_image_that_comes_again_before_its_file_went_stays(station: Station) -> None:
+    settle(station.ledger, station.clock, DeliveryState.STORED)
+    purge = purge_of(station)
+    station.ledger.purges.purge(STUDY_UID, station.clock())
+    intake = Intake(station.archive, station.ledger.receipts, POLICY, station.clock)
+
+    answer = send(intake, mammogram(R_CC))
+    replace(purge, policy=NEVER).run()
+
+    assert answer.status == StoreStatus.SUCCESS
+    assert files(station.archive) == [station.archive.instance_path(sop_uid(R_CC))]
+
+
+def test_an_image_that_comes_again_while_its_file_goes_stays(station: Station) -> None:
+    settle(station.ledger, station.clock, DeliveryState.STORED)
+    intake = Intake(station.archive, station.ledger.receipts, POLICY, station.clock)
+    sender = Thread(target=send, args=(intake, mammogram(R_CC)))
+    crossed = CrossedArchive(station.archive.root, uid=sop_uid(R_CC), other=sender)
+
+    replace(purge_of(station), archive=crossed).run()
+    sender.join()
+
+    (image,) = [one for one in study_of(station.ledger)["instances"] if not one["purged"]]
+    assert image["sop_uid"] == sop_uid(R_CC)
+    assert files(station.archive) == [station.archive.instance_path(sop_uid(R_CC))]
+
+
+def test_results_that_are_written_again_before_their_files_went_stay(station: Station) -> None:
+    settle(station.ledger, station.clock, DeliveryState.STORED)
+    purge = purge_of(station)
+    station.ledger.purges.purge(STUDY_UID, station.clock())
+    station.receive(*(mammogram(view) for view in STANDARD_VIEWS))
+    station.complete()
+    watched = WatchedArchive(station.archive.root)
+    purge = replace(purge, policy=NEVER)
+    claims = SlowClaims(station.ledger.engine, purge.run)
+    replace(station, archive=watched, ledger=replace(station.ledger, claims=claims)).analyze(revision=5)
+
+    purge.run()
+
+    assert watched.held_while_written == [True]
+    assert len(files(station.archive)) == 5
+    assert not any(one["purged"] for one in study_of(station.ledger)["results"])
+
+
+def test_a_start_does_not_take_what_is_to_go_for_what_nobody_entered(station: Station) -> None:
+    settle(station.ledger, station.clock, DeliveryState.STORED)
+    ledger = station.ledger
+    ledger.purges.purge(STUDY_UID, station.clock())
+
+    found = Inspection(station.archive, ledger.receipts, ledger.holdings, PATIENCE, station.clock).run()
+
+    assert found == Found()
+    assert all(one["purged"] for one in study_of(ledger)["instances"])
 
 
 def test_a_study_that_was_opened_again_since_it_was_planned_stays(station: Station) -> None:
@@ -257,7 +419,7 @@ def test_a_study_that_was_opened_again_since_it_was_planned_stays(station: Stati
     planned = purge.plan()
     station.receive(mammogram(R_CC, number=1))
 
-    freed = station.ledger.purges.purge(STUDY_UID, station.clock(), station.archive.remove)
+    freed = station.ledger.purges.purge(STUDY_UID, station.clock())
 
     assert (len(planned), freed) == (1, None)
 
@@ -367,7 +529,7 @@ def test_what_goes_is_told_to_the_audit_with_the_patients_pseudonym(
     assert [one["study_uid"] for one in told["studies"]] == [STUDY_UID]
 
 
-def test_the_ledger_is_not_locked_while_the_patients_pseudonym_is_read(
+def test_the_ledger_is_not_locked_while_the_pseudonym_is_read_nor_while_files_go(
     station: Station, trail: AuditTrail
 ) -> None:
     settle(station.ledger, station.clock, DeliveryState.STORED)
@@ -376,6 +538,7 @@ def test_the_ledger_is_not_locked_while_the_patients_pseudonym_is_read(
     (gone,) = replace(purge_of(station), archive=far, audit=trail.auditor).run()
 
     assert gone.study.study_uid == STUDY_UID
+    assert files(station.archive) == []
     assert trail.of("DICOM Study Deleted")["patient"] == PSEUDONYMS.of("P123")
 
 
@@ -388,3 +551,28 @@ def test_nothing_is_purged_while_an_archive_that_is_far_does_not_answer(station:
 
     assert study_of(station.ledger)["purged_at"] is None
     assert len(files(station.archive)) == 5
+
+
+def test_objects_that_a_killed_machine_was_to_remove_another_one_removes(
+    tmp_path: Path, ledger: Ledger, clock: Clock
+) -> None:
+    with running_object_storage() as storage:
+        here, there = (
+            ObjectArchive(tmp_path / name, objects=storage.store(), cache_bytes=2**30) for name in ("a", "b")
+        )
+        for one in (here, there):
+            one.prepare()
+        station = Station(here, ledger, clock)
+        station.receive(*(mammogram(view) for view in STANDARD_VIEWS))
+        station.complete()
+        station.analyze()
+        settle(ledger, clock, DeliveryState.STORED)
+        purge = purge_of(station)
+        ledger.purges.purge(STUDY_UID, clock())  # and is killed
+        station.receive(mammogram(R_CC))
+
+        replace(purge, archive=there, policy=NEVER).run()
+
+        assert list(here.files("instances")) == [here.instance_path(sop_uid(R_CC)).stem]
+        assert here.files("results") == {}
+    assert ledger.purges.removals.studies() == []

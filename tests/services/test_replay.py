@@ -170,7 +170,7 @@ def test_an_image_that_is_not_what_was_received_is_not_read(station: Station) ->
 
 def test_a_study_that_is_not_read_or_was_purged_cannot_be_read_again(station: Station, clock: Clock) -> None:
     settle(station.ledger, clock, DeliveryState.STORED, "0x0000")
-    station.ledger.purges.purge(STUDY_UID, clock(), lambda images, results: 0)
+    station.ledger.purges.purge(STUDY_UID, clock())
 
     with pytest.raises(PermanentError, match=r"4 of 4 images of study .* were purged"):
         station.ledger.records.of(STUDY_UID)

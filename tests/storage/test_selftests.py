@@ -14,7 +14,7 @@ from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.listing import StudyFilter
 from dibmg_node.storage.schema import metadata, selftests
 from dibmg_node.storage.selftests import OpenSelfTest
-from tests.factories import LEASE, PATIENCE, STUDY_UID, Clock, received, screening
+from tests.factories import LEASE, PATIENCE, STUDY_UID, Clock, instance, received, screening
 from tests.storage.life import analysis, store
 
 TEST_UID = selftest_uid(77)
@@ -210,6 +210,25 @@ def test_wiping_leaves_no_row_of_the_self_test_and_every_row_of_the_others(
     assert len(removed[1]) == 1
     assert rows_of(ledger, TEST_UID) == {}
     assert rows_of(ledger, STUDY_UID)["instances"] == others["instances"]
+
+
+def test_what_of_a_self_test_comes_while_its_files_go_goes_next(ledger: Ledger, clock: Clock) -> None:
+    ledger.selftests.register(opened(clock))
+    store_test(ledger, clock)
+    removed: list[Sequence[str]] = []
+
+    def remove(instance_uids: Sequence[str], result_uids: Sequence[str]) -> int:
+        if not removed:  # a ledger that were locked would not take it
+            late = replace(instance(), study_uid=TEST_UID, sop_uid=f"{TEST_UID}.9")
+            ledger.receipts.store(replace(received(late), sender=SELFTEST_AET), PATIENCE, clock())
+        removed.append(instance_uids)
+        return 5
+
+    ledger.selftests.wipe(TEST_UID, remove)
+
+    assert f"{TEST_UID}.9" in removed[-1]
+    assert len(removed) == 2
+    assert rows_of(ledger, TEST_UID) == {}
 
 
 def test_a_worker_that_reads_a_wiped_self_test_has_lost_its_claim(ledger: Ledger, clock: Clock) -> None:

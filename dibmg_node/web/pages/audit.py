@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from dibmg_node.dicom.header import is_uid
 from dibmg_node.domain.audit import EventId, Gravity
+from dibmg_node.domain.counted import counted
 from dibmg_node.errors import PermanentError, RetryableError
 from dibmg_node.services.operating import Person
 from dibmg_node.services.trail_desk import TrailDesk
@@ -132,7 +133,7 @@ def _row(line: Mapping[str, Any]) -> dict[str, Any]:
         "studies": [str(one["study_uid"]) for one in line.get("studies", ())],
         "patient": str(line.get("patient", "")),
         "words": [str(line[key]) for key in ("query", "description") if line.get(key)]
-        + ([f"{repeated} times more before"] if repeated else []),
+        + ([f"{counted(repeated, 'time')} more before"] if repeated else []),
     }
 
 
