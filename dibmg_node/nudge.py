@@ -5,6 +5,7 @@ To lose one loses nothing: who is nudged looks by itself, only later.
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import stat
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from dibmg_node.latch import Latch
+
+_log = logging.getLogger(__name__)
 
 _READ: Final = 4096
 
@@ -28,27 +31,32 @@ class Nudges:
         """Listen; what others nudge from now on is noticed.
 
         Args:
-            path: Of a named pipe, made where there is none.
-
-        Raises:
-            OSError: It cannot be made.
+            path: Of a named pipe, made where there is none. On a file system that has no pipes nobody is
+                nudged, and that is logged.
         """
-        if path.exists() and not stat.S_ISFIFO(path.stat().st_mode):
-            path.unlink()
-        with suppress(FileExistsError):
-            os.mkfifo(path, 0o600)
-        # for writing, too: without any writer a pipe would be ready to be read all the time
-        self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        weakref.finalize(self, os.close, self._pipe)
+        self._pipe: int | None = None
+        try:
+            if path.exists() and not stat.S_ISFIFO(path.stat().st_mode):
+                path.unlink()
+            with suppress(FileExistsError):
+                os.mkfifo(path, 0o600)
+            # for writing, too: without any writer a pipe would be ready to be read all the time
+            self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            _log.warning("no named pipe: nobody is nudged", extra={"reason": error.strerror})
+        else:
+            weakref.finalize(self, os.close, self._pipe)
 
     def wait(self, stopping: Latch, seconds: float) -> bool:
         """Wait for a nudge, for a latch, or for some seconds; whether the latch is set."""
         poll = select.poll()
-        poll.register(self._pipe, select.POLLIN)
         poll.register(stopping.fileno(), select.POLLIN)
+        if self._pipe is not None:
+            poll.register(self._pipe, select.POLLIN)
         poll.poll(seconds * 1000)
-        with suppress(BlockingIOError):  # nobody nudged
-            os.read(self._pipe, _READ)
+        if self._pipe is not None:
+            with suppress(BlockingIOError):  # nobody nudged
+                os.read(self._pipe, _READ)
         return stopping.is_set()
 
 

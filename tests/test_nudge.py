@@ -68,6 +68,19 @@ def test_to_nudge_nobody_does_nothing(pipe: Path) -> None:
     assert pipe.is_fifo()
 
 
+def test_where_no_pipe_can_be_made_the_wait_is_as_long_as_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nudges, stopping = Nudges(tmp_path / "missing" / "nudge"), Latch()
+
+    ended_by_time = nudges.wait(stopping, 0.01)
+    stopping.set()
+
+    assert not ended_by_time
+    assert nudges.wait(stopping, ONE_HOUR)
+    assert "nobody is nudged" in caplog.text
+
+
 def test_a_pipe_of_an_earlier_run_and_a_file_in_its_place_serve_as_well(pipe: Path) -> None:
     pipe.write_text("no pipe")
     Nudges(pipe)

@@ -22,13 +22,13 @@ _log = logging.getLogger(__name__)
 
 def live(settings: Settings, audit: Auditor) -> None:
     """Analyze until SIGTERM."""
+    share_one_arena()
     ledger = wiring.open_node_ledger(settings)
     name = process_name(Role.ANALYSIS, settings.node_name)
     left = ledger.claims.end_claims_of(name, wiring.now())
     if left:
         _log.warning("claims of a worker that is gone ended", extra={"count": left})
     # nobody else writes there: what lies there half written is a dead worker's
-    share_one_arena()
     wiring.open_archive(settings).clear_drafts()
     analyst = make_analyst(settings, ledger, name)
     app = open_node_queue(settings)

@@ -40,7 +40,7 @@ Handlers: TypeAlias = Sequence[tuple[EventType, Callable[[Any], Any]]]
 
 def _send_at_once(event: Event) -> None:
     """The end of a message goes out without waiting for the peer's acknowledgement of its beginning."""
-    _socket_of(event).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _set(event, socket.TCP_NODELAY)
 
 
 def _acknowledge_at_once(event: Event) -> None:
@@ -48,14 +48,15 @@ def _acknowledge_at_once(event: Event) -> None:
 
     Linux would wait 40 ms with that, and takes the wish for the next segments only.
     """
-    with suppress(OSError):  # it is closed by now: the association ends
-        _socket_of(event).setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    _set(event, socket.TCP_QUICKACK)
 
 
-def _socket_of(event: Event) -> socket.socket:
+def _set(event: Event, option: int) -> None:
     connection = event.assoc.dul.socket
-    assert connection is not None and connection.socket is not None
-    return connection.socket
+    # the peer may have closed it in this moment: whoever sends next hears of that
+    with suppress(OSError):
+        if connection is not None and connection.socket is not None:
+            connection.socket.setsockopt(socket.IPPROTO_TCP, option, 1)
 
 
 _PROMPT: Final[Handlers] = ((EVT_CONN_OPEN, _send_at_once), (EVT_DATA_SENT, _acknowledge_at_once))

@@ -57,10 +57,6 @@ def augment_view(
     breast = shown > 0
     if plan.blur and random.random() < plan.blur:
         shown = np.asarray(cv2.GaussianBlur(shown, (0, 0), float(random.uniform(0.4, 1.2))), np.float32)
-    if plan.sharpen and random.random() < plan.sharpen:
-        shown = _sharpen(shown, breast, random)
-    if plan.noise and random.random() < plan.noise:
-        shown = _grain(shown, random)
     if plan.gamma:
         shown = np.power(shown, np.float32(np.exp(random.uniform(-1, 1) * np.log1p(plan.gamma))))
     contrast = np.float32(1.0 + random.uniform(-plan.contrast, plan.contrast))
@@ -68,26 +64,6 @@ def augment_view(
     changed = np.clip((shown - np.float32(0.5)) * contrast + np.float32(0.5) + brightness, 0.004, 1.0)
     inputs = np.where(breast, changed * np.float32(2.0) - np.float32(1.0), np.float32(-1.0))
     return Changed(inputs, right != mirrored, lesion)
-
-
-def _sharpen(
-    shown: NDArray[np.float32], breast: NDArray[np.bool_], random: np.random.Generator
-) -> NDArray[np.float32]:
-    """Details stand out more: what differs from the surroundings is added once more."""
-    width, gain = float(random.uniform(1.0, 8.0)), np.float32(random.uniform(0.2, 1.2))
-    inside = breast.astype(np.float32)
-    # the mean of breast alone: beside air the skin line would glow
-    near = np.maximum(cv2.GaussianBlur(inside, (0, 0), width), np.float32(1e-3))
-    mean = cv2.GaussianBlur(shown * inside, (0, 0), width) / near
-    return np.asarray(np.clip(shown + gain * (shown - mean), 0.0, 1.0), np.float32)
-
-
-def _grain(shown: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """Noise of one to a few pixels."""
-    strength, width = np.float32(random.uniform(0.005, 0.04)), float(random.uniform(0.3, 1.5))
-    noise = cv2.GaussianBlur(random.standard_normal(shown.shape, np.float32), (0, 0), width)
-    gain = strength / np.maximum(noise.std(), np.float32(1e-6))
-    return np.asarray(np.clip(shown + gain * noise, 0.0, 1.0), np.float32)
 
 
 def _movement(

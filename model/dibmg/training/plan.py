@@ -57,8 +57,6 @@ class Augmentation:
         shift: Along the chest wall, up to this share of the side, either way.
         gamma: Exponent up to this share, either way.
         blur: Chance that a view loses sharpness, as by a coarser detector or a stronger filter.
-        sharpen: Chance that details stand out more, as by a vendor's processing (an unsharp mask).
-        noise: Chance that a view gets noise of a film's or a detector's grain.
         insert_lesion: Chance that a view of a negative breast gets a synthetic lesion, and its label with it.
     """
 
@@ -71,8 +69,6 @@ class Augmentation:
     shift: float = 0.0
     gamma: float = 0.0
     blur: float = 0.0
-    sharpen: float = 0.0
-    noise: float = 0.0
     insert_lesion: float = 0.0
 
 
