@@ -55,6 +55,7 @@ chaos: $(VENV)/test  ## kill parts of a node at random while it works, then acco
 bench: $(VENV)/test  ## receiving, decoding, network, one exam, training, beside peers and limits; ARGS="--rounds 3"
 	@for one in receiving decoding network one_exam training; do \
 	  PYTHONPATH=model:.:deploy/demo $(BIN)/python -m benchmarks.$$one $(ARGS) || exit 1; done
+	@PYTHONPATH=model:.:deploy/demo $(BIN)/python -m benchmarks.one_exam --precision bf16 $(ARGS)
 	@PYTHONPATH=model:.:deploy/demo $(BIN)/python -m benchmarks.table
 
 bench-day: $(VENV)/test ## 500 exams in a burst through a whole node, twice; ARGS="--exams 100"

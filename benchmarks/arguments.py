@@ -68,7 +68,12 @@ def command(name: str, description: str | None, measure: Measure) -> None:
         precision=told.precision,
         out=told.out,
     )
-    print(perform(name, measure, chosen))
+    print(perform(name_of(name, chosen.precision), measure, chosen))
+
+
+def name_of(benchmark: str, precision: Precision) -> str:
+    """Of the JSON: figures of one precision do not take the place of another one's."""
+    return benchmark if precision is Chosen.precision else f"{benchmark}-{precision.value}"
 
 
 def perform(name: str, measure: Measure, chosen: Chosen) -> Path:

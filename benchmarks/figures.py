@@ -21,8 +21,11 @@ def rows() -> Iterator[Row]:
     yield from _receiving()
     yield from _decoding()
     yield from _network()
-    yield from _one_exam()
-    yield from _day()
+    yield from _one_exam("one-exam", "f32")
+    yield from _one_exam("one-exam-bf16", "bf16")
+    yield from _worker()
+    yield from _day("day", "f32")
+    yield from _day("day-bf16", "bf16")
     yield from _training()
 
 
@@ -129,25 +132,25 @@ def _network() -> Iterator[Row]:
             )
 
 
-def _one_exam() -> Iterator[Row]:
+def _one_exam(file: str, precision: str) -> Iterator[Row]:
     longest = {"uncompressed": 2.0, "JPEG Lossless .70": 2.0, "JPEG 2000 .90": 3.5}
     for syntax in SYNTAXES:
         place = ("warm", syntax)
         most = longest.get(syntax)
         yield Row(
-            f"one exam, warm, {syntax}",
-            "one-exam",
+            f"one exam, {precision}, warm, {syntax}",
+            file,
             (*place, "wall_s"),
             "s",
             "decoding, resizing, network alone",
             (*place, "needed", "wall_s"),
             (*place, "times_needed"),
             None if most is None else Aim(most, at_least=False),
-            "the sweep's pace, SHA-256, the model's process, report and overlays, ledger, delivery",
+            "SHA-256, the model's process, report and overlays, ledger, delivery",
         )
         yield Row(
             f"of its CPU time neither decoding, resizing nor network, {syntax}",
-            "one-exam",
+            file,
             (*place, "other_of_cpu"),
             "%",
             aim=None if most is None else Aim(30.0, at_least=False),
@@ -155,8 +158,15 @@ def _one_exam() -> Iterator[Row]:
             scale=100.0,
         )
     yield Row(
-        "one exam, cold, uncompressed", "one-exam", ("cold", "wall_s"), "s", apart="first use of everything"
+        f"one exam, {precision}, cold, uncompressed",
+        file,
+        ("cold", "wall_s"),
+        "s",
+        apart="first use of everything",
     )
+
+
+def _worker() -> Iterator[Row]:
     yield Row(
         "an analysis worker until it is warm",
         "one-exam",
@@ -165,22 +175,26 @@ def _one_exam() -> Iterator[Row]:
         aim=Aim(3.0, at_least=False),
         apart="imports of two processes, one after the other, and compiling the network",
     )
-    yield Row(
-        "resident memory of an analysis worker",
-        "one-exam",
-        ("worker_mb",),
-        "MB",
-        aim=Aim(700.0, at_least=False),
-        apart="two processes: the worker, and the model with an exam's pixels",
-    )
+    for when, key, apart in (
+        ("between two exams", "worker_mb", "two processes: the worker, and the model"),
+        ("at its most", "worker_peak_mb", "two processes: the worker, and the model with an exam's pixels"),
+    ):
+        yield Row(
+            f"resident memory of an analysis worker, {when}",
+            "one-exam",
+            (key,),
+            "MB",
+            aim=Aim(700.0, at_least=False),
+            apart=apart,
+        )
 
 
-def _day() -> Iterator[Row]:
+def _day(file: str, precision: str) -> Iterator[Row]:
     for syntax in SYNTAXES_OF_A_DAY:
         place = ("by_syntax", syntax)
         yield Row(
-            f"a day, {syntax}",
-            "day",
+            f"a day, {precision}, {syntax}",
+            file,
             (*place, "exams_per_s"),
             "exams/s",
             "the model's process alone, on all cores",
@@ -190,15 +204,15 @@ def _day() -> Iterator[Row]:
             "the CPU of the other processes, and the time in which the model waits for them",
         )
         yield Row(
-            f"a day, {syntax}: oldest exam in the queue",
-            "day",
+            f"a day, {precision}, {syntax}: oldest exam in the queue",
+            file,
             (*place, "queue_age", "max_s"),
             "s",
             apart="a burst is sent faster than it is read",
         )
         yield Row(
-            f"a day, {syntax}: memory of all processes, last third",
-            "day",
+            f"a day, {precision}, {syntax}: memory of all processes, last third",
+            file,
             (*place, "memory", "all", "last_third_mb"),
             "MB",
             "first third",
@@ -208,8 +222,8 @@ def _day() -> Iterator[Row]:
             "pools that fill up to their size",
         )
         yield Row(
-            f"a day, {syntax}: results lost",
-            "day",
+            f"a day, {precision}, {syntax}: results lost",
+            file,
             (*place, "results_lost"),
             "",
             aim=Aim(0.0, at_least=False),

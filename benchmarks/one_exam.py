@@ -17,7 +17,7 @@ from pydicom import dcmread
 
 from benchmarks.arguments import SHORT_SIZE, Chosen, command
 from benchmarks.exams import LARGE, SYNTAXES, templates, write_exam
-from benchmarks.family import family_cpu_seconds, resident_mb
+from benchmarks.family import family_cpu_seconds, peak_mb, resident_mb
 from benchmarks.rounds import Figures, interleave, medians, ratio, timed
 from benchmarks.sending import Flow, Template
 from benchmarks.site import RESULTS_OF_AN_EXAM, Site, running_site
@@ -28,6 +28,8 @@ from dibmg.runtime import Runtime, open_runtime
 from dibmg.runtime_choice import RuntimeKind
 from dibmg.weights import load_weights
 from dibmg_node.dicom.pixels import read_mammogram
+from dibmg_node.dicom.rendering import output_shape
+from dibmg_node.dicom.resizing import resize
 from dibmg_node.domain.study import Laterality
 
 
@@ -46,12 +48,16 @@ def one_exam(site: Site, exam: list[Template]) -> Figures:
 
 
 def needed(paths: Sequence[Path], runtime: Runtime, size: int) -> None:
-    """What no node can do without: decode, resize, run the network; one process, views at once."""
+    """What no node can do without: decode, resize, run the network; one process, views at once.
+
+    Resized is for the network and, on another grid, for the overlay.
+    """
 
     def view(path: Path) -> NDArray[np.float32]:
         image = dcmread(path)
         mammogram = read_mammogram(image)
         laterality = Laterality(image.ImageLaterality)
+        resize(mammogram.pixels, output_shape(*mammogram.shape))
         return preprocess(mammogram, laterality, tuple(image.PatientOrientation), size).pixels
 
     with ThreadPoolExecutor(len(paths)) as pool:
@@ -78,7 +84,9 @@ def measure_at(site: Site, chosen: Chosen, folder: Path) -> dict[str, Any]:
     config = site.node.config
     turns["worker"] = lambda: {"start_s": start_seconds(config)}
     rows = interleave(turns, chosen.rounds)
-    resident = {part: resident_mb(pid) for pid, part in site.processes().items()}
+    parts = site.processes().items()
+    resident = {part: resident_mb(pid) for pid, part in parts}
+    peak = {part: peak_mb(pid) for pid, part in parts}
     return {
         "grid": grid,
         "input_size": size,
@@ -96,6 +104,7 @@ def measure_at(site: Site, chosen: Chosen, folder: Path) -> dict[str, Any]:
         },
         "worker_start_s": medians(rows["worker"])["start_s"],
         "worker_mb": round(resident["analysis"] + resident["model"]),
+        "worker_peak_mb": round(peak["analysis"] + peak["model"]),
         "resident_mb": {part: round(mb) for part, mb in resident.items()},
     }
 

@@ -20,7 +20,16 @@ BEGIN: Final = "<!-- python -m benchmarks.table writes from here -->"
 END: Final = "<!-- to here -->"
 _HEAD: Final = ("figure", "measured", "limit or peer", "ratio", "aim", "met", "what separates them")
 NOT_MEASURED: Final = "not measured"
-_NAMES: Final = ("receiving", "decoding", "network", "one-exam", "day", "training")
+_NAMES: Final = (
+    "receiving",
+    "decoding",
+    "network",
+    "one-exam",
+    "one-exam-bf16",
+    "day",
+    "day-bf16",
+    "training",
+)
 
 Found = Mapping[str, Mapping[str, Any]]
 """Contents of the JSON files, by name."""

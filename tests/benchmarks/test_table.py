@@ -48,25 +48,25 @@ def test_the_table_of_the_document_is_that_of_the_results() -> None:
 
 
 def test_a_figure_without_a_file_is_not_measured() -> None:
-    assert _line({}, "a day, uncompressed")[0] == NOT_MEASURED
+    assert _line({}, "a day, f32, uncompressed")[0] == NOT_MEASURED
 
 
 @pytest.mark.parametrize(("exams_per_s", "met"), [(1.0, "yes"), (0.99, "**no**")])
 def test_a_figure_is_held_against_its_aim(exams_per_s: float, met: str) -> None:
-    cells = _line(_day(exams_per_s, 1.0), "a day, uncompressed")
+    cells = _line(_day(exams_per_s, 1.0), "a day, f32, uncompressed")
 
     assert cells[3:] == ["≥ 1", met]
 
 
 @pytest.mark.parametrize(("growth", "met"), [(1.05, "yes"), (1.06, "**no**")])
 def test_a_ratio_is_held_against_the_aim_of_the_ratio(growth: float, met: str) -> None:
-    cells = _line(_day(1.0, growth), "a day, uncompressed: memory of all processes, last third")
+    cells = _line(_day(1.0, growth), "a day, f32, uncompressed: memory of all processes, last third")
 
     assert cells[3:] == ["ratio ≤ 1.05", met]
 
 
 def test_a_row_shows_figure_limit_and_their_ratio() -> None:
-    cells = _line(_day(1.5, 1.0), "a day, uncompressed")
+    cells = _line(_day(1.5, 1.0), "a day, f32, uncompressed")
 
     assert cells[:3] == ["1.5 exams/s", "the model's process alone, on all cores: 2", "0.75"]
 
