@@ -149,7 +149,7 @@ def _one_exam(file: str, precision: str) -> Iterator[Row]:
             "SHA-256, the model's process, report and overlays, ledger, delivery",
         )
         yield Row(
-            f"of its CPU time neither decoding, resizing nor network, {syntax}",
+            f"{precision}, of its CPU time neither decoding, resizing nor network, {syntax}",
             file,
             (*place, "other_of_cpu"),
             "%",
