@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 
 class AlarmKey(StrEnum):
@@ -20,6 +21,10 @@ class AlarmKey(StrEnum):
     PROCESS = "process"
     SELFTEST = "selftest"
     DRIFT = "drift"
+
+
+OVER_AT_ONCE: Final = frozenset({AlarmKey.SELFTEST})
+"""What is over as soon as it does not hold: it does not come and go, something has passed that broke before."""
 
 
 class AlarmEvent(StrEnum):
