@@ -24,7 +24,7 @@ class AlarmKey(StrEnum):
 
 
 OVER_AT_ONCE: Final = frozenset({AlarmKey.SELFTEST})
-"""What is over as soon as it does not hold: it does not come and go, something has passed that broke before."""
+"""What is over as soon as it does not hold: that is no coming and going, a later test has passed."""
 
 
 class AlarmEvent(StrEnum):

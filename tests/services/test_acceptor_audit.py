@@ -51,7 +51,9 @@ def test_a_rejected_association_is_told_with_titles_and_reason() -> None:
     ]
 
 
-def test_an_association_over_the_limit_is_told_as_rejected_for_now_and_a_connection_that_ends_is_not() -> None:
+def test_an_association_over_the_limit_is_told_as_rejected_for_now_and_a_connection_that_ends_is_not() -> (
+    None
+):
     with listening(settings=replace(SETTINGS, maximum_associations=1)) as wire:
         with RawPeer(wire.port) as first, RawPeer(wire.port) as second:
             first.associate()
