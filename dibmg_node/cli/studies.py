@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from dibmg_node.cli.control import operating_on, this_person
 from dibmg_node.cli.existing_ledger import open_existing_ledger
-from dibmg_node.cli.exits import EXIT_UNKNOWN, fail
+from dibmg_node.cli.exits import no_such_study
 from dibmg_node.cli.filters import with_filters
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.tables import Heading, console, fitting_table
@@ -175,7 +175,11 @@ def explain(study_uid: str, settings: Settings, as_json: bool) -> None:
 @with_config
 @with_json
 def retry(study_uid: str, what: str | None, settings: Settings, as_json: bool) -> None:
-    """Try again what failed or was canceled: the analysis, or the deliveries that are lacking."""
+    """Try again what failed or was canceled: the analysis, or the deliveries that are lacking.
+
+    A study that is DELIVERED, and lacks nothing, is read anew. Results that come out with the same bytes
+    are not sent again; --delivery sends them all the same.
+    """
     wanted = Retry(what) if what else Retry.AUTOMATIC
     tried = operating_on(settings, study_uid).retry(this_person(), study_uid, wanted)
     if as_json:
@@ -211,7 +215,7 @@ def state_text(state: str) -> str:
 def _find(settings: Settings, study_uid: str) -> Mapping[str, Any]:
     found = open_existing_ledger(settings).views.study(study_uid)
     if found is None:
-        fail(f"no study {study_uid} in the ledger", EXIT_UNKNOWN)
+        no_such_study(study_uid)
     return found
 
 
