@@ -10,7 +10,7 @@ import click
 from dibmg_node import wiring
 from dibmg_node.auditing import open_audit
 from dibmg_node.cli.existing_ledger import open_existing_ledger
-from dibmg_node.cli.exits import EXIT_UNKNOWN, fail
+from dibmg_node.cli.exits import no_such_study
 from dibmg_node.cli.options import check_destination, print_json, with_config, with_json
 from dibmg_node.config import Settings
 from dibmg_node.domain.counted import counted
@@ -67,7 +67,8 @@ def priority(study_uid: str, priority: str, settings: Settings, as_json: bool) -
 def pause(part: str, name: str, reason: str, settings: Settings, as_json: bool) -> None:
     """Pause intake, analysis or one destination (its NAME) until it is resumed, on every machine.
 
-    What runs ends; nothing is lost. Paused intake answers senders to come again later.
+    What runs ends; nothing is lost. Paused intake answers senders to come again later: not all of them
+    do by themselves. dibmg status counts whom it turned away; dibmg fetch gets what never came.
     """
     _check(part, name)
     if name:
@@ -100,7 +101,7 @@ def operating_on(settings: Settings, study_uid: str | None = None) -> Operating:
     """What carries out a person's decisions; ends the program where the ledger lacks the study."""
     ledger = open_existing_ledger(settings)
     if study_uid is not None and ledger.views.study(study_uid) is None:
-        fail(f"no study {study_uid} in the ledger", EXIT_UNKNOWN)
+        no_such_study(study_uid)
     return Operating(ledger, open_audit(settings, "operator", wiring.now), wiring.now)
 
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dibmg_node.cli.existing_ledger import open_existing_ledger
-from dibmg_node.cli.exits import EXIT_FAILED, EXIT_UNKNOWN, fail
+from dibmg_node.cli.exits import EXIT_FAILED, fail, no_such_study
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.progress import show_busy
 from dibmg_node.cli.tables import console
@@ -33,7 +33,7 @@ def replay(study_uid: str, settings: Settings, as_json: bool) -> None:
     """
     record = open_existing_ledger(settings).records.of(study_uid)
     if record is None:
-        fail(f"no study {study_uid} in the ledger", EXIT_UNKNOWN)
+        no_such_study(study_uid)
     try:
         with show_busy("reading the study again"):
             found = make_replayer(settings, record.reading).replay(record)

@@ -102,4 +102,11 @@ def _watch(see: Callable[[], dict[str, Any]], every: float, as_json: bool) -> di
 def _print(found: dict[str, Any]) -> None:
     # never folded: monitors show the first line alone
     click.echo(summary(found))
-    console.print(status_page(found, now()))
+    page = status_page(found, now())
+    if console.is_terminal:
+        console.print(page)
+        return
+    with console.capture() as told:
+        console.print(page)
+    # what fills the lines up on a terminal is of no use in a file
+    click.echo("\n".join(line.rstrip() for line in told.get().splitlines()))

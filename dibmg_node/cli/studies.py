@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from dibmg_node.cli.control import operating_on, this_person
 from dibmg_node.cli.existing_ledger import open_existing_ledger
-from dibmg_node.cli.exits import EXIT_UNKNOWN, fail
+from dibmg_node.cli.exits import no_such_study
 from dibmg_node.cli.filters import with_filters
 from dibmg_node.cli.options import print_json, with_config, with_json
-from dibmg_node.cli.tables import console, uid_column
+from dibmg_node.cli.tables import Heading, console, fitting_table
 from dibmg_node.config import Settings
 from dibmg_node.storage.listing import StudyFilter, StudyLine
 from dibmg_node.storage.retries import Retry
@@ -30,6 +30,24 @@ STATE_COLORS = {
     "FAILED": "red",
     "CANCELED": "magenta",
 }
+_STUDY_HEADINGS: Final = (
+    Heading("last image", goes=2),
+    Heading("state"),
+    Heading("exam", goes=1),
+    Heading("R", goes=3),
+    Heading("L", goes=3),
+    Heading("sender", goes=4),
+    Heading("manufacturer", folds_to=12, goes=5),
+    Heading("study", folds_to=22),
+    Heading("reason", folds_to=20),
+)
+_IMAGE_HEADINGS: Final = (
+    Heading("image", folds_to=22),
+    Heading("view"),
+    Heading("used"),
+    Heading("code", goes=1),
+    Heading("why", folds_to=20),
+)
 
 
 @click.command(epilog="Example: dibmg studies --state DELIVERED --sender MG1 --since 7d --min-score 0.5")
@@ -48,11 +66,8 @@ def studies(wanted: StudyFilter, limit: int, settings: Settings, as_json: bool) 
     if not rows:
         console.print("no studies")
         return
-    table = Table(
-        "last image", "state", "exam", "R", "L", "sender", "manufacturer", uid_column("study"), "reason"
-    )
-    for row in rows:
-        table.add_row(
+    cells = [
+        (
             moment(row.last_instance_at.isoformat()),
             state_text(row.state.value),
             score(row.exam),
@@ -63,7 +78,9 @@ def studies(wanted: StudyFilter, limit: int, settings: Settings, as_json: bool) 
             row.study_uid,
             escape(row.reason),
         )
-    console.print(table)
+        for row in rows
+    ]
+    console.print(fitting_table(_STUDY_HEADINGS, cells, console.width))
 
 
 def _for_programs(row: StudyLine) -> dict[str, Any]:
@@ -100,8 +117,9 @@ def study(study_uid: str, settings: Settings, as_json: bool) -> None:
         console.print(escape(one.sentence))
     _print_steps(found)
     results = {result["sop_uid"]: result for result in found["results"]}
+    answer = Column("answer", overflow="fold")
     table = Table(
-        "destination", "result", "state", "attempts", "answer", title="deliveries", title_justify="left"
+        "destination", "result", "state", "attempts", answer, title="deliveries", title_justify="left"
     )
     for delivery in found["deliveries"]:
         result = results.get(delivery["sop_uid"], {})
@@ -109,10 +127,13 @@ def study(study_uid: str, settings: Settings, as_json: bool) -> None:
         words = [delivery["status"], delivery["comment"]]
         if delivery["next_at"]:
             words.append(f"(next try {moment(delivery['next_at'])})")
-        answer = escape(" ".join(word for word in words if word))
-        table.add_row(delivery["destination"], kind, delivery["state"], str(delivery["attempts"]), answer)
+        told_by_peer = escape(" ".join(word for word in words if word))
+        table.add_row(
+            delivery["destination"], kind, delivery["state"], str(delivery["attempts"]), told_by_peer
+        )
     console.print(table)
-    timeline = Table("at", "after", "event", "detail", title="timeline", title_justify="left")
+    detail = Column("detail", overflow="fold")
+    timeline = Table("at", "after", "event", detail, title="timeline", title_justify="left")
     before: datetime | None = None
     for entry in found["timeline"]:
         at = datetime.fromisoformat(entry["at"])
@@ -135,12 +156,12 @@ def explain(study_uid: str, settings: Settings, as_json: bool) -> None:
         print_json({**{key: found[key] for key in keys}, "operating_point": point})
         return
     _print_head(found)
-    table = Table(uid_column("image"), "view", "used", "code", "why")
+    rows = []
     for instance in found["instances"]:
         view = "-".join(part for part in (instance["laterality"], instance["view"]) if part)
         used = {True: "[green]yes[/]", False: "[magenta]no[/]", None: "?"}[instance["used"]]
-        table.add_row(instance["sop_uid"], view, used, instance["code"], escape(instance["sentence"]))
-    console.print(table)
+        rows.append((instance["sop_uid"], view, used, instance["code"], escape(instance["sentence"])))
+    console.print(fitting_table(_IMAGE_HEADINGS, rows, console.width))
 
 
 @click.command(epilog="Example: dibmg retry 1.2.840.113619.2.66")
@@ -154,7 +175,11 @@ def explain(study_uid: str, settings: Settings, as_json: bool) -> None:
 @with_config
 @with_json
 def retry(study_uid: str, what: str | None, settings: Settings, as_json: bool) -> None:
-    """Try again what failed or was canceled: the analysis, or the deliveries that are lacking."""
+    """Try again what failed or was canceled: the analysis, or the deliveries that are lacking.
+
+    A study that is DELIVERED, and lacks nothing, is read anew. Results that come out with the same bytes
+    are not sent again; --delivery sends them all the same.
+    """
     wanted = Retry(what) if what else Retry.AUTOMATIC
     tried = operating_on(settings, study_uid).retry(this_person(), study_uid, wanted)
     if as_json:
@@ -190,7 +215,7 @@ def state_text(state: str) -> str:
 def _find(settings: Settings, study_uid: str) -> Mapping[str, Any]:
     found = open_existing_ledger(settings).views.study(study_uid)
     if found is None:
-        fail(f"no study {study_uid} in the ledger", EXIT_UNKNOWN)
+        no_such_study(study_uid)
     return found
 
 

@@ -8,6 +8,7 @@ from dibmg_node import wiring
 from dibmg_node.cli.exits import EXIT_CONFIG, fail
 from dibmg_node.cli.options import with_config
 from dibmg_node.config import Settings
+from dibmg_node.data_folder import keep_from_others, make_data_folder
 from dibmg_node.logs import start_logging
 from dibmg_node.node import Node
 
@@ -24,7 +25,8 @@ def up(settings: Settings, roles: str | None) -> None:
     if roles is not None:
         settings = settings.with_roles(roles.replace(",", " ").split())
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        keep_from_others()
+        make_data_folder(settings.data_dir)
         start_logging("node", wiring.log_folder(settings), settings.node.log_level)
         Node(settings, lambda line: click.echo(line, err=True)).run()
     except OSError as error:

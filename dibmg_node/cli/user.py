@@ -9,6 +9,7 @@ import click
 from dibmg_node.cli.exits import EXIT_FAILED, fail
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.config import Settings
+from dibmg_node.data_folder import make_data_folder
 from dibmg_node.exposure import reached_by_others
 from dibmg_node.storage.users import UserRole, Users
 
@@ -35,6 +36,7 @@ def user_add(name: str, role: str, password_stdin: bool, settings: Settings) -> 
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    make_data_folder(settings.data_dir)
     Users(settings.users_file).put(name, UserRole(role), password)
     click.echo(f"{name} may log in as {role}")
 

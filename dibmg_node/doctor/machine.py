@@ -27,14 +27,15 @@ _FILES_BESIDE: Final = 256
 def examine(settings: Settings) -> Iterator[Verdict]:
     """Look at what the running node may use, else at what this shell would let it."""
     yield judge_processor(_CPU.read_text(), settings.model.precision)
-    process = running_process(settings, Role.INTAKE) or os.getpid()
-    folder = Path(f"/proc/{process}")
+    running = running_process(settings, Role.INTAKE)
+    folder = Path(f"/proc/{running or os.getpid()}")
     limit = memory_limit(_MEMORY.read_text(), _cgroup_limits((folder / "cgroup").read_text()))
     yield judge_memory(limit, settings.model.memory_gb)
     yield judge_files(open_files((folder / "limits").read_text()), settings.intake.max_associations)
     yield judge_encoding(sys.getfilesystemencoding(), sys.stdout.encoding or "")
     status = (folder / "status").read_text()
-    yield judge_umask(int(_field(status, "Umask"), 8))
+    if running:  # a node takes more from its umask than a shell has
+        yield judge_umask(int(_field(status, "Umask"), 8))
     yield judge_user(int(_field(status, "Uid")))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 
 class AlarmKey(StrEnum):
@@ -20,6 +21,10 @@ class AlarmKey(StrEnum):
     PROCESS = "process"
     SELFTEST = "selftest"
     DRIFT = "drift"
+
+
+OVER_AT_ONCE: Final = frozenset({AlarmKey.SELFTEST})
+"""What is over as soon as it does not hold: that is no coming and going, a later test has passed."""
 
 
 class AlarmEvent(StrEnum):

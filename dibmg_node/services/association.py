@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Final
 from uuid import uuid4
 
 from dibmg_node.services import pdu
@@ -35,6 +36,9 @@ from dibmg_node.services.wire import (
 )
 
 _log = logging.getLogger(__name__)
+
+_TRANSIENT: Final = 2
+"""Result of an A-ASSOCIATE-RJ. Source: PS3.8 Table 9-21."""
 
 
 class _PeerAbortedError(Exception):
@@ -71,7 +75,7 @@ class Association:
             admit: Decides on the request.
             open_instance: Opens the sink of one data set.
             ended: Told about the end, if the association was accepted.
-            turned_away: Told where the request was rejected for good, or TLS refused.
+            turned_away: Told where the request was rejected, for good or for now, or TLS refused.
             leave: Told before the last PDU is sent: the peer may come back at once, and must not be
                 counted twice.
             take_report: Takes one report on storage commitment; None: nobody asked for any.
@@ -281,10 +285,10 @@ class Association:
             _log.warning("association rejected", extra=facts)
         else:
             _log.info("connection ended without an association", extra=facts)
-        # result 2, transient, is for those who may come again
-        if self._tls_refused or (self._rejection and self._rejection.result == 1):
+        if self._tls_refused or self._rejection:
             calling, called = (r.calling_aet, r.called_aet) if (r := self._request) else ("", "")
-            self._turned_away(TurnedAway(self._connection.address, calling, called, sentence))
+            for_now = self._rejection is not None and self._rejection.result == _TRANSIENT
+            self._turned_away(TurnedAway(self._connection.address, calling, called, sentence, for_now))
 
     def _facts(self, **facts: object) -> dict[str, object]:
         return {"association_id": self.association_id, "peer_address": self._connection.address, **facts}

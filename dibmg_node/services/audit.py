@@ -152,7 +152,12 @@ class Auditor:
             )
 
     def turned_away(self, who: TurnedAway) -> None:
-        """Somebody was not let in. Source: A.5.3.11."""
+        """Somebody was not let in. Source: A.5.3.11.
+
+        Who may come again later did nothing wrong: status counts that, and no alert tells of it.
+        """
+        if who.for_now:
+            return
         repeated = self._alerts.admit(who.peer_address, who.calling_aet, who.sentence)
         if repeated is not None:
             called = f"; called {who.called_aet}" if who.called_aet else ""

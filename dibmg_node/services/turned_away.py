@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.errors import RetryableError
 from dibmg_node.services.wire import TurnedAway
 from dibmg_node.storage.rejections import Rejected, Rejections
@@ -27,7 +28,9 @@ class TurnedAwayCount:
         self._counted: dict[TurnedAway, Rejected] = {}
 
     def tell(self, who: TurnedAway) -> None:
-        """Somebody was not let in."""
+        """Somebody was not let in; a self-test that meets a pause is no sender, and in no list."""
+        if who.for_now and who.calling_aet == SELFTEST_AET:
+            return
         now = self._now()
         with self._lock:
             if who not in self._counted and len(self._counted) >= _MOST:

@@ -213,12 +213,14 @@ class TurnedAway:
     Attributes:
         calling_aet: As the peer says; empty where it said nothing yet.
         sentence: Why, in words.
+        for_now: At another moment it may come in: no room, too many at once, or intake is paused.
     """
 
     peer_address: str
     calling_aet: str
     called_aet: str
     sentence: str
+    for_now: bool = False
 
 
 Admit: TypeAlias = Callable[[AssociationRequest], Rejection | None]
@@ -231,7 +233,7 @@ TakeReport: TypeAlias = Callable[[EventReport], int]
 """Enters what a peer reports; the status that it is answered with."""
 
 TellTurnedAway: TypeAlias = Callable[[TurnedAway], None]
-"""Told about everybody who was not let in for good: by certificate, address, AE titles or protocol."""
+"""Told about everybody who was not let in: by certificate, address, AE titles or protocol, or for now."""
 
 Ended: TypeAlias = Callable[[AssociationEnd], None]
 """Told once about every association that had been accepted, after its last answer was sent."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
 
-from dibmg_node.domain.alarm import Condition
+from dibmg_node.domain.alarm import OVER_AT_ONCE, Condition
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.notices import enter_missing
 from dibmg_node.storage.schema import SUBJECT_LETTERS, alarms, notices
@@ -132,7 +132,8 @@ def _begins(row: Row[Any], now: datetime, damping: Damping) -> bool:
 
 
 def _ends(row: Row[Any], now: datetime, damping: Damping, watching_since: datetime) -> bool:
-    gone: bool = row.seen_at < now and now - max(row.seen_at, watching_since) >= damping.clear
+    clear = timedelta(0) if row.key in OVER_AT_ONCE else damping.clear
+    gone: bool = row.seen_at < now and now - max(row.seen_at, watching_since) >= clear
     return row.raised_at is not None and gone
 
 

@@ -56,11 +56,15 @@ def test_a_study_is_made_urgent_by_command(site: tuple[Path, Ledger]) -> None:
     assert dibmg(folder, "study", STUDY_UID).stdout.splitlines()[1].endswith(", stat")
 
 
-@pytest.mark.parametrize("command", [("cancel", "1.2.3"), ("priority", "1.2.3", "low")])
-def test_a_study_that_nobody_knows_ends_with_exit_code_3(
-    site: tuple[Path, Ledger], command: tuple[str, ...]
+@pytest.mark.parametrize("name", ["cancel", "priority", "retry", "study", "explain", "replay"])
+@pytest.mark.parametrize("study_uid", ["1.2.3", "A1024"])
+def test_a_study_that_nobody_knows_ends_with_exit_code_3_and_says_where_there_are_some(
+    site: tuple[Path, Ledger], name: str, study_uid: str
 ) -> None:
-    assert dibmg(site[0], *command).returncode == 3
+    ended = dibmg(site[0], name, study_uid, *(["low"] if name == "priority" else []))
+
+    assert ended.returncode == 3
+    assert f"no study {study_uid} in the ledger; dibmg studies lists those that it has" in ended.stderr
 
 
 def test_status_tells_what_is_paused_until_it_is_resumed(site: tuple[Path, Ledger]) -> None:

@@ -89,6 +89,7 @@ def test_every_part_of_the_node_has_its_line(folder: Path) -> None:
     assert "ledger    answers, SQLite 3" in told
     assert "not filling: nothing came in within a day" in told
     assert "nothing was sent to it so far; last success never" in told
+    assert [line for line in told.splitlines() if line != line.rstrip()] == []
 
 
 def test_a_ledger_that_does_not_answer_is_unknown_with_exit_code_3(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from dibmg_node.cli.main import cli
+from dibmg_node.cli.tables import console
 from tests.cli.program import dibmg
-from tests.factories import PATIENCE, STUDY_UID, Clock, instance, new_ledger, received
+from tests.factories import PATIENCE, STANDARD_VIEWS, STUDY_UID, Clock, instance, new_ledger, received
 from tests.storage.life import analyze, make_ready
 
 NOW = datetime.now(UTC)
@@ -133,3 +135,76 @@ def test_a_study_tells_how_long_each_step_took(tmp_path: Path) -> None:
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in people.splitlines() if "│" in line]
     assert ["waiting", "5.2 min"] in [row[:2] for row in rows]
     assert ["delivery to pacs", "", "1 owed"] in [[row[0], row[1], row[-1]] for row in rows]
+
+
+LONG_UID = "1.2.826.0.1.3680043.8.498.16728394455061728394455061728394455061"
+REASONS = [
+    "missing views: L-MLO, R-MLO",
+    "the image is For Processing: it has no window that this model was made for",
+]
+
+
+@pytest.fixture
+def in_full(tmp_path: Path) -> Path:
+    """A study with what is longest in tables."""
+    (tmp_path / "var").mkdir()
+    ledger = new_ledger(tmp_path / "var")
+    for number, view in enumerate(STANDARD_VIEWS):
+        one = instance(
+            view, study_uid=LONG_UID, sop_uid=f"{LONG_UID[:-1]}{number}", manufacturer="Maker of a unit"
+        )
+        ledger.receipts.store(received(one, sender="MAMMOGRAPHY_UNIT"), PATIENCE, NOW)
+    with ledger.engine.begin() as connection:
+        scores = "score_exam = 0.5, score_r = 0.5, score_l = 0.5"
+        set_study = f"UPDATE studies SET {scores}, state = 'DELIVERED', reason = :told"
+        connection.execute(text(set_study), {"told": "; ".join(REASONS)})
+        judge = (
+            "INSERT INTO verdicts SELECT study_uid, sop_uid, 0, 'NOT_FOR_PRESENTATION', :told FROM instances"
+        )
+        connection.execute(text(judge), {"told": REASONS[1]})
+    ledger.engine.dispose()
+    return tmp_path
+
+
+def columns(told: str) -> dict[str, str]:
+    """The columns of a table by their titles, each as one word: lines that were folded are joined."""
+    lines = [re.split("[│┃]", line)[1:-1] for line in told.splitlines() if re.match("[│┃]", line)]
+    return {column[0].strip(): "".join("".join(column[1:]).split()) for column in zip(*lines, strict=True)}
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 132, 200])
+def test_uids_states_and_reasons_are_whole_on_a_narrow_terminal(
+    in_full: Path, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "width", width)
+
+    studies = dibmg(in_full, "studies").stdout
+    explained = dibmg(in_full, "explain", LONG_UID).stdout
+
+    listed, images = columns(studies), columns(explained)
+    assert max(len(line) for line in (studies + explained).splitlines()) <= width
+    assert (listed["study"], listed["state"]) == (LONG_UID, "DELIVERED")
+    assert listed["reason"] == "".join("; ".join(REASONS).split())
+    assert images["image"] == "".join(f"{LONG_UID[:-1]}{number}" for number in range(4))
+    assert images["why"] == "".join(REASONS[1].split()) * 4
+    assert images["used"] == "no" * 4
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"),
+    [
+        (60, "last image, exam, R, L, sender, manufacturer"),
+        (100, "R, L, sender, manufacturer"),
+        (132, "manufacturer"),
+        (200, None),
+    ],
+)
+def test_columns_without_room_are_left_out_and_named(
+    in_full: Path, width: int, left_out: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "width", width)
+
+    told = " ".join(dibmg(in_full, "studies").stdout.split())
+
+    named = re.search("no room here for (.*): a wider terminal", told)
+    assert (named and named[1]) == left_out

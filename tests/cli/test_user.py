@@ -30,6 +30,20 @@ def test_users_are_added_listed_and_removed(tmp_path: Path) -> None:
     assert user(tmp_path, "list").stdout == ""
 
 
+@pytest.mark.parametrize("mode", [None, 0o750])
+def test_the_data_folder_is_made_for_its_user_alone_and_one_that_is_there_keeps_its_mode(
+    tmp_path: Path, mode: int | None
+) -> None:
+    folder = tmp_path / "var"
+    if mode is not None:
+        folder.mkdir()
+        folder.chmod(mode)
+
+    user(tmp_path, "add", "anna", "--password-stdin", said=PASSWORD)
+
+    assert folder.stat().st_mode & 0o777 == (mode or 0o700)
+
+
 @pytest.mark.parametrize(("name", "said"), [("anna", "short\n"), ("anna", ""), ("a b", PASSWORD)])
 def test_what_cannot_be_a_user_is_refused_and_no_password_is_said(
     tmp_path: Path, name: str, said: str

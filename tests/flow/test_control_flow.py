@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 from pacs import Orthanc
 
 from tests.factories import write_exam
-from tests.flow.running_node import RunningNode
+from tests.flow.running_node import PATIENCE_SECONDS, RunningNode
 from tests.programs import find_program
 
 
@@ -51,6 +53,14 @@ def test_a_paused_destination_gets_its_results_when_it_is_resumed(
     assert len(orthanc.instances("1.2.5.2")) == len(study["results"])
 
 
+def _rejected(node: RunningNode) -> list[dict[str, Any]]:
+    """Who was turned away, as soon as status tells of somebody."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := node.cli_json("status")["rejected"]) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return list(found)
+
+
 def test_while_intake_is_paused_a_sender_comes_again_and_loses_nothing(
     node: RunningNode, tmp_path: Path
 ) -> None:
@@ -62,8 +72,12 @@ def test_while_intake_is_paused_a_sender_comes_again_and_loses_nothing(
     echoed = subprocess.run(command, capture_output=True, timeout=60, check=False)
     node.cli("resume", "intake").check_returncode()
     node.send(paths)
+    counted = _rejected(node)
 
     told = (rejected.stdout + rejected.stderr).decode()
     assert "Temporary Congestion" in told
     assert echoed.returncode == 0
+    assert [(one["calling_aet"], one["times"], one["reason"]) for one in counted] == [
+        ("MG1", 1, "temporary congestion: intake is paused")
+    ]
     assert len(node.wait_for_state("1.2.5.3", "DELIVERED")["instances"]) == 4

@@ -129,6 +129,14 @@ def test_a_study_without_a_whole_breast_is_excluded_with_what_is_missing(
     assert len(orthanc.instances("1.2.3.8")) == 1
 
 
+def test_what_the_node_keeps_is_for_its_user_alone(node: RunningNode) -> None:
+    var = node.folder / "var"
+
+    modes = [one.stat().st_mode & 0o777 for one in (var, var / "ledger.sqlite", var / "logs")]
+
+    assert (modes[0], [mode & 0o007 for mode in modes]) == (0o700, [0, 0, 0])
+
+
 def test_status_of_a_node_that_works_is_healthy(node: RunningNode) -> None:
     answer = node.cli("status")
 

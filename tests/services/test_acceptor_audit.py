@@ -1,4 +1,4 @@
-"""Who is not let in is told to the audit; who may come again is not."""
+"""Who is not let in is told, and whether it may come again; who goes by itself is not."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def test_a_rejected_association_is_told_with_titles_and_reason() -> None:
     ]
 
 
-def test_an_association_over_the_limit_is_not_told_and_neither_is_a_connection_that_ends() -> None:
+def test_an_association_over_the_limit_is_told_as_rejected_for_now_and_a_connection_that_ends_is_not() -> (
+    None
+):
     with listening(settings=replace(SETTINGS, maximum_associations=1)) as wire:
         with RawPeer(wire.port) as first, RawPeer(wire.port) as second:
             first.associate()
@@ -59,9 +61,11 @@ def test_an_association_over_the_limit_is_not_told_and_neither_is_a_connection_t
             assert second.rejected() == (2, 3, 2)
         with RawPeer(wire.port):
             pass
-        wire.store.wait_for(lambda: bool(wire.store.ends))
+        wire.store.wait_for(lambda: bool(wire.store.ends and wire.store.turned_away))
 
-    assert wire.store.turned_away == []
+    assert wire.store.turned_away == [
+        TurnedAway("127.0.0.1", "RAW", "DIBMG", "local limit exceeded", for_now=True)
+    ]
 
 
 @pytest.mark.parametrize("name", [None, "stranger"])

@@ -131,6 +131,12 @@ def test_somebody_who_is_not_let_in_is_an_alert(trail: AuditTrail) -> None:
     assert [one["user"] for one in alert["participants"]] == ["DIBMG", "EVIL"]
 
 
+def test_who_may_come_again_later_is_no_alert(trail: AuditTrail) -> None:
+    trail.auditor.turned_away(replace(WHO, for_now=True))
+
+    assert trail.lines == []
+
+
 def test_who_knocks_a_thousand_times_is_told_once_a_minute_and_counted(
     trail: AuditTrail, clock: Clock
 ) -> None:

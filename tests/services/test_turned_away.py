@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.errors import LedgerUnavailableError
 from dibmg_node.services.turned_away import TurnedAwayCount
 from dibmg_node.services.wire import TurnedAway
@@ -37,6 +38,16 @@ def test_more_than_can_be_told_apart_are_others(ledger: Ledger, clock: Clock) ->
     found = ledger.rejections.newest(1000)
     assert sum(one.times for one in found if one.reason == "others, too many to tell apart") >= 50
     assert len(found) <= 100
+
+
+def test_who_may_come_again_is_counted_and_a_self_test_is_not(ledger: Ledger, clock: Clock) -> None:
+    count = TurnedAwayCount(ledger.rejections, clock)
+    for aet in ("MG9", "MG9", SELFTEST_AET):
+        count.tell(TurnedAway("127.0.0.1", aet, "DIBMG", "intake is paused", for_now=True))
+
+    count.enter()
+
+    assert [(one.calling_aet, one.times) for one in ledger.rejections.newest()] == [("MG9", 2)]
 
 
 class Silent(Rejections):

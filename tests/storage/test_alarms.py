@@ -162,6 +162,16 @@ def test_two_hosts_that_see_the_same_at_the_same_moment_tell_it_once(ledger: Led
     assert len(take(ledger, clock)) == 10
 
 
+def test_a_self_test_that_passes_ends_the_alarm_of_the_one_that_broke_at_once(host: Host) -> None:
+    broke = Condition(AlarmKey.SELFTEST, "", "the last self-test broke at association: rejected")
+    host.look(broke, DOWN, seconds=60)
+    host.clock.advance(10)
+
+    host.look(seconds=0)
+
+    assert host.told == [("began", "selftest"), ("began", "delivery"), ("ended", "selftest")]
+
+
 def test_what_one_host_alone_sees_is_not_over_because_another_does_not(
     host: Host, ledger: Ledger, clock: Clock
 ) -> None:
