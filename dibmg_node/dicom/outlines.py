@@ -49,11 +49,26 @@ def number(
     rows, columns = canvas.shape[:2]
     for finding in findings:
         box = bounds(finding, scale)
-        column = box.left - size if air_is_left else box.left + box.width + size
-        if not size <= column <= columns - size:
-            column = box.left + box.width + size if air_is_left else box.left - size
         row = min(max(box.top + box.height / 2, size), rows - size)
+        left, right = _extent(finding, scale, row)
+        column = left - size if air_is_left else right + size
+        if not size <= column <= columns - size:
+            column = right + size if air_is_left else left - size
         _number_at(canvas, finding.number, (column, row), size)
+
+
+def _extent(finding: Finding, scale: tuple[float, float], row: float) -> tuple[float, float]:
+    """Where an outline begins and ends in a row: its box may be much wider there than it is itself."""
+    here = np.array(finding.outline, dtype=np.float64) * scale
+    following = np.roll(here, -1, axis=0)
+    crossing = (np.minimum(here, following)[:, 1] <= row) & (np.maximum(here, following)[:, 1] >= row)
+    if not crossing.any():  # the row was moved off it, away from the edge of the picture
+        return float(here[:, 0].min()), float(here[:, 0].max())
+    here, following = here[crossing], following[crossing]
+    height = following[:, 1] - here[:, 1]
+    share = np.divide(row - here[:, 1], height, out=np.zeros_like(height), where=height != 0)
+    at = here[:, 0] + share * (following[:, 0] - here[:, 0])
+    return float(at.min()), float(at.max())
 
 
 def _number_at(canvas: NDArray[np.uint8], number: int, place: tuple[float, float], size: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from dibmg_node.dicom import caption, colors, facts, lettering
+from dibmg_node.dicom import caption, colors, facts, lettering, outlines
 from dibmg_node.dicom.caption import (
     RESEARCH_ONLY,
     SMALLEST_TEXT,
@@ -140,6 +140,20 @@ def test_an_outline_is_at_its_place_to_half_an_output_pixel(view, max_side):
     row = (drawn_rows.min() + drawn_rows.max() + 1) / 2
     assert column == pytest.approx(center[0] * scale[0], abs=0.5)
     assert row == pytest.approx(center[1] * scale[1], abs=0.5)
+
+
+@pytest.mark.parametrize("air_is_left", [True, False])
+def test_a_number_stands_beside_its_outline_in_the_row_it_stands_in(air_is_left):
+    hourglass = [(100, 100), (500, 100), (310, 300), (500, 500), (100, 500), (290, 300), (100, 100)]
+    one = replace(finding(R_CC), outline=tuple((float(x), float(y)) for x, y in hourglass))
+    canvas = np.zeros((600, 600, 3), np.uint8)
+
+    outlines.number(canvas, [one], (1.0, 1.0), 20, air_is_left)
+
+    rows, columns = np.nonzero(canvas.any(axis=2))
+    assert 280 < rows.min() <= rows.max() < 320
+    expected = 290 - 20 if air_is_left else 310 + 20
+    assert abs((columns.min() + columns.max()) / 2 - expected) < 4
 
 
 @pytest.mark.parametrize("view", STANDARD_VIEWS, ids=str)
