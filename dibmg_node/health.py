@@ -63,6 +63,8 @@ def _look(
     settings: Settings, ledger: Ledger, roles: Sequence[str], now: datetime, health: Health
 ) -> dict[str, Any]:
     views = ledger.views
+    # first of all, since it compares clocks: weights may take seconds to be read
+    roll = call_roll(ledger, settings.node_name, roles, now)
     pauses = ledger.pauses.all()
     health.degraded += [one.sentence for one in pauses]
     failed = views.failed_since(now - _DAY)
@@ -71,7 +73,6 @@ def _look(
     weights, choice = weights_in_use(settings, health.degraded)
     late_before = now - timedelta(minutes=settings.alarms.delivery_minutes)
     lacking = views.lacking(late_before)
-    roll = call_roll(ledger, settings.node_name, roles, now)
     health.down += roll.down
     health.degraded += roll.degraded
     return {
