@@ -13,6 +13,7 @@ from rich.table import Table
 from dibmg.operating_choice import choose_operating_point
 from dibmg.weights import load_weights
 from dibmg_node import wiring
+from dibmg_node.cli.control import operating_on, this_person
 from dibmg_node.cli.existing_ledger import open_existing_ledger
 from dibmg_node.cli.exits import EXIT_FAILED, fail
 from dibmg_node.cli.options import print_json, with_config, with_json
@@ -63,12 +64,12 @@ def drift_baseline(exams: int, since: datetime | None, settings: Settings, as_js
     """Fix a reference from this node's own first exams: from now on scores are held against them.
 
     Do so once the node has been commissioned, and again after a change that was meant: new software on a
-    mammography unit, other weights. Earlier baselines are kept.
+    mammography unit, other weights. Earlier baselines are kept. The audit trail tells who fixed which one.
     """
-    weights, ledger = load_weights(settings.weights), open_existing_ledger(settings)
-    watch = open_drift_watch(settings, ledger, weights)
+    weights, operating = load_weights(settings.weights), operating_on(settings)
+    watch = open_drift_watch(settings, operating.ledger, weights)
     begin = since.replace(tzinfo=UTC) if since else None
-    baseline = watch.fix(exams, begin, wiring.now())
+    baseline = operating.fix_baseline(this_person(), watch, exams, begin)
     if baseline is None:
         fewest = settings.drift.minimum_exams
         fail(f"fewer than {fewest} exams (drift.minimum_exams) were read by these weights", EXIT_FAILED)

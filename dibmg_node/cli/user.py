@@ -6,11 +6,15 @@ import sys
 
 import click
 
+from dibmg_node import wiring
+from dibmg_node.auditing import open_audit
+from dibmg_node.cli.control import this_person
 from dibmg_node.cli.exits import EXIT_FAILED, fail
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.config import Settings
 from dibmg_node.data_folder import make_data_folder
 from dibmg_node.exposure import reached_by_others
+from dibmg_node.services.accounts import Accounts
 from dibmg_node.storage.users import UserRole, Users
 
 
@@ -37,7 +41,7 @@ def user_add(name: str, role: str, password_stdin: bool, settings: Settings) -> 
     else:
         password = str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
     make_data_folder(settings.data_dir)
-    Users(settings.users_file).put(name, UserRole(role), password)
+    _accounts(settings).put(this_person(), name, UserRole(role), password)
     click.echo(f"{name} may log in as {role}")
 
 
@@ -47,14 +51,18 @@ def user_add(name: str, role: str, password_stdin: bool, settings: Settings) -> 
 @with_config
 def user_remove(name: str, last: bool, settings: Settings) -> None:
     """Take a user out; sessions end at once."""
-    users = Users(settings.users_file)
-    only = [one.name for one in users.all()] == [name]
+    only = [one.name for one in Users(settings.users_file).all()] == [name]
     if only and not last:
         fail(f"{name} is the last user. {_without_users(settings)} --last does it all the same", EXIT_FAILED)
-    users.remove(name)
+    _accounts(settings).remove(this_person(), name)
     click.echo(f"{name} may not log in any more")
     if only:
         click.echo(_without_users(settings), err=True)
+
+
+def _accounts(settings: Settings) -> Accounts:
+    """What changes users; a trail that cannot be opened ends the program before anything is changed."""
+    return Accounts(Users(settings.users_file), open_audit(settings, "operator", wiring.now))
 
 
 def _without_users(settings: Settings) -> str:

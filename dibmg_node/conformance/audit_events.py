@@ -9,8 +9,8 @@ from dibmg_node.domain.audit import EventId, EventType
 
 _TOLD: Final = {
     EventId.APPLICATION_ACTIVITY: "a process of the node starts, or stops as it was asked to; an operator "
-    "has a study tried again, gives it up, sets its priority, pauses or resumes a part of the node, or "
-    "enters what became of exams",
+    "has a study tried again, gives it up, sets its priority, pauses or resumes a part of the node, "
+    "enters what became of exams, or fixes a baseline of drift",
     EventId.AUDIT_LOG_USED: "an operator reads the trail on the pages, or has it verified there",
     EventId.BEGIN_TRANSFERRING: "the first instance of a study on an association, in a STOW-RS request or in "
     "a fetch is safe; results are about to be sent",
@@ -20,7 +20,8 @@ _TOLD: Final = {
     EventId.STUDY_DELETED: "images and results of a study were removed from the archive",
     EventId.QUERY: "QIDO-RS",
     EventId.SECURITY_ALERT: "an association is rejected for good, a TLS handshake fails, other bytes come "
-    "under a known SOP Instance UID, audit lines were torn or could not be written",
+    "under a known SOP Instance UID, audit lines were torn or could not be written, a user of the pages is "
+    "added, removed or given another role or password",
     EventId.USER_AUTHENTICATION: "a user of the web server shows a bearer token, or is refused",
 }
 _TYPES: Final = {
@@ -33,8 +34,14 @@ _TYPES: Final = {
         EventType.PAUSE,
         EventType.RESUME,
         EventType.OUTCOMES,
+        EventType.BASELINE,
     ),
-    EventId.SECURITY_ALERT: (EventType.NODE_AUTHENTICATION, EventType.RECORDING_STOPPED, EventType.SAME_UID),
+    EventId.SECURITY_ALERT: (
+        EventType.NODE_AUTHENTICATION,
+        EventType.RECORDING_STOPPED,
+        EventType.USER_CHANGED,
+        EventType.SAME_UID,
+    ),
     EventId.USER_AUTHENTICATION: (EventType.LOGIN,),
 }
 

@@ -55,12 +55,14 @@ class EventType(_Coded):
     LOGIN = ("110122", "Login")
     NODE_AUTHENTICATION = ("110126", "Node Authentication")
     RECORDING_STOPPED = ("110133", "Audit Recording Stopped")
+    USER_CHANGED = ("110137", "User Security Attributes Changed")
     RETRY = ("retry", "Study tried again")
     CANCEL = ("cancel", "Study given up")
     PRIORITY = ("priority", "Priority of a study set")
     PAUSE = ("pause", "Part of the node paused")
     RESUME = ("resume", "Part of the node resumed")
     OUTCOMES = ("outcomes", "Outcomes of exams entered")
+    BASELINE = ("baseline", "Baseline of drift fixed")
     SAME_UID = ("same-uid", "Other bytes under a known SOP Instance UID")
 
 
@@ -125,6 +127,7 @@ class AuditEvent:
         patient: Pseudonym; empty where the patient is not known.
         description: Why it failed, or what the alert is about. Holds no patient identity.
         node: Address that an alert is about.
+        account: User of the pages that an alert is about.
         query: URL that was searched at, and its keys without the values that name a patient.
         repeated: How often the same has happened since it was last entered.
     """
@@ -138,6 +141,7 @@ class AuditEvent:
     patient: str = ""
     studies: tuple[AuditedStudy, ...] = ()
     node: str = ""
+    account: str = ""
     query: str = ""
     repeated: int = 0
 
@@ -164,6 +168,7 @@ class AuditEvent:
             "patient": self.patient,
             "studies": [{"study_uid": s.study_uid, "instances": dict(s.instances)} for s in self.studies],
             "node": self.node,
+            "account": self.account,
             "query": self.query,
             "repeated": self.repeated,
         }

@@ -296,6 +296,28 @@ class Auditor:
             )
         )
 
+    def user_changed(self, user: str, address: str, account: str, description: str) -> None:
+        """Somebody may log in, or may no longer, or as another role. Source: A.5.3.11.
+
+        Args:
+            user: Who decided it.
+            address: From where; empty for a command.
+            account: The user of the pages that it is about.
+            description: What is new; no password.
+        """
+        # A.5.3.11 has who performs what an alert tells of as no requestor
+        performer = Participant(user or address or "operator", None, address)
+        self._record(
+            AuditEvent(
+                EventId.SECURITY_ALERT,
+                Action.EXECUTE,
+                (performer, self._here(Role.APPLICATION)),
+                EventType.USER_CHANGED,
+                description=description,
+                account=account,
+            )
+        )
+
     def log_used(self, user: str, address: str, asked: str) -> None:
         """Somebody reads this trail. Source: A.5.3.2.
 

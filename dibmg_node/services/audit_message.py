@@ -16,6 +16,7 @@ _APPLICATION_SERVER: Final = "4"
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd]")
 _STUDY_UID: Final = ("110180", "DCM", "Study Instance UID")
 _NODE_ID: Final = ("110182", "DCM", "Node ID")
+_USER: Final = ("11", "RFC-3881", "User Identifier")
 _PATIENT: Final = ("2", "RFC-3881", "Patient Number")
 _URI: Final = ("12", "RFC-3881", "URI")
 _TYPES: Final = {one.code: one for one in EventType}
@@ -46,8 +47,10 @@ def audit_message(line: Mapping[str, Any]) -> bytes:
             _object(root, _URI, path, name="Security Audit Log", kind="2", role="13", detail=detail)
         else:
             _object(root, _URI, path, query=keys, kind="2", role="24")
+    alert = {"Alert Description": str(line.get("description", ""))}
+    if account := line.get("account"):
+        _object(root, _USER, account, name=account, kind="2", role="11", detail=alert)
     if node := line.get("node"):
-        alert = {"Alert Description": str(line.get("description", ""))}
         _object(root, _NODE_ID, node, name=node, kind="2", role="13", detail=alert)
     encoded: bytes = tostring(root, encoding="utf-8", xml_declaration=False)
     return encoded

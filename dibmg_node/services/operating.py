@@ -13,14 +13,17 @@ from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.domain.priority import Priority
 from dibmg_node.errors import PermanentError
 from dibmg_node.services.audit import Auditor
+from dibmg_node.services.drift import DriftWatch
 from dibmg_node.services.follow_up_file import ToldLine
 from dibmg_node.services.follow_up_import import Imported, import_follow_ups
+from dibmg_node.storage.drift_baselines import Baseline
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.retries import Retry
 
 _log = logging.getLogger(__name__)
 
 LONGEST_REASON: Final = 200
+_MOST_DEVICES: Final = 20
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,17 @@ class Operating:
         self._tell(who, EventType.OUTCOMES, f"{_printable(file)}: {found.sentence}")
         return found
 
+    def fix_baseline(
+        self, who: Person, watch: DriftWatch, exams: int, since: datetime | None
+    ) -> Baseline | None:
+        """Fix what scores are held against from now on; arguments and result as `DriftWatch.fix`."""
+        baseline = watch.fix(exams, since, self.now())
+        if baseline is not None:
+            weights = baseline.weights_sha256[:12]
+            told = f"baseline {baseline.version} for weights {weights}, exams: {_exams_of(baseline)}"
+            self._tell(who, EventType.BASELINE, told)
+        return baseline
+
     def _tell(self, who: Person, kind: EventType, description: str, study_uid: str = "") -> None:
         extra = {"user": who.name, "what": description}
         _log.info(f"{kind.code} asked", extra=extra | ({"study_uid": study_uid} if study_uid else {}))
@@ -124,6 +138,13 @@ def one_line(reason: str) -> str:
     if len(told) > LONGEST_REASON:
         raise PermanentError(f"a reason has at most {LONGEST_REASON} characters, found {len(told)}")
     return told
+
+
+def _exams_of(baseline: Baseline) -> str:
+    """How many exams of which device, from all devices on."""
+    told = [f"{one.exams} of {str(one.device) or 'all devices'}" for one in baseline.references]
+    more = len(told) - _MOST_DEVICES
+    return ", ".join(told[:_MOST_DEVICES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _printable(told: str) -> str:

@@ -89,8 +89,8 @@ class Users:
                 return None
         return None if entry is None else _user(name, entry)
 
-    def put(self, name: str, role: UserRole, password: str) -> None:
-        """Add a user, or give one another role and password.
+    def put(self, name: str, role: UserRole, password: str) -> User | None:
+        """Add a user, or give one another role and password; returns who had the name before.
 
         Raises:
             PermanentError: The name is none, the password is too short or too long, or the file is none of
@@ -101,18 +101,22 @@ class Users:
         if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
             raise PermanentError(f"a password has at least {SHORTEST_PASSWORD} characters")
         entry = {"role": role.value, "hash": self._hasher.hash(password)}
+        before = self.find(name)
         self._write({**self._entries(), name: entry})
+        return before
 
-    def remove(self, name: str) -> None:
-        """Take a user out; sessions end with it.
+    def remove(self, name: str) -> User:
+        """Take a user out; sessions end with it. Returns who it was.
 
         Raises:
             PermanentError: There is no such user, or the file is none of users.
         """
         entries = dict(self._entries())
-        if entries.pop(name, None) is None:
+        removed = entries.pop(name, None)
+        if removed is None:
             raise PermanentError(f"no user {name}")
         self._write(entries)
+        return _user(name, removed)
 
     def _entries(self) -> Mapping[str, Mapping[str, str]]:
         try:

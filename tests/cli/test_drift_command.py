@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 from dibmg.reference_scores import ReferenceScores
 from dibmg.weights import load_weights
 from dibmg_node.cli.main import cli
+from dibmg_node.domain.device import Device
 from dibmg_node.domain.score_reference import ranked
 from dibmg_node.storage.ledger import Ledger
 from tests.factories import START, new_ledger
@@ -91,6 +93,31 @@ def test_the_reference_of_the_file_of_operating_points_holds_until_there_is_a_ba
     assert [one["state"] for one in found["devices"]] == ["drift"]
 
 
+def test_the_audit_trail_tells_who_fixed_which_baseline_for_which_weights(ledger: Ledger) -> None:
+    enter(ledger, scores(300, 1))
+    dibmg("drift", "baseline")
+
+    lines = json.loads(dibmg("audit", "show", "--json").stdout)
+
+    (told,) = lines
+    assert (told["event"], told["type"]) == ("110100", "baseline")
+    assert told["description"] == f"baseline 1 for weights {WEIGHTS.sha256[:12]}, exams: 300 of all devices"
+    assert told["participants"][0]["user"] == getpass.getuser()
+
+
+def test_the_audit_trail_tells_the_exams_of_each_device(ledger: Ledger) -> None:
+    behind = enter(ledger, scores(250, 1))
+    other = Device("Maker", "Unit 2", "1.0")
+    enter_exams(ledger, scores(220, 2), behind, device=other, weights=WEIGHTS.sha256)
+
+    dibmg("drift", "baseline")
+
+    (told,) = json.loads(dibmg("audit", "show", "--json").stdout)
+    assert told["description"].endswith(
+        ": exams 470 of all devices, 250 of Maker Unit 1, 220 of Maker Unit 2"
+    )
+
+
 def test_a_baseline_of_too_few_exams_is_refused(ledger: Ledger) -> None:
     enter(ledger, scores(199, 5))
 
@@ -98,6 +125,7 @@ def test_a_baseline_of_too_few_exams_is_refused(ledger: Ledger) -> None:
 
     assert ended.exit_code == 1
     assert "fewer than 200 exams (drift.minimum_exams)" in ended.output
+    assert not list(Path("var/audit").glob("*.jsonl"))
 
 
 def test_a_node_without_exams_says_so(ledger: Ledger) -> None:

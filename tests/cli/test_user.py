@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import subprocess
 from pathlib import Path
@@ -53,6 +54,47 @@ def test_what_cannot_be_a_user_is_refused_and_no_password_is_said(
     assert answer.returncode == 1
     assert answer.stderr.startswith("dibmg: ")
     assert "horse" not in answer.stdout + answer.stderr
+    assert not (tmp_path / "var" / "web" / "users.json").exists()
+    assert not list((tmp_path / "var" / "audit").glob("*.jsonl"))
+
+
+def test_the_audit_trail_tells_who_changed_which_user_before_there_is_a_ledger(tmp_path: Path) -> None:
+    for role in ("viewer", "operator"):
+        user(tmp_path, "add", "anna", "--role", role, "--password-stdin", said=PASSWORD)
+    user(tmp_path, "remove", "anna", "--last")
+
+    told = dibmg(tmp_path, "audit", "show", "--json", "--config", "config.toml").stdout
+    lines = json.loads(told)
+    assert [one["description"] for one in lines] == [
+        "user anna: added as viewer",
+        "user anna: operator, before viewer; password set anew",
+        "user anna: removed, was operator; no user is left",
+    ]
+    for one in lines:
+        assert (one["event"], one["type"], one["outcome"], one["account"]) == ("110113", "110137", 0, "anna")
+        assert one["participants"][0]["user"] == getpass.getuser()
+    assert not (tmp_path / "var" / "ledger.sqlite").exists()
+    assert dibmg(tmp_path, "audit", "verify", "--config", "config.toml").returncode == 0
+
+
+def test_no_password_and_nothing_of_one_is_in_the_audit_trail(tmp_path: Path) -> None:
+    user(tmp_path, "add", "anna", "--password-stdin", said=PASSWORD)
+
+    entries = json.loads((tmp_path / "var" / "web" / "users.json").read_text())["users"]
+    trail = (tmp_path / "var" / "audit" / "audit-000001.jsonl").read_text()
+    assert "user anna: added as viewer" in trail
+    assert "horse" not in trail
+    assert entries["anna"]["hash"] not in trail
+
+
+def test_a_user_is_not_changed_where_the_audit_trail_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "audit").write_text("no folder")
+
+    ended = user(tmp_path, "add", "anna", "--password-stdin", said=PASSWORD)
+
+    assert ended.returncode != 0
+    assert "audit" in ended.stderr
     assert not (tmp_path / "var" / "web" / "users.json").exists()
 
 

@@ -87,6 +87,7 @@ def every_event(trail: AuditTrail) -> None:
     auditor.sent("pacs", "1.2", [(facts.MAMMOGRAPHY_CAD_SR, DeliveryState.REFUSED, "0xC000")], "aaaa")
     auditor.sent("elsewhere", "1.2", [(facts.MAMMOGRAPHY_CAD_SR, DeliveryState.OWED, "")], "")
     auditor.deleted("1.2", "age", "aaaa")
+    auditor.user_changed("otto", "", "anna", "user anna: added as viewer")
     auditor.log_used("otto", "10.0.0.9", "/audit?event=110113")
     auditor.log_used("", "10.0.0.9", "/audit")
     auditor.stopped("intake")
@@ -118,7 +119,7 @@ def test_every_message_is_valid_by_the_schema_of_the_standard(trail: AuditTrail,
     assert {line["event"] for line in trail.lines if "event" in line} >= {
         "110100", "110101", "110102", "110103", "110104", "110105", "110112", "110113", "110114",
     }  # fmt: skip
-    assert len(paths) >= 17
+    assert len(paths) >= 18
     assert (checked.returncode, checked.stdout) == (0, "")
 
 
@@ -193,6 +194,31 @@ def test_who_reads_the_trail_reads_the_security_audit_log(trail: AuditTrail) -> 
         "Security Audit Log",
         ("2", "13"),
     )
+
+
+def test_an_alert_about_a_user_has_the_user_as_its_subject_and_whoever_did_it_as_no_requestor(
+    trail: AuditTrail,
+) -> None:
+    trail.auditor.user_changed("otto", "", "anna", "user anna: added as viewer")
+
+    told = fromstring(audit_message(trail.lines[0]))
+
+    kind = told.find("EventIdentification/EventTypeCode")
+    (subject,) = told.findall("ParticipantObjectIdentification")
+    id_type, detail = (
+        subject.find(name) for name in ("ParticipantObjectIDTypeCode", "ParticipantObjectDetail")
+    )
+    assert kind is not None
+    assert id_type is not None
+    assert detail is not None
+    assert (kind.get("csd-code"), kind.get("codeSystemName")) == ("110137", "DCM")
+    assert [(one.get("UserID"), one.get("UserIsRequestor")) for one in told.findall("ActiveParticipant")] == [
+        ("otto", "false"),
+        ("DIBMG", "false"),
+    ]
+    assert (subject.get("ParticipantObjectID"), id_type.get("csd-code")) == ("anna", "11")
+    assert (subject.get("ParticipantObjectTypeCode"), detail.get("type")) == ("2", "Alert Description")
+    assert b64decode(detail.get("value", "")) == b"user anna: added as viewer"
 
 
 def test_a_control_character_makes_no_message_unreadable(trail: AuditTrail) -> None:
