@@ -114,7 +114,7 @@ def test_the_audit_trail_tells_the_exams_of_each_device(ledger: Ledger) -> None:
 
     (told,) = json.loads(dibmg("audit", "show", "--json").stdout)
     assert told["description"].endswith(
-        ": exams 470 of all devices, 250 of Maker Unit 1, 220 of Maker Unit 2"
+        ", exams: 470 of all devices, 250 of Maker Unit 1, 220 of Maker Unit 2"
     )
 
 
