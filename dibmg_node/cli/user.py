@@ -40,7 +40,6 @@ def user_add(name: str, role: str, password_stdin: bool, settings: Settings) -> 
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
-    make_data_folder(settings.data_dir)
     _accounts(settings).put(this_person(), name, UserRole(role), password)
     click.echo(f"{name} may log in as {role}")
 
@@ -51,7 +50,10 @@ def user_add(name: str, role: str, password_stdin: bool, settings: Settings) -> 
 @with_config
 def user_remove(name: str, last: bool, settings: Settings) -> None:
     """Take a user out; sessions end at once."""
-    only = [one.name for one in Users(settings.users_file).all()] == [name]
+    names = [one.name for one in Users(settings.users_file).all()]
+    if name not in names:
+        fail(f"no user {name}", EXIT_FAILED)
+    only = names == [name]
     if only and not last:
         fail(f"{name} is the last user. {_without_users(settings)} --last does it all the same", EXIT_FAILED)
     _accounts(settings).remove(this_person(), name)
@@ -62,6 +64,7 @@ def user_remove(name: str, last: bool, settings: Settings) -> None:
 
 def _accounts(settings: Settings) -> Accounts:
     """What changes users; a trail that cannot be opened ends the program before anything is changed."""
+    make_data_folder(settings.data_dir)
     return Accounts(Users(settings.users_file), open_audit(settings, "operator", wiring.now))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -96,6 +97,26 @@ def test_a_user_is_not_changed_where_the_audit_trail_cannot_be_opened(tmp_path: 
     assert ended.returncode != 0
     assert "audit" in ended.stderr
     assert not (tmp_path / "var" / "web" / "users.json").exists()
+
+
+def test_removing_somebody_unknown_says_so_and_makes_no_data_folder(tmp_path: Path) -> None:
+    ended = user(tmp_path, "remove", "anna")
+
+    assert (ended.returncode, ended.stderr) == (1, "dibmg: no user anna\n")
+    assert not (tmp_path / "var").exists()
+
+
+def test_where_users_are_kept_elsewhere_the_data_folder_of_the_trail_is_still_its_user_s_alone(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "config.toml").write_text("[web]\nusers = 'elsewhere/users.json'\n")
+    user(tmp_path, "add", "anna", "--password-stdin", said=PASSWORD)
+    shutil.rmtree(tmp_path / "var")
+
+    ended = user(tmp_path, "remove", "anna", "--last")
+
+    assert ended.returncode == 0
+    assert (tmp_path / "var").stat().st_mode & 0o777 == 0o700
 
 
 def test_the_last_user_is_not_removed_by_accident(tmp_path: Path) -> None:
