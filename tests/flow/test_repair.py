@@ -68,7 +68,7 @@ def test_a_start_repairs_what_it_finds_and_status_tells_what_it_cannot(
     assert archive.result_path("1.2.5.4").exists()
     status = node.cli_json("status")
     assert (status["health"], status["archive"]) == ("degraded", {"quarantined": 0, "missing": 1})
-    assert "1 received images are gone" in " ".join(status["reasons"])
+    assert "1 received image is gone" in " ".join(status["reasons"])
 
 
 def test_other_bytes_under_a_known_uid_are_an_alarm_until_a_person_takes_them_away(
