@@ -59,5 +59,12 @@ def test_every_short_form_measures_what_the_table_tells(chosen: Chosen, site: Si
     _train(chosen.out)
 
     missing = [line for line in table(read_results(chosen.out)) if NOT_MEASURED in line]
-    left_out = ("training at 1600", "network, default")
+    # the same in another precision, at another size, with other weights
+    left_out = (
+        "training at 1600",
+        "network, default",
+        "one exam, bf16",
+        "bf16, of its CPU time",
+        "a day, bf16",
+    )
     assert [line for line in missing if not line.startswith(tuple(f"| {name}" for name in left_out))] == []
