@@ -243,11 +243,15 @@ def _receive(ledger: Ledger, studies: int) -> None:
 
 
 def _rate(ledger: Ledger) -> float:
-    """Studies per second from when the last worker began its first study to when the first ended its last."""
+    """Studies per second: of each worker from when it began its first to when it ended its last, added up.
+
+    To count what ends while all are at work would be too few: they begin at nearly the same moment, and who is
+    a moment later than the first has its last study outside of that time.
+    """
     claimed: dict[str, tuple[str, datetime]] = {}
     begun: dict[str, datetime] = {}
-    ended: dict[str, datetime] = defaultdict(lambda: datetime.min)
-    at_work = []
+    ended: dict[str, datetime] = {}
+    studies: dict[str, int] = defaultdict(int)
     query = select(history.c.study_uid, history.c.at, history.c.event, history.c.detail)
     with ledger.engine.connect() as connection:
         for study_uid, at, event, detail in connection.execute(query.order_by(history.c.id)):
@@ -256,11 +260,10 @@ def _rate(ledger: Ledger) -> float:
                 begun.setdefault(claimed[study_uid][0], at)
             elif event == "reported":
                 ended[claimed[study_uid][0]] = at
-                at_work.append(at)
-    first, last = max(begun.values()), min(ended.values())
-    if last <= first:
+                studies[claimed[study_uid][0]] += 1
+    if min(ended.values()) <= max(begun.values()):
         raise SystemExit("some worker was done before another one began: more rounds are needed")
-    return sum(first < at <= last for at in at_work) / (last - first).total_seconds()
+    return sum(number / (ended[one] - begun[one]).total_seconds() for one, number in studies.items())
 
 
 def _await(condition: Callable[[], bool], seconds: float) -> None:
