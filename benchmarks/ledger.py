@@ -126,7 +126,7 @@ class Bench:
             if wiring.now() - at < _KEPT:
                 engine = open_engine(url)
                 migrate(engine)
-                _vacuum(engine)
+                _settle(engine)
                 engine.dispose()
                 return at
         mark.unlink(missing_ok=True)
@@ -135,6 +135,9 @@ class Bench:
         print(f"seeding {self.studies} studies", file=sys.stderr, flush=True)
         seed(url, self.studies, load_weights("default").sha256, at, _tell)
         _fix_baseline(url, at)
+        engine = open_engine(url)
+        _settle(engine)
+        engine.dispose()
         print(f"seeded in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
         mark.write_text(json.dumps({"at": at.isoformat(), "schema": newest_known()}))
         return at
@@ -154,8 +157,11 @@ class Bench:
         engine.dispose()
 
 
-def _vacuum(engine: Engine) -> None:
-    """Rows that the last measurement left dead, minutes ago, are gone as they were when it was seeded."""
+def _settle(engine: Engine) -> None:
+    """As a server is that has had these rows for long: dead ones are gone, and nothing is left to be written.
+
+    After a million rows that came within minutes it would be writing still while it is measured.
+    """
     if engine.dialect.name == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("SET statement_timeout = 0"))
