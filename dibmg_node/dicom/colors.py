@@ -85,7 +85,7 @@ def _blend_band(
     """As `blend`, into rows of its answer."""
     gray = np.clip(image, 0.0, 1.0, dtype=np.float32)
     levels = gray * np.float32(255.0)
-    cv2.cvtColor(np.rint(levels, out=levels).astype(np.uint8), cv2.COLOR_GRAY2RGB, dst=out)
+    out[:] = cv2.cvtColor(np.rint(levels, out=levels).astype(np.uint8), cv2.COLOR_GRAY2RGB)
     hot = np.flatnonzero(heatmap > start)
     tissue = gray.ravel()[hot]
     value = np.clip((heatmap.ravel()[hot] - start) / (1.0 - start), 0.0, 1.0)
@@ -94,7 +94,7 @@ def _blend_band(
     share = strength * _STRONGEST * value**_GROWTH
     rest = tissue * (1.0 - share)
     flat = out.reshape(-1, 3)
-    # one color after the other: with the three of a pixel side by side, numpy takes several times as long
+    # one color after the other: with the three of a pixel side by side, all of this took twice as long
     for channel in range(3):
         color = _RAMP[channel][step] * shade
         flat[hot, channel] = np.rint(255.0 * (rest + color * share)).astype(np.uint8)

@@ -62,7 +62,7 @@ class Intake:
             audit: Hears of every transfer.
             gate: Lets self-tests in.
             hold: As the type says; None: within this machine.
-            on_done: Called when a sender's studies were entered as complete.
+            on_done: Called once the ledger has it that a sender is done with its studies.
         """
         self._archive = archive
         self._hold = hold or archive.held
