@@ -245,8 +245,8 @@ def _receive(ledger: Ledger, studies: int) -> None:
 def _rate(ledger: Ledger) -> float:
     """Studies per second: of each worker from when it began its first to when it ended its last, added up.
 
-    To count what ends while all are at work would be too few: they begin at nearly the same moment, and who is
-    a moment later than the first has its last study outside of that time.
+    To count what ends while all are at work would be too few: they begin at nearly the same moment, and who
+    is a moment later than the first has its last study outside of that time.
     """
     claimed: dict[str, tuple[str, datetime]] = {}
     begun: dict[str, datetime] = {}
