@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from dibmg_node.domain.lifecycle import DeliveryState, Proof
 from dibmg_node.domain.result import ResultKind
@@ -11,6 +12,7 @@ from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Settlement
 from dibmg_node.storage.proofs import Evidence, Finding, Proofs
 from dibmg_node.storage.retries import Retry
+from dibmg_node.storage.schema import deliveries
 from tests.factories import L_MLO, START, STUDY_UID, Clock, a_result, instance
 from tests.storage.life import (
     analysis,
@@ -110,6 +112,19 @@ def test_each_failure_to_ask_waits_twice_as_long_up_to_a_quarter_of_an_hour(
     assert waits == [60, 120, 240, 480, 900, 900]
     assert state_of(ledger) == "ANALYZED"
     assert ledger.views.destination("pacs").doubtful == 2
+
+
+def test_what_was_not_asked_for_yet_is_no_complaint_whatever_storing_it_said(
+    proofs: Proofs, ledger: Ledger, clock: Clock
+) -> None:
+    with ledger.engine.begin() as connection:
+        connection.execute(update(deliveries).values(comment="elements discarded"))
+
+    assert ledger.views.destination("pacs").comment == ""
+    with ledger.engine.begin() as connection:
+        connection.execute(update(deliveries).values(comment="not found", proof_attempts=1))
+    assert ledger.views.destination("pacs").comment == "not found"
+    assert ledger.views.destination("pac").comment == ""
 
 
 def test_a_report_proves_what_it_names_and_sends_what_failed_again(
