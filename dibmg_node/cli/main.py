@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -30,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: What was typed after `dibmg`; None: those that this process was started with.
     """
+    # before anything imports numpy: the threads of its BLAS wait for work by spinning, which took a fifth of
+    # the CPU time of drawing overlays, and no product here is large enough for two
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         cli(arguments, prog_name="dibmg")
     except ConfigError as error:

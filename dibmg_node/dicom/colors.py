@@ -5,6 +5,7 @@ Source: Björn Ottosson, "A perceptual color space for image processing" (OKLab)
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import cv2
@@ -22,7 +23,7 @@ WARNING: Final[Color] = (255, 196, 64)
 BLACK: Final[Color] = (0, 0, 0)
 
 _STEPS: Final = 256
-_BAND: Final = 64
+_BAND: Final = 32
 """Rows."""
 _ANCHORS: Final[tuple[tuple[float, Color], ...]] = (
     (0.0, (255, 205, 80)),
@@ -72,32 +73,51 @@ def blend(image: Image, heatmap: Heatmap, start: float, strength: float = 1.0) -
     Source: Photometric Interpretation RGB, PS3.3 C.7.6.3.1.2.
     """
     out = np.empty((*image.shape, 3), np.uint8)
+    colored = _colored(strength)
     # what a band takes stays in the processor's cache; the whole would be written and read a dozen times
     for top in range(0, image.shape[0], _BAND):
         band = slice(top, top + _BAND)
-        _blend_band(image[band], heatmap[band], start, strength, out[band])
+        out[band] = _blend_band(image[band], heatmap[band], start, colored)
     return out
 
 
 def _blend_band(
-    image: Image, heatmap: Heatmap, start: float, strength: float, out: NDArray[np.uint8]
-) -> None:
-    """As `blend`, into rows of its answer."""
-    gray = np.clip(image, 0.0, 1.0, dtype=np.float32)
-    levels = gray * np.float32(255.0)
-    out[:] = cv2.cvtColor(np.rint(levels, out=levels).astype(np.uint8), cv2.COLOR_GRAY2RGB)
-    hot = np.flatnonzero(heatmap > start)
-    tissue = gray.ravel()[hot]
-    value = np.clip((heatmap.ravel()[hot] - start) / (1.0 - start), 0.0, 1.0)
-    step = np.rint(value * (_STEPS - 1)).astype(np.intp)
+    image: Image, heatmap: Heatmap, start: float, colored: NDArray[np.uint32]
+) -> NDArray[np.uint8]:
+    """As `blend`."""
+    gray = _levels(image)
+    if not (heatmap > start).any():
+        return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+    steps = _levels((heatmap - np.float32(start)) * np.float32(1.0 / (1.0 - start)))
+    pairs = steps.astype(np.uint16)
+    pairs <<= 8
+    pairs |= gray
+    # every pair has its color: to clip spares the check of each
+    rgba = np.take(colored, pairs, mode="clip").view(np.uint8).reshape(*gray.shape, 4)
+    return np.asarray(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), dtype=np.uint8)
+
+
+def _levels(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """0..1 in steps of 1/255; what is beyond is 0 or 1."""
+    levels = np.clip(values, 0.0, 1.0, dtype=np.float32)
+    levels *= np.float32(_STEPS - 1)
+    return np.rint(levels, out=levels).astype(np.uint8)
+
+
+@lru_cache(8)
+def _colored(strength: float) -> NDArray[np.uint32]:
+    """RGBA in memory order of every step of heat (256 x its number) with every level of tissue.
+
+    To look up what each pixel becomes takes a third of the time of calculating it.
+    """
+    heat, tissue = np.meshgrid(*[np.linspace(0.0, 1.0, _STEPS)] * 2, indexing="ij")
     shade = _SHADE + (1.0 - _SHADE) * tissue
-    share = strength * _STRONGEST * value**_GROWTH
-    rest = tissue * (1.0 - share)
-    flat = out.reshape(-1, 3)
-    # one color after the other: with the three of a pixel side by side, all of this took twice as long
-    for channel in range(3):
-        color = _RAMP[channel][step] * shade
-        flat[hot, channel] = np.rint(255.0 * (rest + color * share)).astype(np.uint8)
+    share = strength * _STRONGEST * heat**_GROWTH
+    color = _RAMP[..., np.newaxis] * shade
+    rgba = np.empty((_STEPS, _STEPS, 4), np.uint8)
+    rgba[..., :3] = np.rint(255.0 * (tissue * (1.0 - share) + color * share)).transpose(1, 2, 0)
+    rgba[..., 3] = 255
+    return rgba.view(np.uint32).ravel()
 
 
 def _oklab(color: Color) -> NDArray[np.float64]:

@@ -18,6 +18,8 @@ _GUARD: Final = 0.012
 _MARKER: Final = 0.25
 """Brightness in the air from which something (a lead marker, a label) is worth not covering."""
 _POSITIONS: Final = 160
+_LOOKED_AT: Final = 512
+"""Least longer side of what is looked at, pixels: places are steps of a few pixels in a larger picture."""
 _PRECIOUS: Final = 20
 """How much worse it is to cover a finding, or other words, than as much of the breast."""
 
@@ -37,7 +39,7 @@ class Place:
     """Where a box fits best.
 
     Attributes:
-        covered: Pixels of the breast that it covers; those of findings and other words count more.
+        covered: Pixels of the breast that it covers, to a step; those of findings and other words count more.
     """
 
     box: Box
@@ -54,15 +56,17 @@ class FreeSpace:
             image: float32 (rows, columns) in 0..1, 1 = bright.
             laterality: Says where the chest wall is, should the image not.
         """
-        self._rows, self._columns = image.shape
-        breast = breast_mask(image)
+        self._step = max(1, max(image.shape) // _LOOKED_AT)
+        reduced = _reduced(image, self._step)
+        self._rows, self._columns = reduced.shape
+        breast = breast_mask(reduced)
         half = self._columns // 2
         left, right = int(breast[:, :half].sum()), int(breast[:, -half:].sum())
         self.air_is_left = right > left if left != right else laterality is Laterality.RIGHT
-        self._margin = max(4, round(_GUARD * max(image.shape)))
+        self._margin = _steps_of(max(4, round(_GUARD * max(image.shape))), self._step)
         kernel = np.ones((2 * self._margin + 1, 2 * self._margin + 1), dtype=np.uint8)
         self._taken = np.asarray(cv2.dilate(breast.astype(np.uint8), kernel), dtype=np.uint8)
-        self._bright = (image > _MARKER).astype(np.uint8)
+        self._bright = (reduced > _MARKER).astype(np.uint8)
 
     def best(self, width: int, height: int, *, at_top: bool) -> Place | None:
         """The best place of a box: off the breast, off markers, then near its corner at the air side.
@@ -75,30 +79,48 @@ class FreeSpace:
         Returns:
             None where the image is smaller than the box.
         """
-        margin = min(self._margin, (self._columns - width) // 2, (self._rows - height) // 2)
+        wide, high = _steps_of(width, self._step), _steps_of(height, self._step)
+        margin = min(self._margin, (self._columns - wide) // 2, (self._rows - high) // 2)
         if margin < 0:
             return None
-        lefts = _steps(margin, self._columns - width - margin)
-        tops = _steps(margin, self._rows - height - margin)
-        covered = _sums(self._taken, lefts, tops, width, height)
-        bright = _sums(self._bright, lefts, tops, width, height)
-        sideways = (lefts if self.air_is_left else self._columns - width - lefts) / self._columns
-        upright = (tops if at_top else self._rows - height - tops) / self._rows
+        lefts = _places(margin, self._columns - wide - margin)
+        tops = _places(margin, self._rows - high - margin)
+        covered = _sums(self._taken, lefts, tops, wide, high)
+        bright = _sums(self._bright, lefts, tops, wide, high)
+        sideways = (lefts if self.air_is_left else self._columns - wide - lefts) / self._columns
+        upright = (tops if at_top else self._rows - high - tops) / self._rows
         far = sideways[np.newaxis, :] + upright[:, np.newaxis]
         # to sort all places by the three, to take the first one, took most of the time of this
         best = covered == covered.min()
         best &= bright == bright[best].min()
         top, left = np.unravel_index(np.argmin(np.where(best, far, np.inf)), far.shape)
-        return Place(Box(int(lefts[left]), int(tops[top]), width, height), int(covered[top, left]))
+        box = Box(int(lefts[left]) * self._step, int(tops[top]) * self._step, width, height)
+        return Place(box, int(covered[top, left]) * self._step**2)
 
     def take(self, box: Box) -> None:
         """Mark a box as taken, with a margin: a finding, or words that stand there already."""
-        gap = self._margin
-        rows = slice(max(0, box.top - gap), box.top + box.height + gap)
-        self._taken[rows, max(0, box.left - gap) : box.left + box.width + gap] = _PRECIOUS
+        rows = self._around(box.top, box.height)
+        self._taken[rows, self._around(box.left, box.width)] = _PRECIOUS
+
+    def _around(self, first: int, count: int) -> slice:
+        """Pixels of a picture in steps, with the margin on both sides."""
+        last = _steps_of(first + count, self._step) + self._margin
+        return slice(max(0, first // self._step - self._margin), last)
 
 
-def _steps(first: int, last: int) -> NDArray[np.intp]:
+def _reduced(image: Image, step: int) -> Image:
+    """Means of squares of `step` pixels; what is left over at the lower and right edge has no square."""
+    rows, columns = (max(1, side // step) for side in image.shape)
+    whole = image[: rows * step, : columns * step]
+    return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def _steps_of(pixels: int, step: int) -> int:
+    """Steps that hold so many pixels."""
+    return -(-pixels // step)
+
+
+def _places(first: int, last: int) -> NDArray[np.intp]:
     count = min(_POSITIONS, last - first + 1)
     return np.unique(np.rint(np.linspace(first, last, count)).astype(np.intp))
 

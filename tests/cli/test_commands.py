@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -218,3 +221,24 @@ def test_study_tells_the_probability_with_the_population_that_it_rests_on(tmp_pa
 
     assert "probability of cancer 25.0 %, by calibration on 1000 screening exams" in told
     assert "operating point specificity-0.90 for Maker [/X] at 0.625" in told
+
+
+def test_the_program_has_no_threads_that_spin_between_two_products_of_matrices() -> None:
+    code = (
+        "import os\n"
+        "from contextlib import suppress\n"
+        "from dibmg_node.cli.main import main\n"
+        "with suppress(SystemExit):\n"
+        "    main(['--version'])\n"
+        "import numpy as np\n"
+        "square = np.ones((512, 512), np.float32)\n"
+        "square @ square\n"
+        "print(len(os.listdir('/proc/self/task')))\n"
+    )
+    clean = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=True
+    )
+
+    assert found.stdout.splitlines()[-1] == "1"
