@@ -28,13 +28,13 @@ from benchmarks.ledger_seed import seed
 from benchmarks.machine import machine
 from benchmarks.timing import Stopwatch, Timing
 from dibmg.weights import load_weights
-from dibmg_node import wiring
 from dibmg_node.config import load_settings
-from dibmg_node.drift_watch import open_drift_watch
 from dibmg_node.storage.compatibility import migrate
 from dibmg_node.storage.engine import open_engine
 from dibmg_node.storage.ledger import open_ledger
 from dibmg_node.storage.schema_version import is_current, newest_known
+from dibmg_node.wiring import foundation
+from dibmg_node.wiring.drift_watch import open_drift_watch
 from tests.flow.machines import running_redis
 from tests.postgresql import PASSWORD, Cluster, kept_cluster
 
@@ -96,7 +96,7 @@ class Bench:
                 _CONFIG.format(folder=folder, ledger=told, broker=broker, pacs=PACS, reporting=REPORTING)
             )
             settings = load_settings(config)
-            ledger = wiring.open_node_ledger(settings)
+            ledger = foundation.open_node_ledger(settings)
             node = Node(config, settings, ledger, seeded_at)
             server = None if cluster is None else cluster.pid
             # what is there by now is not looked through again before everything that is measured
@@ -123,7 +123,7 @@ class Bench:
         if mark.exists():
             found = json.loads(mark.read_text())
             at = datetime.fromisoformat(found["at"])
-            if wiring.now() - at < _KEPT:
+            if foundation.now() - at < _KEPT:
                 engine = open_engine(url)
                 migrate(engine)
                 _settle(engine)
@@ -131,7 +131,7 @@ class Bench:
                 return at
         mark.unlink(missing_ok=True)
         self._empty(folder, url)
-        at, began = wiring.now(), time.monotonic()
+        at, began = foundation.now(), time.monotonic()
         print(f"seeding {self.studies} studies", file=sys.stderr, flush=True)
         seed(url, self.studies, load_weights("default").sha256, at, _tell)
         _fix_baseline(url, at)

@@ -17,25 +17,25 @@ from starlette.testclient import TestClient
 
 from benchmarks.ledger_rows import PACS
 from benchmarks.timing import Stopwatch, Timing
-from dibmg_node import wiring
-from dibmg_node.alarm_sections import AlarmsSection
 from dibmg_node.cli.main import cli
 from dibmg_node.cli.studies import studies as studies_command
-from dibmg_node.conditions import conditions
 from dibmg_node.config import Settings
 from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.study import STANDARD_VIEWS
-from dibmg_node.health import look
-from dibmg_node.receiving import make_intake
-from dibmg_node.role_choice import roles_of
+from dibmg_node.health.conditions import conditions
+from dibmg_node.health.look import look
+from dibmg_node.sections.alarms import AlarmsSection
 from dibmg_node.services.analysis import LEASE
 from dibmg_node.services.audit import SILENT
 from dibmg_node.services.sweep import Sweep
-from dibmg_node.serving import make_web_app
 from dibmg_node.storage.alarms import Damping
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.schema import instances, studies
+from dibmg_node.wiring import foundation
+from dibmg_node.wiring.receiving import make_intake
+from dibmg_node.wiring.role_choice import roles_of
+from dibmg_node.wiring.serving import make_web_app
 from tests.factories import PATIENCE, archive_data_set, instance, mammogram, received
 
 LIMIT_MS: Final = 200.0
@@ -155,7 +155,7 @@ def pages(app: Starlette) -> list[str]:
 
 def _pages(node: Node, watch: Stopwatch) -> Iterator[Timing]:
     settings, ledger = node.settings, node.ledger
-    archive = wiring.open_archive(settings)
+    archive = foundation.open_archive(settings)
     archive.prepare()
     intake = make_intake(settings, ledger, archive, SILENT)
     app = make_web_app(settings, ledger, intake, SILENT, node.look)
@@ -187,14 +187,14 @@ def _looks(node: Node, watch: Stopwatch) -> Iterator[Timing]:
     limits = AlarmsSection()
 
     def observe() -> None:
-        now = wiring.now()
+        now = foundation.now()
         node.ledger.alarms.observe(conditions(node.look(), limits, now), ["ops"], now, damping, now)
 
     yield watch.measure("step", "alarms are looked at", observe, LIMIT_MS)
 
 
 def _sweeps(node: Node, watch: Stopwatch) -> Iterator[Timing]:
-    sweep = Sweep(node.ledger, node, wiring.now)
+    sweep = Sweep(node.ledger, node, foundation.now)
     later = node.seeded_at + timedelta(days=30)
 
     def settled() -> None:
@@ -216,8 +216,8 @@ def _sweeps(node: Node, watch: Stopwatch) -> Iterator[Timing]:
     settled()
 
     def resume() -> None:
-        node.ledger.pauses.begin(Pause(Part.DESTINATION, PACS, wiring.now(), "bench", "maintenance"))
-        begun = wiring.now()
+        node.ledger.pauses.begin(Pause(Part.DESTINATION, PACS, foundation.now(), "bench", "maintenance"))
+        begun = foundation.now()
         node.ledger.pauses.end(Part.DESTINATION, PACS, begun)
 
     yield watch.measure("step", "a destination with a backlog is resumed", resume)
@@ -227,7 +227,7 @@ def _sweeps(node: Node, watch: Stopwatch) -> Iterator[Timing]:
 
 def _steps(node: Node, watch: Stopwatch) -> Iterator[Timing]:
     ready = iter(node.some("READY", watch.runs + 1))
-    claims, now = node.ledger.claims, wiring.now
+    claims, now = node.ledger.claims, foundation.now
 
     def claim() -> None:
         claims.claim(next(ready), 4, "bench", now(), LEASE)
@@ -263,7 +263,7 @@ def _archive_images(node: Node, client: TestClient, path: str) -> None:
     """Put an image of each study of a page where the page looks for the patient's name."""
     if not path.startswith("/studies"):
         return
-    archive = wiring.open_archive(node.settings)
+    archive = foundation.open_archive(node.settings)
     shown = [part[:64] for part in client.get(path).text.split("/studies/")[1:]]
     uids = {part.partition('"')[0].partition("/")[0].partition("?")[0] for part in shown}
     first = select(instances.c.study_uid, func.min(instances.c.sop_uid)).group_by(instances.c.study_uid)

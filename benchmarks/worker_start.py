@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from dibmg_node import wiring
 from dibmg_node.config import load_settings
 from dibmg_node.roles import analysis
+from dibmg_node.wiring import foundation
 
 
 def start_seconds(config: Path) -> float:
@@ -31,7 +31,7 @@ def start_seconds(config: Path) -> float:
 def main() -> None:
     """Start, tell, end."""
     settings = load_settings(Path(sys.argv[1]))
-    ledger = wiring.open_node_ledger(settings)
+    ledger = foundation.open_node_ledger(settings)
     # by way of the role's own module: what that imports is part of the start
     analyst = analysis.make_analyst(settings, ledger, __name__)
     analyst.sandbox.start()

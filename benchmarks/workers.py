@@ -32,7 +32,7 @@ from sqlalchemy import select
 
 from benchmarks.machine import machine
 from benchmarks.timing import living_cpu_seconds, tree_cpu_seconds
-from dibmg_node import tasks, wiring
+from dibmg_node import tasks
 from dibmg_node.dicom import facts
 from dibmg_node.domain.exam import select_exam
 from dibmg_node.domain.policy import ExamPolicy
@@ -48,6 +48,7 @@ from dibmg_node.storage.engine import open_engine
 from dibmg_node.storage.ledger import Ledger, open_ledger
 from dibmg_node.storage.receipts import Patience
 from dibmg_node.storage.schema import history
+from dibmg_node.wiring import foundation
 from tests.factories import MODEL, POINT, instance, received
 from tests.flow.machines import running_redis
 from tests.postgresql import Cluster, running_cluster
@@ -201,7 +202,9 @@ class Plant:
         archive = Archive(self.folder / "archive")
         archive.prepare()
         model: Any = _SleepingModel(seconds)
-        analyst = Analyst(name, archive, ledger.claims, model, ExamPolicy(), (_SUBSCRIBER,), 2048, wiring.now)
+        analyst = Analyst(
+            name, archive, ledger.claims, model, ExamPolicy(), (_SUBSCRIBER,), 2048, foundation.now
+        )
         app = self._queue()
         publisher = tasks.CeleryPublisher(app)
 
@@ -213,7 +216,7 @@ class Plant:
 
     def _sweep(self, ledger: Ledger, studies: int) -> None:
         """Sweep as a node does, until all is analyzed."""
-        sweep = Sweep(ledger, tasks.CeleryPublisher(self._queue()), wiring.now)
+        sweep = Sweep(ledger, tasks.CeleryPublisher(self._queue()), foundation.now)
         until = time.monotonic() + _LONGEST
         while ledger.views.count_by_state()["ANALYZED"] < studies:
             if time.monotonic() > until:
@@ -234,7 +237,7 @@ class Plant:
 
 
 def _receive(ledger: Ledger, studies: int) -> None:
-    now = wiring.now() - timedelta(minutes=1)
+    now = foundation.now() - timedelta(minutes=1)
     for number in range(studies):
         study_uid = f"1.2.3.{number}"
         for place, view in enumerate(STANDARD_VIEWS):

@@ -20,28 +20,24 @@ from pydantic import (
 )
 
 from dibmg.point_names import names_a_file
-from dibmg_node.alarm_sections import AlarmChannelSection, AlarmsSection
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.priority import Priority
 from dibmg_node.environment import read_secret
 from dibmg_node.errors import ConfigError
-from dibmg_node.model_sections import DriftSection, ModelSection
-from dibmg_node.sections import (
+from dibmg_node.sections.alarms import AlarmChannelSection, AlarmsSection
+from dibmg_node.sections.base import Section
+from dibmg_node.sections.destinations import DestinationSection, OverlaySection
+from dibmg_node.sections.intake import ExamSection, IntakeSection, NodeSection, SenderSection
+from dibmg_node.sections.model import DriftSection, ModelSection
+from dibmg_node.sections.stores import (
     ArchiveSection,
     AuditSection,
     BrokerSection,
-    DestinationSection,
-    ExamSection,
-    IntakeSection,
     LedgerSection,
-    NodeSection,
-    OverlaySection,
-    Section,
     SelfTestSection,
-    SenderSection,
 )
-from dibmg_node.telemetry_section import TelemetrySection
-from dibmg_node.web_sections import StowSection, WebSection
+from dibmg_node.sections.telemetry import TelemetrySection
+from dibmg_node.sections.web import StowSection, WebSection
 
 _LONGEST_SOCKET_PATH: Final = 100
 """Bytes: sun_path holds 108 with its end, some systems 104."""

@@ -15,22 +15,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from dibmg_node import wiring
-from dibmg_node.auditing import audited
-from dibmg_node.broker import start_server
-from dibmg_node.certificate_watch import CertificateWatch
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError, PermanentError
-from dibmg_node.latch import Latch
-from dibmg_node.node_check import check_node
-from dibmg_node.processes import die_with_parent, process_name
-from dibmg_node.receiving import make_inspection
-from dibmg_node.registration import check_archive, others_are_up, registered
-from dibmg_node.role_choice import NEEDED, Role, roles_of
-from dibmg_node.selftest_watch import SelfTestWatch
+from dibmg_node.health.certificate_watch import CertificateWatch
+from dibmg_node.health.node_check import check_node
+from dibmg_node.machine.broker import start_server
+from dibmg_node.machine.latch import Latch
+from dibmg_node.machine.processes import die_with_parent, process_name
 from dibmg_node.storage.compatibility import make_usable
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.nodes import SILENT_AFTER
+from dibmg_node.wiring import foundation
+from dibmg_node.wiring.auditing import audited
+from dibmg_node.wiring.receiving import make_inspection
+from dibmg_node.wiring.registration import check_archive, others_are_up, registered
+from dibmg_node.wiring.role_choice import NEEDED, Role, roles_of
+from dibmg_node.wiring.selftest_watch import SelfTestWatch
 
 _log = logging.getLogger(__name__)
 
@@ -138,11 +138,11 @@ class Node:
         """
         settings = self._settings
         check_node(settings)
-        with _locked(settings), audited(settings, "node", wiring.now):
-            archive = wiring.open_archive(settings)
+        with _locked(settings), audited(settings, "node", foundation.now):
+            archive = foundation.open_archive(settings)
             archive.prepare()
-            ledger = wiring.open_node_ledger(settings)
-            make_usable(ledger.engine, wiring.now(), SILENT_AFTER)
+            ledger = foundation.open_node_ledger(settings)
+            make_usable(ledger.engine, foundation.now(), SILENT_AFTER)
             check_archive(settings, archive, ledger.marks)
             roles = roles_of(settings)
             with registered(settings, ledger, roles):
@@ -170,9 +170,9 @@ class Node:
                 if self._renewing.is_set():
                     self._renewing.clear()
                     _renew(children)
-                watch.look(wiring.now())
+                watch.look(foundation.now())
                 if tests:
-                    tests.look(wiring.now())
+                    tests.look(foundation.now())
         finally:
             if tests:
                 tests.stop()
@@ -192,7 +192,7 @@ class Node:
         settings = self._settings
         children = []
         if settings.broker.url == "embedded":
-            log = wiring.log_folder(settings) / "broker.log"
+            log = foundation.log_folder(settings) / "broker.log"
             folder = settings.data_dir / "broker"
             children.append(Child(_BROKER, partial(start_server, folder, settings.broker_socket, log)))
         present = roles_of(settings)
@@ -226,7 +226,7 @@ class Node:
                 if child.name in listeners and child.process is None:
                     raise PermanentError(
                         f"{child.name} cannot listen on {listeners[child.name]}; "
-                        f"see {wiring.log_folder(self._settings)}/{child.name}.log"
+                        f"see {foundation.log_folder(self._settings)}/{child.name}.log"
                     )
             for beat in ledger.views.beats():
                 silent.pop(beat.process, None)
@@ -259,7 +259,7 @@ def _start_role(role: Role, settings: Settings) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "dibmg_node", "run", role.value]
     if settings.path is not None:
         command += ["--config", str(settings.path)]
-    log = wiring.log_folder(settings) / f"{role.value}.log"
+    log = foundation.log_folder(settings) / f"{role.value}.log"
     with log.open("ab") as output:
         return subprocess.Popen(
             command,

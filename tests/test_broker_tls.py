@@ -13,7 +13,7 @@ from dibmg_node.config import load_settings
 from dibmg_node.domain.priority import Priority
 from dibmg_node.services.tls import TlsFiles
 from dibmg_node.tasks import BrokerUnavailableError, CeleryPublisher, open_queue
-from dibmg_node.wiring import broker_tls
+from dibmg_node.wiring.foundation import broker_tls
 from tests.certificates import Authority
 from tests.programs import find_program, wait_for_port
 

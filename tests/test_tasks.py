@@ -10,8 +10,8 @@ from typing import IO
 
 import pytest
 
-from dibmg_node.broker import start_server
 from dibmg_node.domain.priority import Priority
+from dibmg_node.machine.broker import start_server
 from dibmg_node.services.sweep import Sweep
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.tasks import BrokerUnavailableError, CeleryPublisher, open_queue

@@ -23,10 +23,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 from sheet import write_sheet
 
-from dibmg_node import wiring
 from dibmg_node.config import load_settings
 from dibmg_node.dicom import facts
 from dibmg_node.storage.views import Views
+from dibmg_node.wiring import foundation
 
 OUT = Path("demo-out")
 PATIENCE_SECONDS = 110
@@ -99,7 +99,7 @@ def _node(config: Path) -> Iterator[Views]:
         else:
             raise SystemExit(f"the node did not start: {''.join(said)}")
         try:
-            yield wiring.open_node_ledger(load_settings(config)).views
+            yield foundation.open_node_ledger(load_settings(config)).views
         finally:
             process.terminate()
             process.wait(200)

@@ -8,8 +8,6 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from dibmg_node import wiring
-from dibmg_node.alarming import node_name, open_channels
 from dibmg_node.cli.existing_ledger import open_existing_ledger
 from dibmg_node.cli.exits import EXIT_FAILED, fail
 from dibmg_node.cli.options import print_json, with_config, with_json
@@ -17,6 +15,8 @@ from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
 from dibmg_node.domain.alarm import AlarmEvent, AlarmMessage
 from dibmg_node.errors import DibmgError
+from dibmg_node.health.alarming import node_name, open_channels
+from dibmg_node.wiring import foundation
 
 
 @click.group(
@@ -57,7 +57,7 @@ def alarms_test(settings: Settings, as_json: bool) -> None:
     """
     if not settings.alarm_channel:
         fail("no [[alarm_channel]] is configured", EXIT_FAILED)
-    now = wiring.now()
+    now = foundation.now()
     message = AlarmMessage(
         uid=f"test-{now:%Y%m%dT%H%M%S.%f}",
         event=AlarmEvent.TEST,
@@ -69,7 +69,7 @@ def alarms_test(settings: Settings, as_json: bool) -> None:
         node=node_name(settings),
     )
     told = {}
-    for name, channel in open_channels(settings, wiring.now).items():
+    for name, channel in open_channels(settings, foundation.now).items():
         try:
             channel.tell(message)
             told[name] = ""

@@ -17,7 +17,6 @@ from rich.table import Table
 
 from dibmg.point_names import names_a_file
 from dibmg.runtime_choice import RuntimeKind
-from dibmg_node.analyzing import build_predictor
 from dibmg_node.cli.exits import EXIT_FAILED, fail
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.studies import score
@@ -27,10 +26,11 @@ from dibmg_node.dicom.header import read_header, read_instance
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.study import Instance, Study
 from dibmg_node.errors import InstanceRejectedError
-from dibmg_node.model_check import check_model
 from dibmg_node.services.reading import Predictor, StudyFiles, read_study
 from dibmg_node.services.reading_json import reading_json
 from dibmg_node.services.writing import Wish, Writing, write_results
+from dibmg_node.wiring.analyzing import build_predictor
+from dibmg_node.wiring.model_check import check_model
 
 
 def _kinds_of(_: click.Context, __: click.Parameter, value: str) -> tuple[ResultKind, ...]:

@@ -13,8 +13,6 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from dibmg_node import wiring
-from dibmg_node.auditing import audit_key, trail_folder, verification_file
 from dibmg_node.cli.exits import EXIT_FAILED, fail
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.tables import console
@@ -25,6 +23,8 @@ from dibmg_node.services.pseudonyms import Pseudonyms
 from dibmg_node.storage.trail_check import Checked, check_trail
 from dibmg_node.storage.trail_reading import Bookmark, read_on
 from dibmg_node.storage.trail_verification import save_verification, verification_of
+from dibmg_node.wiring import foundation
+from dibmg_node.wiring.auditing import audit_key, trail_folder, verification_file
 
 _PAGE = 1000
 
@@ -120,7 +120,7 @@ def show(
 
 def _keep(settings: Settings, checked: Checked, first_seq: int) -> None:
     """Keep what was found, for the dashboard; whoever may only read is told it all the same."""
-    verification = verification_of(checked, f"{getpass.getuser()}, by command", first_seq, wiring.now())
+    verification = verification_of(checked, f"{getpass.getuser()}, by command", first_seq, foundation.now())
     try:
         save_verification(verification_file(settings), verification)
     except OSError as error:

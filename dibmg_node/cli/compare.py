@@ -18,7 +18,7 @@ from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.tables import console, uid_column
 from dibmg_node.config import Settings
 from dibmg_node.errors import WeightsError
-from dibmg_node.shadow_report import compare as compare_models
+from dibmg_node.health.shadow_report import compare as compare_models
 
 _SHOWN: Final = 20
 

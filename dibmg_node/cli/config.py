@@ -6,7 +6,7 @@ import click
 
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.config import Settings
-from dibmg_node.node_check import check_node
+from dibmg_node.health.node_check import check_node
 
 
 @click.group()

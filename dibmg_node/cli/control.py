@@ -7,8 +7,6 @@ import os
 
 import click
 
-from dibmg_node import wiring
-from dibmg_node.auditing import open_audit
 from dibmg_node.cli.existing_ledger import open_existing_ledger
 from dibmg_node.cli.exits import no_such_study
 from dibmg_node.cli.options import check_destination, print_json, with_config, with_json
@@ -17,6 +15,8 @@ from dibmg_node.domain.counted import counted
 from dibmg_node.domain.pause import Part
 from dibmg_node.domain.priority import Priority
 from dibmg_node.services.operating import Operating, Person
+from dibmg_node.wiring import foundation
+from dibmg_node.wiring.auditing import open_audit
 
 _with_reason = click.option(
     "--reason", default="", help="Why, in words; kept in the ledger. No names of patients."
@@ -102,7 +102,7 @@ def operating_on(settings: Settings, study_uid: str | None = None) -> Operating:
     ledger = open_existing_ledger(settings)
     if study_uid is not None and ledger.views.study(study_uid) is None:
         no_such_study(study_uid)
-    return Operating(ledger, open_audit(settings, "operator", wiring.now), wiring.now)
+    return Operating(ledger, open_audit(settings, "operator", foundation.now), foundation.now)
 
 
 def this_person() -> Person:

@@ -12,14 +12,14 @@ from rich.table import Table
 
 from dibmg.operating_choice import choose_operating_point
 from dibmg.weights import load_weights
-from dibmg_node import wiring
 from dibmg_node.cli.control import operating_on, this_person
 from dibmg_node.cli.existing_ledger import open_existing_ledger
 from dibmg_node.cli.exits import EXIT_FAILED, fail
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
-from dibmg_node.drift_watch import look_at_drift, open_drift_watch
+from dibmg_node.wiring import foundation
+from dibmg_node.wiring.drift_watch import look_at_drift, open_drift_watch
 
 _COLORS = {"no drift": "green", "drift": "red"}
 
@@ -37,7 +37,7 @@ def drift(context: click.Context, settings: Settings, as_json: bool) -> None:
         return
     weights = load_weights(settings.weights)
     choice = choose_operating_point(weights, settings.operating_point)
-    report = look_at_drift(settings, open_existing_ledger(settings), weights, choice, wiring.now())
+    report = look_at_drift(settings, open_existing_ledger(settings), weights, choice, foundation.now())
     if as_json:
         print_json(report.as_json())
     else:

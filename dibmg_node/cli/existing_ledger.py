@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dibmg_node import wiring
 from dibmg_node.config import Settings
 from dibmg_node.errors import PermanentError
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.schema_version import check_readable
+from dibmg_node.wiring import foundation
 
 
 def open_existing_ledger(settings: Settings) -> Ledger:
@@ -20,6 +20,6 @@ def open_existing_ledger(settings: Settings) -> Ledger:
             f"no ledger below {settings.data_dir}: this node was never up ('dibmg up'), or its "
             "configuration is another one (--config FILE)"
         )
-    ledger = wiring.open_node_ledger(settings)
+    ledger = foundation.open_node_ledger(settings)
     check_readable(ledger.engine)
     return ledger

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from dibmg_node import wiring
 from dibmg_node.cli.existing_ledger import open_existing_ledger
 from dibmg_node.cli.exits import EXIT_FAILED, fail
 from dibmg_node.cli.filters import with_filters
@@ -18,6 +17,7 @@ from dibmg_node.services.export import ACCESSION, COLUMNS, rows
 from dibmg_node.services.patients import accession_number
 from dibmg_node.services.table_file import write_table
 from dibmg_node.storage.listing import StudyFilter
+from dibmg_node.wiring import foundation
 
 
 @click.command(epilog="Example: dibmg export --out screening.parquet --from 2026-01-01 --to 2026-03-31")
@@ -43,7 +43,7 @@ def export(out: Path, accession: bool, wanted: StudyFilter, settings: Settings, 
     """
     ledger = open_existing_ledger(settings)
     columns = {ACCESSION: str, **COLUMNS} if accession else COLUMNS
-    archive = wiring.open_archive(settings)
+    archive = foundation.open_archive(settings)
     parts = rows(ledger.listing, wanted, (lambda uid: accession_number(archive, uid)) if accession else None)
     terminal = Console(stderr=True)
     try:

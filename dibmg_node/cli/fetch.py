@@ -17,7 +17,7 @@ from dibmg_node.cli.tables import console, uid_column
 from dibmg_node.config import Settings
 from dibmg_node.dicom.header import is_uid
 from dibmg_node.services.fetching import Fate, Haul, NoSuchStudyError
-from dibmg_node.sources import fetch_study
+from dibmg_node.wiring.sources import fetch_study
 
 
 @click.command(

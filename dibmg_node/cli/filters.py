@@ -12,7 +12,7 @@ import click
 from dibmg_node.cli.options import Command
 from dibmg_node.domain.lifecycle import StudyState
 from dibmg_node.storage.listing import StudyFilter
-from dibmg_node.wiring import now
+from dibmg_node.wiring.foundation import now
 
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN: Final = re.compile(r"(\d{1,6})([mhdw])")

@@ -68,7 +68,7 @@ def _further(error: ConfigError) -> Sequence[str]:
     if not isinstance(error, InvalidSettingsError) or error.rest is None:
         return ()
     # it knows every part of the node: only a file with faults waits for it
-    from dibmg_node.node_check import check_node
+    from dibmg_node.health.node_check import check_node
 
     try:
         check_node(error.rest)

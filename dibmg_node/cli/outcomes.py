@@ -10,7 +10,6 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from dibmg_node import wiring
 from dibmg_node.cli.control import operating_on, this_person
 from dibmg_node.cli.existing_ledger import open_existing_ledger
 from dibmg_node.cli.exits import EXIT_CONFIG, EXIT_FAILED, fail
@@ -21,6 +20,7 @@ from dibmg_node.domain.counted import counted
 from dibmg_node.services.follow_up_file import TableRejectedError, read_table
 from dibmg_node.services.follow_up_import import Imported
 from dibmg_node.storage.follow_ups import FollowUps
+from dibmg_node.wiring import foundation
 
 _NEEDED: Final = "figures need dibmg-node[evaluate]"
 _MOST_NUMBERS: Final = 20
@@ -47,7 +47,7 @@ def outcomes(context: click.Context, by: str, settings: Settings, as_json: bool)
     found = _figures(ledger.follow_ups, by)
     if found is None:
         fail(f"{_NEEDED}: install dibmg-node[evaluate]", EXIT_CONFIG)
-    ledger.follow_ups.keep_figures(found, wiring.now())
+    ledger.follow_ups.keep_figures(found, foundation.now())
     if as_json:
         print_json(found)
     else:
@@ -82,7 +82,7 @@ def outcomes_import(file: Path, settings: Settings, as_json: bool) -> None:
     follow_ups = operating.ledger.follow_ups
     figures = _figures(follow_ups, "quarter")
     if figures is not None:
-        follow_ups.keep_figures(figures, wiring.now())
+        follow_ups.keep_figures(figures, foundation.now())
     if as_json:
         print_json({**found.as_json(), "figures": figures is not None})
         return
@@ -93,14 +93,14 @@ def outcomes_import(file: Path, settings: Settings, as_json: bool) -> None:
 
 def _today() -> date:
     """Here or in UTC, whichever is later: what is entered early in the morning is not of tomorrow."""
-    now = wiring.now()
+    now = foundation.now()
     return max(now.date(), now.astimezone().date())
 
 
 def _figures(ledger: FollowUps, by: str) -> dict[str, Any] | None:
     """The figures; None where the extra is not installed."""
     try:
-        from dibmg_node.follow_up_report import Period, figures
+        from dibmg_node.health.follow_up_report import Period, figures
     except ModuleNotFoundError:
         return None
     return figures(ledger.exams(), Period(by))

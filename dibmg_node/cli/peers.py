@@ -13,9 +13,9 @@ from dibmg_node.cli.exits import EXIT_FAILED
 from dibmg_node.cli.options import check_destination, print_json, with_config, with_json
 from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
-from dibmg_node.destinations import open_senders
 from dibmg_node.errors import DibmgError
-from dibmg_node.wiring import now
+from dibmg_node.wiring.destinations import open_senders
+from dibmg_node.wiring.foundation import now
 
 
 @click.command(epilog="Example: dibmg echo pacs")

@@ -7,15 +7,15 @@ from datetime import timedelta
 import click
 from rich.table import Table
 
-from dibmg_node import wiring
-from dibmg_node.auditing import open_audit
 from dibmg_node.cli.existing_ledger import open_existing_ledger
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.tables import console, uid_column
 from dibmg_node.config import Settings
 from dibmg_node.domain.counted import counted
-from dibmg_node.purging import make_purge
-from dibmg_node.registration import check_archive
+from dibmg_node.wiring import foundation
+from dibmg_node.wiring.auditing import open_audit
+from dibmg_node.wiring.purging import make_purge
+from dibmg_node.wiring.registration import check_archive
 
 
 @click.command(epilog="Example: dibmg purge --older-than-days 365 --yes")
@@ -34,7 +34,7 @@ def purge(yes: bool, older_than_days: float | None, settings: Settings, as_json:
     What a destination is still owed, or has not proven where it is to, stays. The ledger keeps the study.
     """
     older_than = None if older_than_days is None else timedelta(days=older_than_days)
-    audit = open_audit(settings, "purge", wiring.now)
+    audit = open_audit(settings, "purge", foundation.now)
     ledger = open_existing_ledger(settings)
     purging = make_purge(settings, ledger, audit, older_than)
     if yes:

@@ -14,8 +14,8 @@ from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.progress import show_busy
 from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
-from dibmg_node.replaying import make_replayer
 from dibmg_node.services.replay import Replay
+from dibmg_node.wiring.replaying import make_replayer
 
 
 @click.command(

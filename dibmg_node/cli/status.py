@@ -15,14 +15,14 @@ from dibmg_node.cli.existing_ledger import open_existing_ledger
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.status_page import status_page, summary
 from dibmg_node.cli.tables import console
-from dibmg_node.condition import EXIT_CODES, UNKNOWN
 from dibmg_node.config import Settings
 from dibmg_node.errors import DibmgError, LedgerUnavailableError
-from dibmg_node.health import look
-from dibmg_node.latch import Latch
-from dibmg_node.role_choice import roles_of
+from dibmg_node.health.condition import EXIT_CODES, UNKNOWN
+from dibmg_node.health.look import look
+from dibmg_node.machine.latch import Latch
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.wiring import now
+from dibmg_node.wiring.foundation import now
+from dibmg_node.wiring.role_choice import roles_of
 
 _EVERY: Final = 2.0
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from dibmg_node import wiring
 from dibmg_node.cli.exits import EXIT_CONFIG, fail
 from dibmg_node.cli.options import with_config
 from dibmg_node.config import Settings
-from dibmg_node.data_folder import keep_from_others, make_data_folder
 from dibmg_node.logs import start_logging
+from dibmg_node.machine.data_folder import keep_from_others, make_data_folder
 from dibmg_node.node import Node
+from dibmg_node.wiring import foundation
 
 
 @click.command(epilog="Example: dibmg up --config config.toml. On a worker: dibmg up --roles analysis")
@@ -27,7 +27,7 @@ def up(settings: Settings, roles: str | None) -> None:
     try:
         keep_from_others()
         make_data_folder(settings.data_dir)
-        start_logging("node", wiring.log_folder(settings), settings.node.log_level)
+        start_logging("node", foundation.log_folder(settings), settings.node.log_level)
         Node(settings, lambda line: click.echo(line, err=True)).run()
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}", EXIT_CONFIG)

@@ -6,16 +6,16 @@ import sys
 
 import click
 
-from dibmg_node import wiring
-from dibmg_node.auditing import open_audit
 from dibmg_node.cli.control import this_person
 from dibmg_node.cli.exits import EXIT_FAILED, fail
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.config import Settings
-from dibmg_node.data_folder import make_data_folder
-from dibmg_node.exposure import reached_by_others
+from dibmg_node.machine.data_folder import make_data_folder
 from dibmg_node.services.accounts import Accounts
 from dibmg_node.storage.users import UserRole, Users
+from dibmg_node.wiring import foundation
+from dibmg_node.wiring.auditing import open_audit
+from dibmg_node.wiring.exposure import reached_by_others
 
 
 @click.group()
@@ -65,7 +65,7 @@ def user_remove(name: str, last: bool, settings: Settings) -> None:
 def _accounts(settings: Settings) -> Accounts:
     """What changes users; a trail that cannot be opened ends the program before anything is changed."""
     make_data_folder(settings.data_dir)
-    return Accounts(Users(settings.users_file), open_audit(settings, "operator", wiring.now))
+    return Accounts(Users(settings.users_file), open_audit(settings, "operator", foundation.now))
 
 
 def _without_users(settings: Settings) -> str:

@@ -8,13 +8,13 @@ from typing import Final
 from dibmg_node.config import Settings
 from dibmg_node.conformance.markdown import code, table
 from dibmg_node.dicom import facts
-from dibmg_node.receiving import acceptor_settings
 from dibmg_node.services import scu, wire
 from dibmg_node.services.cfind import ANSWER_SECONDS
 from dibmg_node.services.commitment import REPORT_SECONDS
 from dibmg_node.services.negotiation import APPLICATION_CONTEXT
 from dibmg_node.services.pdu import AbortReason
 from dibmg_node.services.wire import Rejection
+from dibmg_node.wiring.receiving import acceptor_settings
 
 _ABORTS: Final[Mapping[AbortReason, str]] = {
     AbortReason.NOT_SPECIFIED: (

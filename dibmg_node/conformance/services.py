@@ -19,10 +19,10 @@ from dibmg_node.domain.eligibility import exclude
 from dibmg_node.domain.lifecycle import Proof
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.study import ImageKind
-from dibmg_node.receiving import accepted_contexts
 from dibmg_node.services.cfind import STUDY_ROOT_FIND
 from dibmg_node.services.cstore import offered_syntaxes
 from dibmg_node.services.errand import STUDY_ROOT_GET
+from dibmg_node.wiring.receiving import accepted_contexts
 
 _SYNTAXES = "Image syntaxes", "Plain syntaxes"
 

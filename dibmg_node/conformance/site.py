@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from dibmg_node.config import Settings
 from dibmg_node.conformance.markdown import code, table
-from dibmg_node.exposure import is_insecure
-from dibmg_node.sections import DestinationSection, IntakeSection
+from dibmg_node.sections.destinations import DestinationSection
+from dibmg_node.sections.intake import IntakeSection
+from dibmg_node.sections.web import WebSection
 from dibmg_node.services.tls import SUITES
-from dibmg_node.web_sections import WebSection
+from dibmg_node.wiring.exposure import is_insecure
 
 _TLS: Final = "TLS 1.2 or newer"
 

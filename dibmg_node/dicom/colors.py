@@ -101,7 +101,7 @@ def _levels(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     """0..1 in steps of 1/255; what is beyond is 0 or 1."""
     levels = np.clip(values, 0.0, 1.0, dtype=np.float32)
     levels *= np.float32(_STEPS - 1)
-    return np.rint(levels, out=levels).astype(np.uint8)
+    return np.asarray(np.rint(levels), dtype=np.uint8)
 
 
 @lru_cache(8)
@@ -117,7 +117,7 @@ def _colored(strength: float) -> NDArray[np.uint32]:
     rgba = np.empty((_STEPS, _STEPS, 4), np.uint8)
     rgba[..., :3] = np.rint(255.0 * (tissue * (1.0 - share) + color * share)).transpose(1, 2, 0)
     rgba[..., 3] = 255
-    return rgba.view(np.uint32).ravel()
+    return np.asarray(rgba.view(np.uint32).ravel(), dtype=np.uint32)
 
 
 def _oklab(color: Color) -> NDArray[np.float64]:

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dibmg_node import wiring
-from dibmg_node.certificate_watch import expiries
 from dibmg_node.config import Settings
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
+from dibmg_node.health.certificate_watch import expiries
 from dibmg_node.services.tls import TlsFiles, trust_of
+from dibmg_node.wiring import foundation
 
 
 def examine(settings: Settings) -> Iterator[Verdict]:
     """Look at every file of TLS that the configuration names."""
-    now = wiring.now()
+    now = foundation.now()
     found = expiries(settings)
     for one in found:
         warning = one.warning(now)

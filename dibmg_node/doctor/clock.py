@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from dibmg_node import wiring
 from dibmg_node.config import Settings
-from dibmg_node.destinations import open_web_service
 from dibmg_node.doctor.stores import node_ledger
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
 from dibmg_node.errors import PeerUnavailableError
 from dibmg_node.services.deadline import Deadline
 from dibmg_node.services.exchange import Request, exchange
+from dibmg_node.wiring import foundation
+from dibmg_node.wiring.destinations import open_web_service
 
 _BUILT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """This program is younger."""
@@ -28,7 +28,7 @@ _NTP: Final = "set up chrony or systemd-timesyncd with the time server of the PA
 
 def examine(settings: Settings) -> Iterator[Verdict]:
     """Look at the clock of this machine."""
-    now = wiring.now()
+    now = foundation.now()
     yield _judge_kernel()
     zone = now.astimezone().strftime("%Z, UTC%z")
     yield well("time zone", f"{zone}; ledger and logs are in UTC, results in this zone")
@@ -40,14 +40,14 @@ def examine(settings: Settings) -> Iterator[Verdict]:
     yield judge_history(now, newest)
     for destination in settings.destination:
         if destination.url is not None:
-            service = open_web_service(settings, destination, destination.url, wiring.now)
+            service = open_web_service(settings, destination, destination.url, foundation.now)
             try:
                 with Deadline(_ANSWER_SECONDS) as deadline:
                     date = exchange(Request("GET", destination.url), service.tls, deadline, now).date
             except PeerUnavailableError:
                 continue  # whether it answers is told elsewhere
             if date is not None:
-                yield judge_peer(destination.name, wiring.now(), date)
+                yield judge_peer(destination.name, foundation.now(), date)
 
 
 def judge_history(now: datetime, newest: datetime | None) -> Verdict:

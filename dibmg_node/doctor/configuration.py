@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dibmg_node.config import Settings
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
 from dibmg_node.errors import ConfigError
-from dibmg_node.exposure import is_insecure
-from dibmg_node.node_check import check_node
+from dibmg_node.health.node_check import check_node
+from dibmg_node.wiring.exposure import is_insecure
 
 
 def examine(settings: Settings) -> Iterator[Verdict]:

@@ -12,7 +12,7 @@ from dibmg_node.doctor.verdict import Verdict, bad, well
 
 _PROBE: Final = """
 import socket
-from dibmg_node.system_calls import deny
+from dibmg_node.machine.system_calls import deny
 deny(network=True, files=True)
 try:
     socket.socket()

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from dibmg_node import wiring
 from dibmg_node.config import Settings
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
 from dibmg_node.errors import DibmgError
+from dibmg_node.wiring import foundation
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _REMOTE: Final = frozenset(
@@ -72,7 +72,7 @@ def _judge_object_storage(settings: Settings) -> Verdict:
     """Whether the storage answers who it is, with the keys of this node."""
     expected = "an object storage that answers"
     try:
-        found = wiring.open_archive(settings).identity()
+        found = foundation.open_archive(settings).identity()
     except (DibmgError, OSError) as error:
         told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         remedy = "see archive.url, archive.endpoint, DIBMG_ARCHIVE_KEY and DIBMG_ARCHIVE_SECRET"

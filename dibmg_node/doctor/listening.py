@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dibmg_node.config import Settings
 from dibmg_node.doctor.stores import running_process
 from dibmg_node.doctor.verdict import Verdict, bad, well
-from dibmg_node.role_choice import Role, roles_of
+from dibmg_node.wiring.role_choice import Role, roles_of
 
 
 def examine(settings: Settings) -> Iterator[Verdict]:

@@ -13,7 +13,7 @@ from dibmg.runtime_choice import Precision
 from dibmg_node.config import Settings
 from dibmg_node.doctor.stores import running_process
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
-from dibmg_node.role_choice import Role
+from dibmg_node.wiring.role_choice import Role
 
 _CPU: Final = Path("/proc/cpuinfo")
 _MEMORY: Final = Path("/proc/meminfo")

@@ -8,17 +8,17 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Final
 
-from dibmg_node import wiring
 from dibmg_node.config import Settings
-from dibmg_node.destinations import open_senders
 from dibmg_node.doctor.stores import node_ledger, running_process
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
 from dibmg_node.domain.selftest import selftest_uid
 from dibmg_node.errors import DibmgError, PeerUnavailableError, PermanentError
-from dibmg_node.role_choice import Role
 from dibmg_node.selftest.own_intake import open_own_intake
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.selftests import OpenSelfTest
+from dibmg_node.wiring import foundation
+from dibmg_node.wiring.destinations import open_senders
+from dibmg_node.wiring.role_choice import Role
 
 _PATIENCE: Final = timedelta(minutes=1)
 _ANSWER: Final = "an answer to C-ECHO, or to a query for nothing"
@@ -27,7 +27,7 @@ _ANSWER: Final = "an answer to C-ECHO, or to a query for nothing"
 def examine(settings: Settings) -> Iterator[Verdict]:
     """Ask everybody for a sign of life."""
     yield _judge_intake(settings)
-    for name, sender in open_senders(settings, wiring.now).items():
+    for name, sender in open_senders(settings, foundation.now).items():
         check = f"destination {name}"
         try:
             sender.echo()
@@ -65,7 +65,7 @@ def _judge_intake(settings: Settings) -> Verdict:
 @contextmanager
 def _announced(ledger: Ledger) -> Iterator[None]:
     """Let in as a self-test is, which sends nothing."""
-    now = wiring.now()
+    now = foundation.now()
     test = OpenSelfTest(selftest_uid(secrets.randbits(64)), now, now + _PATIENCE, 0, {})
     with suppress(PermanentError):  # while another one is running, this one is let in, too
         ledger.selftests.register(test)

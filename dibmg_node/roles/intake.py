@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from dibmg_node import wiring
 from dibmg_node.config import Settings
-from dibmg_node.receiving import make_acceptor, open_intake
-from dibmg_node.role_choice import Role
-from dibmg_node.role_life import beating, renewed_by_signal, stopped_by_signal
+from dibmg_node.roles.life import beating, renewed_by_signal, stopped_by_signal
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.turned_away import TurnedAwayCount
 from dibmg_node.services.wire import TurnedAway
+from dibmg_node.wiring import foundation
+from dibmg_node.wiring.receiving import make_acceptor, open_intake
+from dibmg_node.wiring.role_choice import Role
 
 _DRAIN_SECONDS: Final = 20.0
 
 
 def live(settings: Settings, audit: Auditor) -> None:
     """Receive until SIGTERM."""
-    ledger = wiring.open_node_ledger(settings)
-    intake = open_intake(settings, ledger, wiring.open_archive(settings), audit)
-    count = TurnedAwayCount(ledger.rejections, wiring.now)
+    ledger = foundation.open_node_ledger(settings)
+    intake = open_intake(settings, ledger, foundation.open_archive(settings), audit)
+    count = TurnedAwayCount(ledger.rejections, foundation.now)
 
     def turned_away(who: TurnedAway) -> None:
         count.tell(who)

@@ -5,23 +5,24 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from dibmg_node import health, serving, wiring
 from dibmg_node.config import Settings
 from dibmg_node.errors import PermanentError
-from dibmg_node.receiving import open_intake
-from dibmg_node.role_choice import Role, roles_of
-from dibmg_node.role_life import beating, renewed_by_signal, stopped_by_signal
+from dibmg_node.health.look import look
+from dibmg_node.roles.life import beating, renewed_by_signal, stopped_by_signal
 from dibmg_node.services.audit import Auditor
+from dibmg_node.wiring import foundation, serving
+from dibmg_node.wiring.receiving import open_intake
+from dibmg_node.wiring.role_choice import Role, roles_of
 
 _WATCH_SECONDS: Final = 1.0
 
 
 def live(settings: Settings, audit: Auditor) -> None:
     """Serve until SIGTERM."""
-    ledger = wiring.open_node_ledger(settings)
-    intake = open_intake(settings, ledger, wiring.open_archive(settings, serving.WEB_SPOOL), audit)
-    look = partial(health.look, settings, ledger, roles_of(settings))
-    server = serving.make_web_server(settings, ledger, intake, audit, look)
+    ledger = foundation.open_node_ledger(settings)
+    intake = open_intake(settings, ledger, foundation.open_archive(settings, serving.WEB_SPOOL), audit)
+    look_now = partial(look, settings, ledger, roles_of(settings))
+    server = serving.make_web_server(settings, ledger, intake, audit, look_now)
     server.start()
     signs = beating(settings, ledger, Role.WEB, lambda: f"port {server.port}")
     with stopped_by_signal() as stopping, renewed_by_signal(server.renew), signs:

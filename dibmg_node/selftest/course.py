@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-from dibmg_node import wiring
 from dibmg_node.config import Settings
 from dibmg_node.domain.lifecycle import StudyState
 from dibmg_node.domain.selftest import SELFTEST_DESTINATION, SelfTestStep, StepOutcome, selftest_uid
 from dibmg_node.errors import DibmgError, SelfTestBrokenError
-from dibmg_node.role_choice import Role
 from dibmg_node.selftest.agreement import check_agreement, sees_lesion
 from dibmg_node.selftest.arrival import check_cad_report, check_digests, check_overlays
 from dibmg_node.selftest.expectation import expected_reading
@@ -28,6 +26,8 @@ from dibmg_node.services.selftest_gate import digest_of
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.selftests import OpenSelfTest
+from dibmg_node.wiring import foundation
+from dibmg_node.wiring.role_choice import Role
 
 _GRACE: Final = timedelta(minutes=2)
 """After its patience: what was being sent when it ended may still be told who asks."""
@@ -55,7 +55,7 @@ def run_selftest(
     """
     specimen = make_specimen(selftest_uid(secrets.randbits(64)))
     with LoopbackPacs().listening() as pacs:
-        now = wiring.now()
+        now = foundation.now()
         digests = {image.sop_uid: digest_of(image.content) for image in specimen.images.values()}
         patience = timedelta(seconds=timeout_seconds + settings.model.deadline_seconds) + _GRACE
         ledger.selftests.register(OpenSelfTest(specimen.study_uid, now, now + patience, pacs.port, digests))
@@ -73,7 +73,7 @@ def run_selftest(
             if stopped:  # by a person, or with the node: nothing was found out
                 ledger.selftests.cancel(specimen.study_uid)
             else:
-                ledger.selftests.end(specimen.study_uid, course.outcomes, wiring.now())
+                ledger.selftests.end(specimen.study_uid, course.outcomes, foundation.now())
     return course.outcomes
 
 
@@ -135,7 +135,7 @@ class _Course:
         with self.step(SelfTestStep.OVERLAYS) as found:
             found.append(check_overlays(arrived, self.specimen))
         with self.step(SelfTestStep.CHECKSUMS) as found:
-            found.append(check_digests(arrived, study["results"], wiring.open_archive(self.settings)))
+            found.append(check_digests(arrived, study["results"], foundation.open_archive(self.settings)))
 
     def remove(self) -> None:
         """The last step, whatever came of the others.
@@ -144,7 +144,7 @@ class _Course:
             SelfTestBrokenError: It broke.
         """
         with self.step(SelfTestStep.REMOVAL) as found:
-            freed = wipe(self.ledger, wiring.open_archive(self.settings), self.specimen.study_uid)
+            freed = wipe(self.ledger, foundation.open_archive(self.settings), self.specimen.study_uid)
             found.append(f"{freed / 1e6:.1f} MB and every row of the study are gone again")
 
     @contextmanager
@@ -162,7 +162,7 @@ class _Course:
             self._note(StepOutcome(step, False, time.monotonic() - started, str(error), error.remedy))
             raise
         except (DibmgError, OSError) as error:  # as where a shared archive does not answer
-            remedy = f"see 'dibmg status', and the logs in {wiring.log_folder(self.settings)}"
+            remedy = f"see 'dibmg status', and the logs in {foundation.log_folder(self.settings)}"
             self._note(StepOutcome(step, False, time.monotonic() - started, str(error), remedy))
             raise SelfTestBrokenError(str(error), remedy) from error
         # whatever ends it, and be it Ctrl-C: a test that did not come to its end must not pass
@@ -179,7 +179,7 @@ class _Course:
     def _way_in(self) -> str:
         """What is to be done where the node does not let its own self-test in."""
         intake = self.settings.intake
-        log = wiring.log_folder(self.settings) / f"{Role.INTAKE}.log"
+        log = foundation.log_folder(self.settings) / f"{Role.INTAKE}.log"
         if intake.tls is not None and intake.tls.ca is not None:
             return (
                 "name a certificate that intake.tls.ca trusts in selftest.certificate and selftest.key, and "
@@ -194,7 +194,7 @@ class _Course:
         settled = open_own_intake(self.settings).send(parcels)
         refused = sorted({f"{one.status} {one.comment}".strip() for one in settled if one.status != "0x0000"})
         if refused:
-            log = wiring.log_folder(self.settings) / f"{Role.INTAKE}.log"
+            log = foundation.log_folder(self.settings) / f"{Role.INTAKE}.log"
             raise SelfTestBrokenError(
                 f"C-STORE was answered {', '.join(refused)}",
                 f"see {log} for the reason; 0xA700 is a full disk or a ledger that cannot be written",
@@ -205,7 +205,7 @@ class _Course:
         if study["state"] in (StudyState.EXCLUDED, StudyState.FAILED) and study["scores"]["exam"] is None:
             raise SelfTestBrokenError(
                 f"the study is {study['state']}: {study['reason']}",
-                f"see {wiring.log_folder(self.settings)}/model.log and analysis.log, and 'dibmg doctor'",
+                f"see {foundation.log_folder(self.settings)}/model.log and analysis.log, and 'dibmg doctor'",
             )
         model = study["reading"]["model"]
         return f"{model['name']} {model['version']}, {model['runtime']}, {model['precision']}"
@@ -227,6 +227,6 @@ class _Course:
             told = sorted({f"{one['status']} {one['comment']}".strip() for one in study["deliveries"]})
             raise SelfTestBrokenError(
                 f"{missing} of {len(owed)} results did not arrive: {', '.join(told)}",
-                f"see {wiring.log_folder(self.settings) / f'{Role.DELIVERY}.log'}",
+                f"see {foundation.log_folder(self.settings) / f'{Role.DELIVERY}.log'}",
             )
         return f"{len(owed)} results arrived at the loop-back PACS"

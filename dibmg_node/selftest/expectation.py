@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from dibmg.operating_choice import choose_operating_point
 from dibmg.weights import load_weights
-from dibmg_node.analyzing import build_predictor
 from dibmg_node.config import Settings
 from dibmg_node.dicom.header import instance_of, read_header
 from dibmg_node.domain.study import Study
@@ -18,6 +17,7 @@ from dibmg_node.errors import DibmgError, SelfTestBrokenError
 from dibmg_node.selftest.specimen import SPECIMEN_VERSION, Specimen
 from dibmg_node.services.reading import StudyFiles, read_study
 from dibmg_node.services.reading_json import reading_json
+from dibmg_node.wiring.analyzing import build_predictor
 
 _FILE: Final = "expectation.json"
 

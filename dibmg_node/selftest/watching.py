@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from dibmg_node import wiring
 from dibmg_node.config import Settings
 from dibmg_node.errors import RetryableError, SelfTestBrokenError
-from dibmg_node.processes import is_alive, process_name
+from dibmg_node.machine.processes import is_alive, process_name
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.tasks import CeleryPublisher, open_queue
+from dibmg_node.wiring import foundation
 
 _LOOK_SECONDS: Final = 0.1
 _SILENT_AFTER: Final = timedelta(seconds=20)
@@ -55,20 +55,22 @@ class Watch:
             time.sleep(_LOOK_SECONDS)
 
     def _remedy(self, role: str) -> str:
-        log = wiring.log_folder(self.settings) / f"{role}.log"
+        log = foundation.log_folder(self.settings) / f"{role}.log"
         node = self.settings.node_name
         name = process_name(role, node)
         beat = next((one for one in self.ledger.views.beats() if one.process == name), None)
         if beat is None or is_alive(name, beat.pid, node) is False:
             return f"the process {role} does not run: see {log}, and restart the node"
-        if wiring.now() - beat.at > _SILENT_AFTER:
+        if foundation.now() - beat.at > _SILENT_AFTER:
             return f"the process {role} (pid {beat.pid}) hangs: end it, the node starts it again"
         settings = self.settings
-        queue = open_queue(settings.broker_url, settings.model.deadline_seconds, wiring.broker_tls(settings))
+        queue = open_queue(
+            settings.broker_url, settings.model.deadline_seconds, foundation.broker_tls(settings)
+        )
         try:
             analyses, deliveries = CeleryPublisher(queue).waiting()
         except RetryableError as error:
-            return f"{error}: see broker.url, and {wiring.log_folder(settings) / 'broker.log'}"
+            return f"{error}: see broker.url, and {foundation.log_folder(settings) / 'broker.log'}"
         waiting = {"analysis": analyses, "delivery": deliveries}.get(role, 0)
         queued = f"{waiting} messages wait for the process {role}" if waiting else f"{role} is behind"
         return f"{queued}: see {log}, or give the test more time with --timeout"

@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import quote_plus, urlencode
 
 from dibmg_node.errors import ConfigError, PeerRefusedError, PeerUnavailableError
-from dibmg_node.section_values import check_web_url, is_exposed
+from dibmg_node.sections.values import check_web_url, is_exposed
 from dibmg_node.services.deadline import Deadline
 from dibmg_node.services.exchange import Answer, Request, exchange
 from dibmg_node.services.id_token import Expected, UnknownKeyError, verified_claims

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +24,3 @@ class OverlayOrder:
 
 
 Order = MammogramOrder | OverlayOrder
-
-
-def build_painter() -> Callable[[Order], bytes]:
-    """What the sandbox's child does with orders."""
-    # a process of its own has the decoders; the web server that starts it does without them
-    from dibmg_node.services.painter import Painter
-
-    return Painter().paint

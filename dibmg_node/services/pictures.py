@@ -6,7 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from dibmg_node.services.picture_orders import MammogramOrder, Order, OverlayOrder, build_painter
+from dibmg_node.services.picture_orders import MammogramOrder, Order, OverlayOrder
+from dibmg_node.services.picture_process import build_painter
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.storage.archive import Archive
 

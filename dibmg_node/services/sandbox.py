@@ -12,9 +12,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final, Generic, TypeVar
 
-from dibmg_node.confinement import Isolation, Limits, allow_cpu, confine
 from dibmg_node.errors import DibmgError, PermanentError, RetryableError
-from dibmg_node.heap import give_back
+from dibmg_node.machine.confinement import Isolation, Limits, allow_cpu, confine
+from dibmg_node.machine.heap import give_back
 
 _log = logging.getLogger(__name__)
 

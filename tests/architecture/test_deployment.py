@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from dibmg_node.config import load_settings
-from dibmg_node.exposure import check_exposure
-from dibmg_node.role_choice import Role, check_roles
+from dibmg_node.wiring.exposure import check_exposure
+from dibmg_node.wiring.role_choice import Role, check_roles
 from tests.programs import find_program
 
 ROOT = Path(__file__).parents[2]

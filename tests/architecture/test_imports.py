@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from dibmg_node.role_choice import Role
+from dibmg_node.wiring.role_choice import Role
 
 NETWORKS = ["tensorflow", "keras", "torch", "openvino"]
 SERVERS = ["starlette", "uvicorn", "jinja2", "prometheus_client"]
@@ -44,7 +44,9 @@ def test_a_process_of_the_node_loads_nothing_that_its_role_has_no_use_for(role: 
 
 
 def test_the_process_of_a_model_loads_neither_ledger_nor_settings() -> None:
-    assert loaded("dibmg_node.model_process, dibmg.predictor", ["sqlalchemy", "dibmg_node.config"]) == []
+    assert (
+        loaded("dibmg_node.wiring.model_process, dibmg.predictor", ["sqlalchemy", "dibmg_node.config"]) == []
+    )
 
 
 def test_the_help_of_the_program_waits_for_no_command() -> None:

@@ -21,11 +21,11 @@ TOLD_BY = {
     "report.warnings.values()": ("services/drift.py", "warnings"),
     "one['sentence']": ("services/drift.py", "warnings"),
     "str(error)": ("tasks.py", "_translated"),
-    "overlong_wait(found, settings.alarms, now)": ("conditions.py", "overlong_wait"),
-    "overlong_wait(found, limits, now)": ("conditions.py", "overlong_wait"),
-    "overlong_audit(found, settings.alarms, now)": ("conditions.py", "overlong_audit"),
-    "overlong_audit(found, limits, now)": ("conditions.py", "overlong_audit"),
-    "one.warning(now)": ("certificate_watch.py", "warning"),
+    "overlong_wait(found, settings.alarms, now)": ("health/conditions.py", "overlong_wait"),
+    "overlong_wait(found, limits, now)": ("health/conditions.py", "overlong_wait"),
+    "overlong_audit(found, settings.alarms, now)": ("health/conditions.py", "overlong_audit"),
+    "overlong_audit(found, limits, now)": ("health/conditions.py", "overlong_audit"),
+    "one.warning(now)": ("health/certificate_watch.py", "warning"),
 }
 """Expressions that hold a sentence of another function: its module, its name."""
 
@@ -133,7 +133,7 @@ def reasons() -> list[str]:
 
 def alarm_reasons() -> list[str]:
     """Every sentence that an alarm may have."""
-    tree = ast.parse((PACKAGE / "conditions.py").read_text())
+    tree = ast.parse((PACKAGE / "health" / "conditions.py").read_text())
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     return [one for function in functions for one in Sentences(function).of_alarms()]
 

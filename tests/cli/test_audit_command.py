@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from dibmg_node.auditing import bookmark_file, open_audit, trail_folder, verification_file
 from dibmg_node.cli.main import cli
 from dibmg_node.config import Settings, load_settings
 from dibmg_node.services.wire import TurnedAway
 from dibmg_node.storage.trail_reading import Bookmark, save_bookmark
 from dibmg_node.storage.trail_verification import load_verification
+from dibmg_node.wiring.auditing import bookmark_file, open_audit, trail_folder, verification_file
 from tests.factories import Clock, new_ledger
 
 

@@ -10,7 +10,7 @@ from pacs import free_port
 
 from dibmg_node.cli.main import cli, main
 from dibmg_node.errors import PermanentError
-from dibmg_node.processes import alone
+from dibmg_node.machine.processes import alone
 from tests.factories import new_ledger
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -21,12 +21,12 @@ from dibmg_node.conformance.statuses import http_table, reason_table, store_tabl
 from dibmg_node.dicom import facts
 from dibmg_node.domain.result import REPORTS
 from dibmg_node.errors import PeerRefusedError
-from dibmg_node.receiving import acceptor_settings
 from dibmg_node.services.cget import CGetSource
 from dibmg_node.services.cstore import CStoreSender
 from dibmg_node.services.delivery import Parcel
 from dibmg_node.services.fetching import Landing
 from dibmg_node.services.scu import DimsePeer
+from dibmg_node.wiring.receiving import acceptor_settings
 from tests.services.wire_peers import MemoryStore, listening
 
 SERVED = replace(acceptor_settings(Settings()), port=0)

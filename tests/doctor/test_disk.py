@@ -7,7 +7,8 @@ import pytest
 from dibmg_node.config import Settings
 from dibmg_node.doctor.disk import examine, judge_inodes, judge_mount, judge_room, mount_of
 from dibmg_node.doctor.verdict import Level
-from dibmg_node.sections import ArchiveSection, NodeSection
+from dibmg_node.sections.intake import NodeSection
+from dibmg_node.sections.stores import ArchiveSection
 from tests.object_storage import running_object_storage
 
 _MOUNTINFO = """\

@@ -19,7 +19,7 @@ from dibmg_node.doctor.clock import judge_history, judge_peer
 from dibmg_node.doctor.examination import GROUPS
 from dibmg_node.doctor.listening import judge_port
 from dibmg_node.doctor.verdict import Level
-from dibmg_node.sections import IntakeSection, NodeSection
+from dibmg_node.sections.intake import IntakeSection, NodeSection
 from tests.certificates import Authority
 from tests.factories import START
 from tests.services.web_peers import Asked, Told, WebPeer

@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from dibmg_node import wiring
 from dibmg_node.config import load_settings
-from dibmg_node.processes import process_name
+from dibmg_node.machine.processes import process_name
 from dibmg_node.storage.compatibility import migrate
 from dibmg_node.storage.engine import open_engine
+from dibmg_node.wiring import foundation
 from tests.services.wire_peers import RawPeer
 
 PATIENCE_SECONDS = 120
@@ -68,7 +68,7 @@ class ReceivingProcesses:
 
     def __enter__(self) -> ReceivingProcesses:
         """Start, and wait until both listen."""
-        wiring.open_archive(self.settings).prepare()
+        foundation.open_archive(self.settings).prepare()
         engine = open_engine(self.settings.ledger_url)
         migrate(engine)
         engine.dispose()
@@ -128,7 +128,7 @@ class ReceivingProcesses:
         return sorted(name for name in files if not _KNOWN_FILES.fullmatch(name))
 
     def _wait_until_ready(self) -> None:
-        ledger = wiring.open_node_ledger(self.settings)
+        ledger = foundation.open_node_ledger(self.settings)
         missing = {process_name(role, self.settings.node_name) for role in self.processes}
         deadline = time.monotonic() + PATIENCE_SECONDS
         while missing and time.monotonic() < deadline:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dibmg_node import wiring
 from dibmg_node.dicom.part10 import data_set_offset
+from dibmg_node.wiring import foundation
 from tests.factories import R_CC, data_set_bytes, mammogram
 from tests.faults.hostile_peers import stores
 from tests.faults.receiving_processes import ReceivingProcesses
@@ -56,7 +56,7 @@ def test_a_full_disk_is_a_failure_to_try_again_and_loses_nothing(
         with_room = stores(content, uid)(node)
         stored[uid] = content
 
-        archive = wiring.open_archive(node.settings)
+        archive = foundation.open_archive(node.settings)
         kept = {one: archive.instance_path(one).read_bytes() for one in stored}
 
     assert len(stored) > 1

@@ -14,11 +14,11 @@ from typing import Any
 
 from pacs import free_port
 
-from dibmg_node import wiring
 from dibmg_node.config import load_settings
-from dibmg_node.processes import process_name
+from dibmg_node.machine.processes import process_name
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.views import Views
+from dibmg_node.wiring import foundation
 from tests.cli.program import dibmg
 from tests.programs import find_program
 
@@ -107,7 +107,7 @@ class RunningNode:
     @property
     def views(self) -> Views:
         """The ledger, to look into."""
-        ledger = wiring.open_node_ledger(load_settings(self.config))
+        ledger = foundation.open_node_ledger(load_settings(self.config))
         self._opened.append(ledger)
         return ledger.views
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pacs import Orthanc, free_port
 
-from dibmg_node import wiring
 from dibmg_node.config import load_settings
 from dibmg_node.dicom import facts
+from dibmg_node.wiring import foundation
 from tests.factories import R_CC, STANDARD_VIEWS, mammogram, new_ledger, part10, sop_uid, write_exam
 from tests.flow.running_node import RunningNode
 from tests.programs import find_program
@@ -100,7 +100,7 @@ def test_instances_come_in_the_syntax_that_the_pacs_has_them_in(
 
     study = node.wait_for_state(study_uid, "DELIVERED")
     assert {one["code"] for one in study["instances"]} == {"USED"}
-    kept = wiring.open_archive(load_settings(node.config))
+    kept = foundation.open_archive(load_settings(node.config))
     for one in study["instances"]:
         content = kept.instance_path(one["sop_uid"]).read_bytes()
         assert facts.JPEG_LOSSLESS_SV1.encode() in content[:600]
@@ -111,7 +111,7 @@ def was_up(node: RunningNode) -> None:
     settings = load_settings(node.config)
     settings.data_dir.mkdir()
     new_ledger(settings.data_dir).engine.dispose()
-    wiring.open_archive(settings).prepare()
+    foundation.open_archive(settings).prepare()
 
 
 def chest(folder: Path, study_uid: str) -> Path:

@@ -15,8 +15,8 @@ from pacs import Orthanc, free_port
 from playwright.sync_api import Browser, Page, expect
 from pydicom import dcmread
 
-from dibmg_node import wiring
 from dibmg_node.config import load_settings
+from dibmg_node.wiring import foundation
 from tests.factories import CANARY, L_CC, R_CC, R_MLO, sop_uid, write_exam
 from tests.flow.running_node import DIBMG, RunningNode
 from tests.programs import find_program
@@ -117,7 +117,7 @@ def fill(node: RunningNode, folder: Path) -> None:
     breast = write_exam(folder / "failed", FAILED, (R_CC, R_MLO), PatientID="P3", AccessionNumber="A3")
     node.send(breast)
     # a disk that lies: every attempt finds other bytes than were received
-    archived = wiring.open_archive(load_settings(node.config)).instance_path(sop_uid(R_CC, FAILED))
+    archived = foundation.open_archive(load_settings(node.config)).instance_path(sop_uid(R_CC, FAILED))
     archived.write_bytes(archived.read_bytes() + b"\0\0")
     node.wait(READ, lambda study: any(one["state"] == "STORED" for one in study["deliveries"]))
     node.wait_for_state(EXCLUDED, "EXCLUDED")

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from pacs import Orthanc
 
-from dibmg_node import wiring
 from dibmg_node.config import load_settings
 from dibmg_node.storage.schema import deliveries
+from dibmg_node.wiring import foundation
 from tests.factories import write_exam
 from tests.flow.running_node import RunningNode
 from tests.programs import find_program
@@ -146,7 +146,7 @@ def states_at(study: dict[str, Any], destination: str) -> set[str]:
 
 def make_older(node: RunningNode, age: timedelta) -> None:
     """Have the ledger say that everything is owed for longer."""
-    ledger = wiring.open_node_ledger(load_settings(node.config))
+    ledger = foundation.open_node_ledger(load_settings(node.config))
     with ledger.engine.begin() as connection:
-        connection.execute(deliveries.update().values(owed_since=wiring.now() - age))
+        connection.execute(deliveries.update().values(owed_since=foundation.now() - age))
     ledger.engine.dispose()

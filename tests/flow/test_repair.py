@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from dibmg_node import wiring
 from dibmg_node.config import load_settings
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.wiring import foundation
 from tests.factories import write_exam
 from tests.flow.running_node import RunningNode
 
@@ -22,7 +22,7 @@ STUDY, LOST, HELD = "1.2.5.1", "1.2.5.2", "1.2.5.3"
 def data_of(node: RunningNode) -> tuple[Archive, Ledger]:
     """Archive and ledger of a node that does not run."""
     settings = load_settings(node.config)
-    return wiring.open_archive(settings), wiring.open_node_ledger(settings)
+    return foundation.open_archive(settings), foundation.open_node_ledger(settings)
 
 
 def files_under(folder: Path) -> list[Path]:
@@ -53,7 +53,7 @@ def test_a_start_repairs_what_it_finds_and_status_tells_what_it_cannot(
     # a result whose analysis did not come to its end
     archive.put_result("1.2.5.4", b"left by a killed worker")
     # a claim of a worker that is gone
-    now = wiring.now()
+    now = foundation.now()
     ledger.retries.ask(HELD, now)
     ledger.claims.claim(HELD, 4, "gone@elsewhere", now, timedelta(seconds=-1))
     ledger.engine.dispose()

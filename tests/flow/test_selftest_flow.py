@@ -17,7 +17,7 @@ from pacs import Orthanc, free_port
 
 from dibmg_node.storage.archive_identity import marker_file
 from dibmg_node.storage.selftests import EndedSelfTest, SelfTests
-from dibmg_node.wiring import now
+from dibmg_node.wiring.foundation import now
 from tests.certificates import Authority
 from tests.flow.running_node import DIBMG, PATIENCE_SECONDS, RunningNode
 

@@ -11,9 +11,9 @@ from pacs import Orthanc
 from pydicom import dcmread
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 
-from dibmg_node import wiring
 from dibmg_node.config import load_settings
 from dibmg_node.dicom import facts
+from dibmg_node.wiring import foundation
 from tests.factories import write_exam
 from tests.flow.running_node import RunningNode
 from tests.programs import find_program
@@ -73,7 +73,7 @@ def test_an_exam_sent_by_storescu_goes_out_by_stow_to_a_real_pacs(
     received = archive.instances("1.2.4.1")
     assert sorted(str(one.SOPClassUID) for one in received) == FULL_SET
     assert {(one["state"], one["status"]) for one in study["deliveries"]} == {("STORED", "200")}
-    ours = wiring.open_archive(load_settings(stow_node.config))
+    ours = foundation.open_archive(load_settings(stow_node.config))
     for one in received:
         sent = dcmread(ours.result_path(str(one.SOPInstanceUID)))
         assert one.file_meta.TransferSyntaxUID == sent.file_meta.TransferSyntaxUID

@@ -11,13 +11,13 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from sqlalchemy import select
 
-from dibmg_node.confinement import Limits
 from dibmg_node.dicom.header import read_instance
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.selftest import SELFTEST_AET, SELFTEST_DESTINATION
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import PermanentError, RejectedError, RetryableError, StorageFullError
+from dibmg_node.machine.confinement import Limits
 from dibmg_node.services.analysis import Analyst, Subscriber
 from dibmg_node.services.orders import Order, Report, carry_out
 from dibmg_node.services.sandbox import Sandbox

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dibmg_node.confinement import NETWORK_OPEN, Isolation, Limits
 from dibmg_node.domain.study import STANDARD_VIEWS
+from dibmg_node.machine.confinement import NETWORK_OPEN, Isolation, Limits
 from dibmg_node.services.orders import Order, Report
 from dibmg_node.services.sandbox import ChildDiedError, MemoryExceededError, Sandbox
 from dibmg_node.storage.archive import Archive

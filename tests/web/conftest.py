@@ -14,8 +14,7 @@ from argon2 import PasswordHasher
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from dibmg_node.capacity import foresee
-from dibmg_node.selftest_watch import selftest_facts
+from dibmg_node.health.capacity import foresee
 from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.intake import Intake
 from dibmg_node.services.lookup import Lookup
@@ -36,6 +35,7 @@ from dibmg_node.web.retrieve import RetrieveService
 from dibmg_node.web.search import SearchService
 from dibmg_node.web.server import WebAddress, WebServer
 from dibmg_node.web.stow import StowLimits, StowService
+from dibmg_node.wiring.selftest_watch import selftest_facts
 from tests.factories import START, Clock
 from tests.services.sandbox_work import prepare
 from tests.services.test_intake import POLICY

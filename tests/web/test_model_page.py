@@ -19,7 +19,7 @@ from dibmg_node.domain.device import Device
 from dibmg_node.domain.drift import DriftLimits
 from dibmg_node.domain.follow_up import FollowUp, Truth
 from dibmg_node.domain.score_reference import references
-from dibmg_node.follow_up_report import Period, figures
+from dibmg_node.health.follow_up_report import Period, figures
 from dibmg_node.services.drift import DriftPolicy, DriftWatch
 from dibmg_node.storage.schema import exam_scores
 from dibmg_node.web.pages.plots import HEIGHT, WIDTH, draw_distributions, draw_rates

@@ -1,0 +1,37 @@
+"""Whether a node of these settings can come up, before it does."""
+
+from __future__ import annotations
+
+from dibmg_node.config import Settings
+from dibmg_node.errors import ConfigError
+from dibmg_node.health.alarming import check_channels
+from dibmg_node.wiring.auditing import check_audit
+from dibmg_node.wiring.destinations import check_destinations
+from dibmg_node.wiring.exposure import check_exposure
+from dibmg_node.wiring.model_check import check_model, check_shadow
+from dibmg_node.wiring.role_choice import Role, check_roles, roles_of
+from dibmg_node.wiring.telemetry import check_telemetry
+
+
+def check_node(settings: Settings) -> None:
+    """Whether a node of these settings can come up: its roles, and what each of them needs.
+
+    Raises:
+        ConfigError: With every complaint at once, each with the path of its key.
+    """
+    complaints: list[str] = []
+    checks = [check_roles, check_exposure, check_channels, check_telemetry, check_audit]
+    roles = roles_of(settings)
+    if Role.DELIVERY in roles or Role.ANALYSIS in roles:
+        checks.append(check_destinations)
+    if Role.ANALYSIS in roles:
+        checks.append(check_model)
+    if Role.SHADOW in roles:
+        checks.append(check_shadow)
+    for check in checks:
+        try:
+            check(settings)
+        except ConfigError as error:
+            complaints += error.complaints
+    if complaints:
+        raise ConfigError(complaints)

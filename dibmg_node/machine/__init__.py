@@ -1,0 +1,1 @@
+"""One machine: processes, memory, signals, and what a process may ask of the kernel."""

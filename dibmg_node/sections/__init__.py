@@ -1,0 +1,1 @@
+"""The sections of `config.toml`: their keys, defaults and checks."""

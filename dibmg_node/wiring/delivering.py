@@ -1,0 +1,31 @@
+"""Delivering: from the settings to who sends results, and who asks whether they are kept."""
+
+from __future__ import annotations
+
+from dibmg_node.config import Settings
+from dibmg_node.domain.selftest import SELFTEST_DESTINATION
+from dibmg_node.services.audit import Auditor
+from dibmg_node.services.delivery import Courier
+from dibmg_node.services.loopback_pacs import LoopbackSender
+from dibmg_node.services.proving import Prover
+from dibmg_node.storage.ledger import Ledger
+from dibmg_node.wiring import foundation
+from dibmg_node.wiring.destinations import open_senders, open_witnesses
+from dibmg_node.wiring.proof_choice import proofs_asked
+
+
+def make_courier(settings: Settings, ledger: Ledger, audit: Auditor, name: str) -> Courier:
+    """The delivering side."""
+    tests = LoopbackSender(ledger.selftests, settings.intake.ae_title, foundation.now)
+    senders = {**open_senders(settings, foundation.now), SELFTEST_DESTINATION: tests}
+    proofs = proofs_asked(settings)
+    return Courier(
+        foundation.open_archive(settings), ledger.outbox, senders, foundation.now, proofs, audit, name=name
+    )
+
+
+def make_prover(settings: Settings, ledger: Ledger, name: str) -> Prover:
+    """Who asks destinations whether they keep what they stored."""
+    return Prover(
+        ledger.proofs, open_witnesses(settings, ledger.proofs, foundation.now), foundation.now, name
+    )
