@@ -5,12 +5,11 @@ Source: PS3.15 A.5.3.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Final
 
 from pydicom.dataset import Dataset
 
@@ -25,14 +24,12 @@ from dibmg_node.domain.audit import (
     Participant,
     Role,
 )
-from dibmg_node.domain.counted import counted
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.study import Instance
+from dibmg_node.services.audit_recording import Journal, Nowhere, Recorder
 from dibmg_node.services.pseudonyms import Pseudonyms
 from dibmg_node.services.throttle import Throttle
 from dibmg_node.services.wire import StoreRequest, TurnedAway
-
-_log = logging.getLogger(__name__)
 
 ALERT_PAUSE: Final = timedelta(minutes=1)
 LOGIN_PAUSE: Final = timedelta(hours=1)
@@ -44,24 +41,6 @@ _GRAVITY: Final = {
 _WORDS: Final = {DeliveryState.OWED: "not sent yet", DeliveryState.REFUSED: "refused"}
 _TOLD_KEYS: Final = frozenset({"Modality", "ModalitiesInStudy"})
 """Keys of a search whose values are told: these name nobody, and neither do UIDs."""
-
-
-class Journal(Protocol):
-    """Where events are kept."""
-
-    def append(self, told: Mapping[str, Any], at: datetime) -> None:
-        """Keep one.
-
-        Raises:
-            OSError: It could not be written.
-        """
-
-
-class _Nowhere:
-    """Keeps nothing."""
-
-    def append(self, told: Mapping[str, Any], at: datetime) -> None:
-        """Forget it."""
 
 
 @dataclass
@@ -93,16 +72,14 @@ class Auditor:
             now: The time.
             addresses: Host of each destination, by its name.
         """
-        self._journal = journal
+        self._recorder = Recorder(journal, node, now)
         self._node = node
         self._pseudonyms = pseudonyms
-        self._now = now
         self._addresses = addresses or {}
         self._alerts = Throttle(ALERT_PAUSE, now)
         self._logins = Throttle(LOGIN_PAUSE, now)
         self._waiting: set[tuple[str, str]] = set()
         self._transfers: dict[str, dict[str, _Transfer]] = {}
-        self._missed = 0
 
     def patient(self, header: Dataset) -> str:
         """Pseudonym of the patient that a header names, as the other methods want it."""
@@ -136,7 +113,7 @@ class Auditor:
         """Other bytes came under a SOP Instance UID that is taken. Source: A.5.3.11."""
         repeated = self._alerts.admit("same-uid", request.calling_aet, request.peer_address, instance.sop_uid)
         if repeated is not None:
-            self._record(
+            self._recorder.record(
                 AuditEvent(
                     EventId.SECURITY_ALERT,
                     Action.EXECUTE,
@@ -161,7 +138,7 @@ class Auditor:
         repeated = self._alerts.admit(who.peer_address, who.calling_aet, who.sentence)
         if repeated is not None:
             called = f"; called {who.called_aet}" if who.called_aet else ""
-            self._record(
+            self._recorder.record(
                 AuditEvent(
                     EventId.SECURITY_ALERT,
                     Action.EXECUTE,
@@ -196,7 +173,7 @@ class Auditor:
         """
         keys = [f"{name}={value if _is_told(name, value) else '?'}" for name, value in sorted(wanted.items())]
         asked = wanted.get("PatientID", "")
-        self._record(
+        self._recorder.record(
             AuditEvent(
                 EventId.QUERY,
                 Action.EXECUTE,
@@ -210,7 +187,7 @@ class Auditor:
         self, peer_address: str, study_uid: str, sop_class_uids: Iterable[str], patient: str
     ) -> None:
         """Somebody was given results. Source: A.5.3.6."""
-        self._record(
+        self._recorder.record(
             AuditEvent(
                 EventId.INSTANCES_ACCESSED,
                 Action.READ,
@@ -263,7 +240,7 @@ class Auditor:
 
     def deleted(self, study_uid: str, reason: str, patient: str = "") -> None:
         """Images and results of a study were removed from the archive. Source: A.5.3.5."""
-        self._record(
+        self._recorder.record(
             AuditEvent(
                 EventId.STUDY_DELETED,
                 Action.DELETE,
@@ -285,7 +262,7 @@ class Auditor:
             study_uid: About which study; empty: about the node.
         """
         person = Participant(user or address or "operator", None, address, True)
-        self._record(
+        self._recorder.record(
             AuditEvent(
                 EventId.APPLICATION_ACTIVITY,
                 Action.EXECUTE,
@@ -307,7 +284,7 @@ class Auditor:
         """
         # A.5.3.11 has who performs what an alert tells of as no requestor
         performer = Participant(user or address or "operator", None, address)
-        self._record(
+        self._recorder.record(
             AuditEvent(
                 EventId.SECURITY_ALERT,
                 Action.EXECUTE,
@@ -327,14 +304,16 @@ class Auditor:
             asked: Path and query of the URL; names no patient.
         """
         reader = Participant(user or address or "operator", None, address, True)
-        self._record(AuditEvent(EventId.AUDIT_LOG_USED, Action.READ, (reader, self._here()), query=asked))
+        self._recorder.record(
+            AuditEvent(EventId.AUDIT_LOG_USED, Action.READ, (reader, self._here()), query=asked)
+        )
 
     def _activity(self, process: str, kind: EventType) -> None:
         participant = Participant(process, Role.APPLICATION)
-        self._record(AuditEvent(EventId.APPLICATION_ACTIVITY, Action.EXECUTE, (participant,), kind))
+        self._recorder.record(AuditEvent(EventId.APPLICATION_ACTIVITY, Action.EXECUTE, (participant,), kind))
 
     def _transfer(self, event: EventId, action: Action, study_uid: str, transfer: _Transfer) -> None:
-        self._record(
+        self._recorder.record(
             AuditEvent(
                 event,
                 action,
@@ -355,7 +334,7 @@ class Auditor:
         description: str = "",
     ) -> None:
         receiver = Participant(destination, Role.DESTINATION, self._addresses.get(destination, ""))
-        self._record(
+        self._recorder.record(
             AuditEvent(
                 event,
                 action,
@@ -368,7 +347,7 @@ class Auditor:
         )
 
     def _login(self, peer_address: str, gravity: Gravity, description: str, repeated: int) -> None:
-        self._record(
+        self._recorder.record(
             AuditEvent(
                 EventId.USER_AUTHENTICATION,
                 Action.EXECUTE,
@@ -383,32 +362,10 @@ class Auditor:
     def _here(self, role: Role | None = None) -> Participant:
         return Participant(self._node, role)
 
-    def _record(self, event: AuditEvent) -> None:
-        try:
-            if self._missed:
-                self._journal.append(self._gap().to_json(), self._now())
-                self._missed = 0
-            self._journal.append(event.to_json(), self._now())
-        except OSError as error:
-            self._missed += 1
-            extra = {"code": event.event.code, "error": error.strerror or type(error).__name__}
-            _log.error("audit event not written", extra=extra)
-
-    def _gap(self) -> AuditEvent:
-        """What tells of events that could not be written."""
-        return AuditEvent(
-            EventId.SECURITY_ALERT,
-            Action.EXECUTE,
-            (self._here(Role.APPLICATION),),
-            EventType.RECORDING_STOPPED,
-            Gravity.SERIOUS,
-            f"{counted(self._missed, 'event')} could not be written",
-        )
-
 
 def _is_told(keyword: str, value: str) -> bool:
     return keyword in _TOLD_KEYS if not keyword.endswith("UID") else is_uid(value)
 
 
-SILENT: Final = Auditor(_Nowhere(), "", Pseudonyms(b""), lambda: datetime.now(UTC))
+SILENT: Final = Auditor(Nowhere(), "", Pseudonyms(b""), lambda: datetime.now(UTC))
 """Tells nobody: for a part that runs without a node."""
