@@ -56,6 +56,7 @@ class FreeSpace:
             image: float32 (rows, columns) in 0..1, 1 = bright.
             laterality: Says where the chest wall is, should the image not.
         """
+        self._shape = image.shape
         self._step = max(1, max(image.shape) // _LOOKED_AT)
         reduced = _reduced(image, self._step)
         self._rows, self._columns = reduced.shape
@@ -66,7 +67,7 @@ class FreeSpace:
         self._margin = _steps_of(max(4, round(_GUARD * max(image.shape))), self._step)
         kernel = np.ones((2 * self._margin + 1, 2 * self._margin + 1), dtype=np.uint8)
         self._taken = np.asarray(cv2.dilate(breast.astype(np.uint8), kernel), dtype=np.uint8)
-        self._bright = (reduced > _MARKER).astype(np.uint8)
+        self._bright = _any_of((image > _MARKER).astype(np.uint8), self._step)
 
     def best(self, width: int, height: int, *, at_top: bool) -> Place | None:
         """The best place of a box: off the breast, off markers, then near its corner at the air side.
@@ -79,10 +80,11 @@ class FreeSpace:
         Returns:
             None where the image is smaller than the box.
         """
+        rows, columns = self._shape
+        if width > columns or height > rows:
+            return None
         wide, high = _steps_of(width, self._step), _steps_of(height, self._step)
         margin = min(self._margin, (self._columns - wide) // 2, (self._rows - high) // 2)
-        if margin < 0:
-            return None
         lefts = _places(margin, self._columns - wide - margin)
         tops = _places(margin, self._rows - high - margin)
         covered = _sums(self._taken, lefts, tops, wide, high)
@@ -94,7 +96,9 @@ class FreeSpace:
         best = covered == covered.min()
         best &= bright == bright[best].min()
         top, left = np.unravel_index(np.argmin(np.where(best, far, np.inf)), far.shape)
-        box = Box(int(lefts[left]) * self._step, int(tops[top]) * self._step, width, height)
+        # the last step may be cut off by the edge of the image
+        first = min(int(lefts[left]) * self._step, columns - width)
+        box = Box(first, min(int(tops[top]) * self._step, rows - height), width, height)
         return Place(box, int(covered[top, left]) * self._step**2)
 
     def take(self, box: Box) -> None:
@@ -109,10 +113,17 @@ class FreeSpace:
 
 
 def _reduced(image: Image, step: int) -> Image:
-    """Means of squares of `step` pixels; what is left over at the lower and right edge has no square."""
-    rows, columns = (max(1, side // step) for side in image.shape)
-    whole = image[: rows * step, : columns * step]
-    return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.float32)
+    """Means of squares of `step` pixels; beyond the lower and right edge the last ones are repeated."""
+    below, beside = (-side % step for side in image.shape)
+    whole = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+    size = (whole.shape[1] // step, whole.shape[0] // step)
+    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def _any_of(mask: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
+    """Whether a square of `step` pixels holds any of a mask: a thin line would drown in its mean."""
+    spread = cv2.dilate(mask, np.ones((step, step), np.uint8), anchor=(0, 0))
+    return np.ascontiguousarray(spread[::step, ::step], dtype=np.uint8)
 
 
 def _steps_of(pixels: int, step: int) -> int:

@@ -87,7 +87,7 @@ class ViewHeat:
     def on(self, shape: tuple[int, int]) -> Heatmap:
         """Its values on a grid (rows, columns) over the extent of the stored image."""
         heat = enlarge(dib_map(self.raw_map), self.placement, shape)
-        heat *= _on_grid(self.breast, self.placement, shape)
+        heat[~_on_grid(self.breast, self.placement, shape)] = 0.0
         return heat
 
 

@@ -23,7 +23,7 @@ from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.image import Mammogram, WindowRule
 from dibmg_node.domain.result import ExamResult, Finding, ModelIdentity, OperatingPoint, Scores
 from dibmg_node.domain.study import Exclusion, ExclusionCode, Instance, ViewKey
-from dibmg_node.errors import StudyExcludedError
+from dibmg_node.errors import PermanentError, StudyExcludedError
 
 
 class DibmgPredictor:
@@ -53,6 +53,7 @@ class DibmgPredictor:
 
         Raises:
             StudyExcludedError: An image shows no breast; one exclusion for each such image.
+            PermanentError: The network computed values that are no numbers.
             ValueError: The mammograms are not those of the exam's views.
         """
         if not exam.views or set(exam.views) != set(mammograms):
@@ -65,6 +66,11 @@ class DibmgPredictor:
         ready = time.perf_counter()
         maps = dict(zip(prepared, self._runtime.maps(inputs), strict=True))
         computed = time.perf_counter()
+        if broken := [key for key, raw in maps.items() if not np.isfinite(raw).all()]:
+            views = ", ".join(map(str, broken))
+            raise PermanentError(
+                f"the network computed values of {views} that are no numbers, expected finite ones"
+            )
         pooling = self._weights.architecture.view_pooling
         z = {key: pool_view(raw, prepared[key].pixels, pooling) for key, raw in maps.items()}
         scores = score_exam(z, self._weights.exam_pooling)

@@ -298,6 +298,29 @@ def test_a_second_box_does_not_cover_the_first():
     assert second.top >= first.top + 60 or second.left >= first.left + 60
 
 
+@pytest.mark.parametrize("thickness", [1, 3])
+def test_words_do_not_cover_a_thin_line_in_the_air_of_a_large_picture(thickness):
+    image = breast_image(R_CC, 2048, 1600)
+    image[100 : 100 + thickness, 30:500] = 1.0
+
+    box = FreeSpace(image, Laterality.RIGHT).best(400, 90, at_top=True).box
+
+    assert not image[box.top : box.top + box.height, box.left : box.left + box.width].max() > 0.9
+
+
+@pytest.mark.parametrize("shape", [(2048, 43), (106, 2048), (4000, 75), (5119, 3001), (4000, 1), (1, 4000)])
+def test_a_box_as_large_as_a_picture_or_smaller_has_its_place_within_it(shape):
+    space = FreeSpace(np.zeros(shape, np.float32), Laterality.RIGHT)
+
+    for rows, columns in (shape, (1, shape[1]), (shape[0], 1)):
+        box = space.best(columns, rows, at_top=False).box
+        assert (box.left >= 0, box.top >= 0) == (True, True)
+        assert box.left + box.width <= shape[1]
+        assert box.top + box.height <= shape[0]
+    assert space.best(shape[1] + 1, 1, at_top=True) is None
+    assert space.best(1, shape[0] + 1, at_top=True) is None
+
+
 def test_an_image_too_small_for_all_of_its_words_keeps_the_warning_the_view_and_the_model():
     lines = caption_lines(exam(finding(R_CC)), R_CC)
 

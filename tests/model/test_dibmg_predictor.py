@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from dibmg.operating_choice import choose_operating_point
 from dibmg.operating_points import Threshold
@@ -17,7 +18,7 @@ from dibmg_node.dicom.resizing import resize
 from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.image import Mammogram, WindowRule
 from dibmg_node.domain.study import STANDARD_VIEWS, Laterality, ViewKey
-from dibmg_node.errors import StudyExcludedError, WeightsError
+from dibmg_node.errors import PermanentError, StudyExcludedError, WeightsError
 from tests.model.factories_model import SquareSeeker, breast, exam_of, instance, write_weights
 from tests.model.factories_points import RATE, write_points
 
@@ -54,6 +55,21 @@ def test_the_breast_with_the_lesion_scores_high_and_is_marked_at_its_place(predi
             result.heatmaps[finding.view].on(mammograms[finding.view].shape).max(), abs=0.05
         )
     assert [finding.number for finding in result.findings] == [1, 2]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_network_that_computes_no_numbers_gives_no_result(predictor: DibmgPredictor, value: float) -> None:
+    class Broken(SquareSeeker):
+        def maps(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+            found = super().maps(inputs)
+            found[1, 3, 4, 1] = value
+            return found
+
+    predictor._runtime = Broken()
+    mammograms = sick_right_breast()
+
+    with pytest.raises(PermanentError, match=f"values of {list(mammograms)[1]} that are no numbers"):
+        predictor.predict(exam_of(mammograms), mammograms)
 
 
 def test_heatmaps_lie_on_the_stored_grid_and_on_any_other(predictor: DibmgPredictor) -> None:
