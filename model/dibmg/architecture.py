@@ -127,7 +127,52 @@ PRESETS: Final[dict[str, Architecture]] = {
         block_kernels=((3, 1), (3, 1), (3, 1), (1, 1)),
         map_pool=1,
     ),
+    "coarse": Architecture(
+        initial_widths=(32, 48),
+        block_widths=(64, 96, 128, 128),
+        block_strides=(1, 2, 2, 1),
+    ),
 }
 """`paper32` has twice the map resolution; `fine` (stride 16) is for inputs of about 512 pixels, where
 a cell of stride 64 would be larger than most lesions; `local` is the same with a receptive field of 137
-pixels instead of 457; `near` has a stride of 8, so that a lesion of a centimeter holds more than one cell."""
+pixels instead of 457; `near` has a stride of 8, so that a lesion of a centimeter holds more than one cell;
+`coarse` has one of 32, to see a breast of 512 pixels as a whole."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Networks beside those of the map that see the breast as a whole.
+
+    What a view as a whole is worth is one value for all of its cells: it moves the score of the view and
+    leaves its places as they are.
+
+    Attributes:
+        preset: Name of the architecture it started from; `architecture` counts.
+        architecture: Of each of these networks.
+        members: Number of them; their values are averaged.
+        weight: What their cancer minus normal is multiplied with before it is added to every cell's.
+    """
+
+    preset: str
+    architecture: Architecture
+    members: int
+    weight: float
+
+    def as_json(self) -> dict[str, Any]:
+        """For the manifest of the weights."""
+        return {
+            "preset": self.preset,
+            "architecture": self.architecture.as_json(),
+            "members": self.members,
+            "weight": self.weight,
+        }
+
+    @staticmethod
+    def from_json(fields: Mapping[str, Any]) -> Context:
+        """Read back what `as_json` wrote."""
+        return Context(
+            preset=str(fields["preset"]),
+            architecture=Architecture.from_json(fields["architecture"]),
+            members=int(fields["members"]),
+            weight=float(fields["weight"]),
+        )

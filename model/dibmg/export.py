@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from dibmg.architecture import AIR, Architecture
-from dibmg.network import average_networks, build_network
+from dibmg.architecture import AIR, Architecture, Context
+from dibmg.network import build_network, join_networks
 from dibmg.preprocessing_version import PREPROCESSING_VERSION
 from dibmg.quiet_openvino import openvino
 from dibmg.scores import ExamPooling
@@ -32,6 +32,8 @@ def export_weights(
     model_card: str,
     words: Mapping[str, str],
     trained: bool = True,
+    contexts: Sequence[keras.Model] = (),
+    context: Context | None = None,
 ) -> None:
     """Write the weights of record, their OpenVINO form, the manifest and the model card.
 
@@ -47,12 +49,16 @@ def export_weights(
         model_card: Markdown.
         words: `name`, `version`, `trained_on`, `license`, `attribution`, `how`.
         trained: False is written for what must not be served.
+        contexts: Trained, of the architecture that `context` says.
+        context: What is done with them; None without any.
     """
-    members = []
-    for network in networks:
-        members.append(build_network(architecture, input_size, weight_decay=0.0))
-        members[-1].set_weights(network.get_weights())
-    fixed = members[0] if len(members) == 1 else average_networks(members, architecture, input_size)
+    members = _fixed(networks, architecture, input_size)
+    fixed = members[0]
+    if context is not None:
+        whole = _fixed(contexts, context.architecture, input_size)
+        fixed = join_networks(members, architecture, input_size, whole, context.weight)
+    elif len(members) > 1:
+        fixed = join_networks(members, architecture, input_size)
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
@@ -65,6 +71,7 @@ def export_weights(
         "preset": preset,
         "architecture": architecture.as_json(),
         "members": len(members),
+        **({} if context is None else {"context": context.as_json()}),
         "input_size": input_size,
         "map_stride": architecture.stride,
         "preprocessing_version": PREPROCESSING_VERSION,
@@ -74,6 +81,15 @@ def export_weights(
         "trained": trained,
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def _fixed(networks: Sequence[keras.Model], architecture: Architecture, input_size: int) -> list[keras.Model]:
+    """The same networks, for inputs of one size."""
+    found = []
+    for network in networks:
+        found.append(build_network(architecture, input_size, weight_decay=0.0))
+        found[-1].set_weights(network.get_weights())
+    return found
 
 
 def _save_openvino(network: keras.Model, input_size: int, path: Path) -> None:

@@ -86,8 +86,12 @@ def _pool(view: Any, raw: Any, architecture: Architecture) -> Any:
     return pooling(dtype="float32", name="z")([raw, share])
 
 
-def average_networks(
-    networks: Sequence[keras.Model], architecture: Architecture, input_size: int
+def join_networks(
+    networks: Sequence[keras.Model],
+    architecture: Architecture,
+    input_size: int,
+    contexts: Sequence[keras.Model] = (),
+    weight: float = 0.0,
 ) -> keras.Model:
     """One network whose map is the mean of the maps of several: an average of runs.
 
@@ -95,17 +99,34 @@ def average_networks(
         networks: What is averaged.
         architecture: Of each of them.
         input_size: Side of the square input, pixels.
+        contexts: Networks whose mean z of the view, times `weight`, is added to every cell of that map.
+        weight: As in `dibmg.architecture.Context`.
 
     Returns:
         A model as `build_network` makes it.
     """
     view = keras.Input((input_size, input_size, 1), name="view")
-    members = []
-    for number, network in enumerate(networks, start=1):
-        network.name = f"member{number}"
-        members.append(network(view))
-    raw = keras.layers.Average(dtype="float32", name="map")([member["map"] for member in members])
+    raw = _mean([found["map"] for found in _called(networks, view, "member")], "maps" if contexts else "map")
+    if contexts:
+        whole = _mean([found["z"] for found in _called(contexts, view, "context")], "whole")
+        whole = keras.layers.Rescaling(weight, dtype="float32")(keras.layers.Reshape((1, 1, 2))(whole))
+        raw = keras.layers.Add(dtype="float32", name="map")([raw, whole])
     return keras.Model(view, {"map": raw, "z": _pool(view, raw, architecture)}, name="dibmg")
+
+
+def _called(networks: Sequence[keras.Model], view: Any, name: str) -> list[Any]:
+    """What each says of a view."""
+    found = []
+    for number, network in enumerate(networks, start=1):
+        network.name = f"{name}{number}"
+        found.append(network(view))
+    return found
+
+
+def _mean(values: Sequence[Any], name: str) -> Any:
+    if len(values) == 1:
+        return keras.layers.Identity(dtype="float32", name=name)(values[0])
+    return keras.layers.Average(dtype="float32", name=name)(values)
 
 
 @keras.saving.register_keras_serializable("dibmg")

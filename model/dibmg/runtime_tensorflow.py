@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from dibmg.network import average_networks, build_network
+from dibmg.architecture import Architecture
+from dibmg.network import build_network, join_networks
 from dibmg.runtime_choice import Precision
 from dibmg.weights import KERAS, Weights
 from dibmg_node.errors import WeightsError
@@ -53,15 +54,22 @@ class TensorFlowRuntime:
             network = keras.models.load_model(path, compile=False)
             if self.precision is Precision.F32:
                 return network
-            size = weights.input_size
-            members = [
-                build_network(weights.architecture, size, mixed_precision=True)
-                for _ in range(weights.members)
-            ]
-            reduced = (
-                members[0] if weights.members == 1 else average_networks(members, weights.architecture, size)
-            )
+            reduced = _in_bfloat16(weights)
             reduced.set_weights(network.get_weights())
             return reduced
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise WeightsError(f"{path} cannot be loaded by Keras: {error}") from error
+
+
+def _in_bfloat16(weights: Weights) -> keras.Model:
+    """The network of record as `dibmg.export` builds it, in another precision."""
+
+    def several(architecture: Architecture, count: int) -> list[keras.Model]:
+        return [build_network(architecture, size, mixed_precision=True) for _ in range(count)]
+
+    size, context = weights.input_size, weights.context
+    members = several(weights.architecture, weights.members)
+    if context is not None:
+        whole = several(context.architecture, context.members)
+        return join_networks(members, weights.architecture, size, whole, context.weight)
+    return members[0] if weights.members == 1 else join_networks(members, weights.architecture, size)

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from dibmg.architecture import AIR, Architecture
+from dibmg.architecture import AIR, Architecture, Context
 from dibmg.preprocessing_version import PREPROCESSING_VERSION
 from dibmg.scores import ExamPooling
 from dibmg_node.domain.result import OperatingPoint
@@ -35,6 +35,7 @@ class Weights:
         sha256: Of the weights of record (`weights.keras`).
         preset: Name of the architecture it started from; `architecture` counts.
         members: Networks of this architecture whose maps are averaged.
+        context: Networks beside them that see a view as a whole; None where there are none.
         input_size: Side of the network input, pixels.
         operating_points: By name; `default` is among them.
         how: The command that made it.
@@ -47,6 +48,7 @@ class Weights:
     preset: str
     architecture: Architecture
     members: int
+    context: Context | None
     input_size: int
     preprocessing_version: str
     exam_pooling: ExamPooling
@@ -164,6 +166,7 @@ def _weights(folder: Path, fields: Mapping[str, Any]) -> Weights:
         preset=str(fields["preset"]),
         architecture=Architecture.from_json(fields["architecture"]),
         members=int(fields.get("members", 1)),
+        context=Context.from_json(fields["context"]) if "context" in fields else None,
         input_size=int(fields["input_size"]),
         preprocessing_version=str(fields["preprocessing_version"]),
         exam_pooling=ExamPooling(fields["exam_pooling"]),

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from dibmg.architecture import AIR, PRESETS, Architecture, ViewPooling
-from dibmg.network import average_networks, build_network, count_convolutions
+from dibmg.network import build_network, count_convolutions, join_networks
 from dibmg.operating_choice import choose_operating_point
 from dibmg.predictor import DibmgPredictor
 from dibmg.runtime import open_runtime
@@ -74,12 +74,27 @@ def test_an_average_of_networks_has_the_mean_of_their_maps() -> None:
         members.append(build_network(TINY, 128))
     views = np.random.default_rng(1).uniform(-1, 1, (1, 128, 128, 1)).astype(np.float32)
 
-    together = average_networks(members, TINY, 128)(views, training=False)
+    together = join_networks(members, TINY, 128)(views, training=False)
 
     for name in ("map", "z"):
         alone = [np.asarray(member(views, training=False)[name]) for member in members]
         assert not np.allclose(alone[0], alone[1])
         np.testing.assert_allclose(np.asarray(together[name]), np.mean(alone, axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_context_moves_every_cell_of_a_view_by_what_it_says_of_the_whole(count: int) -> None:
+    keras.utils.set_random_seed(3)
+    member, *contexts = [build_network(TINY, 128) for _ in range(1 + count)]
+    views = np.random.default_rng(1).uniform(-1, 1, (2, 128, 128, 1)).astype(np.float32)
+    said = np.mean([np.asarray(context(views, training=False)["z"]) for context in contexts], axis=0)
+    alone = {name: np.asarray(values) for name, values in member(views, training=False).items()}
+
+    together = join_networks([member], TINY, 128, contexts, 0.25)(views, training=False)
+
+    assert np.abs(said[0] - said[1]).max() > 1e-3
+    np.testing.assert_allclose(together["map"], alone["map"] + 0.25 * said[:, None, None], atol=1e-5)
+    np.testing.assert_allclose(together["z"], alone["z"] + 0.25 * said, atol=1e-5)
 
 
 @pytest.mark.parametrize("preset", ["local", "fine", "near"])

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import keras
 import numpy as np
 import pytest
 
+from dibmg.architecture import Architecture, Context
+from dibmg.export import export_weights
+from dibmg.network import build_network
 from dibmg.runtime import _require, open_runtime
 from dibmg.runtime_choice import Precision, RuntimeKind
+from dibmg.scores import ExamPooling
+from dibmg.training.finish import PAPERS
 from dibmg.weights import load_weights
 from dibmg_node.errors import ConfigError
+
+TINY = Architecture(initial_widths=(4, 4), block_widths=(4, 6, 6, 8), block_strides=(1, 1, 1, 1))
+COARSE = Architecture(initial_widths=(4, 4), block_widths=(4, 6, 8, 8), block_strides=(1, 2, 2, 1))
 
 
 def test_a_runtime_that_is_not_installed_is_refused_and_what_to_install_is_named() -> None:
@@ -26,6 +37,38 @@ def test_maps_of_a_view_do_not_depend_on_the_views_beside_it() -> None:
     assert together.shape == (2, cells, cells, 2)
     assert together.dtype == np.float32
     np.testing.assert_array_equal(together[1:], runtime.maps(views[1:]))
+
+
+def test_a_set_with_a_context_says_the_same_in_every_runtime_and_its_manifest_tells_of_it(
+    tmp_path: Path,
+) -> None:
+    keras.utils.set_random_seed(5)
+    member, whole = (build_network(architecture, 64) for architecture in (TINY, COARSE))
+    context = Context("coarse", COARSE, 1, 0.5)
+    words = dict.fromkeys(("name", "version", "trained_on", "license", "attribution", "how"), "test")
+    views = np.random.default_rng(3).uniform(-1, 1, (2, 64, 64, 1)).astype(np.float32)
+
+    export_weights(
+        [member],
+        tmp_path / "set",
+        preset="fine",
+        architecture=TINY,
+        input_size=64,
+        exam_pooling=ExamPooling.MAXIMUM,
+        operating_points=[PAPERS.as_json()],
+        model_card="",
+        words=words,
+        contexts=[whole],
+        context=context,
+    )
+
+    weights = load_weights(tmp_path / "set")
+    said = np.asarray(whole(views, training=False)["z"])
+    expected = np.asarray(member(views, training=False)["map"]) + 0.5 * said[:, None, None]
+    assert weights.context == context
+    for kind in RuntimeKind:
+        maps = open_runtime(weights, kind, threads=1).maps(views)
+        np.testing.assert_allclose(maps, expected, atol=1e-4)
 
 
 def test_the_precision_in_use_is_told_also_where_bfloat16_is_not_computed() -> None:

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -18,7 +18,17 @@ from dibmg.evaluation.model_card import card_lines
 from dibmg.evaluation.outputs import write_outputs
 from dibmg.evaluation.request import Request
 from dibmg.network import build_network
-from dibmg.recipes.default import SEEDS, plan_for, read_cesm, train_members, write_set
+from dibmg.recipes.default import (
+    SEEDS,
+    WHOLE_SEEDS,
+    WHOLE_WEIGHT,
+    plan_for,
+    read_cesm,
+    train_contexts,
+    train_members,
+    whole_plan_for,
+    write_set,
+)
 from dibmg.recipes.folds import CrossValidation, measure_folds, point_of
 from dibmg.recipes.stages import Workshop, plan_words
 from dibmg.recipes.synthetic import EXAM_TRAINING, PATCH_TRAINING, PATCHES, TEST, make_synthetic
@@ -74,7 +84,7 @@ def release_default(shop: Workshop, out: Path, cesm_folder: Path, mias_folder: P
     crossed = measure_folds(shop, cesm)
     point = point_of(crossed.evaluation)
     folder = out / "default"
-    write_set(train_members(shop, cesm, None), folder, point)
+    write_set(train_members(shop, cesm, None), train_contexts(shop, cesm, None), folder, point)
     card = [
         "**Not for diagnosis: research use only. Trained on a few hundred images of one hospital's series; "
         "its scores say nothing about screening.**",
@@ -87,9 +97,12 @@ def release_default(shop: Workshop, out: Path, cesm_folder: Path, mias_folder: P
         "",
         f"1. Synthetic patches: {len(PATCHES)} times {plan_words(PATCHES[0])}. "
         f"Training: {plan_words(PATCH_TRAINING)}.",
-        "2. CDD-CESM low-energy images: CC by breast label, CC and MLO by the masks of their lesions "
-        "(unlike the paper, whose training is told no place): "
-        f"{plan_words(plan_for(SEEDS[0]))}. {_runs_in_words()}",
+        "2. Places, on CDD-CESM low-energy images: CC by breast label, CC and MLO by the masks of their "
+        "lesions (unlike the paper, whose training is told no place): "
+        f"{plan_words(plan_for(SEEDS[0]))}. {_runs_in_words(SEEDS)}",
+        "3. Whole breasts, on the CC images, from random values and by breast label alone: "
+        f"{plan_words(whole_plan_for(WHOLE_SEEDS[0]))}. {_runs_in_words(WHOLE_SEEDS)} What they say of a "
+        f"view, times {WHOLE_WEIGHT:g}, is added to every cell of its map: it moves the score and no place.",
         "",
         *_run_time(shop, lambda stage: stage not in ("synthetic-network", "threshold", "test")),
     ]
@@ -98,10 +111,10 @@ def release_default(shop: Workshop, out: Path, cesm_folder: Path, mias_folder: P
     log.info("AUC %s, hits %s", found.area.text(), found.localization.hits.text())
 
 
-def _runs_in_words() -> str:
-    if len(SEEDS) == 1:
-        return f"One run (seed {SEEDS[0]})."
-    return f"Average of {len(SEEDS)} runs (seeds {', '.join(map(str, SEEDS))})."
+def _runs_in_words(seeds: Sequence[int]) -> str:
+    if len(seeds) == 1:
+        return f"One run (seed {seeds[0]})."
+    return f"Average of {len(seeds)} runs (seeds {', '.join(map(str, seeds))})."
 
 
 def _cross_lines(crossed: CrossValidation) -> Iterator[str]:

@@ -1,6 +1,7 @@
-"""The set `default`: pretrained on synthetic patches, trained on the CDD-CESM low-energy images.
+"""The set `default`: networks of places beside networks of whole breasts, on the CDD-CESM low-energy images.
 
-Unlike the paper's, this training is told where the cancers are (the masks that come with the images).
+The first are pretrained on synthetic patches and, unlike the paper's, told where the cancers are (the
+masks that come with the images); the second know the label of the breast alone.
 
 Cross-validated by woman in the folds that the images come with: nothing of a fold's women, and no choice
 made on them, is in the network that reads them. The released set is then trained on all folds.
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from dibmg.architecture import Context
 from dibmg.data.importers.registry import import_layout
 from dibmg.data.manifest import ImageRow, Manifest, read_manifest, write_manifest
 from dibmg.recipes.stages import Workshop, load_networks
@@ -28,6 +30,10 @@ SIZE: Final = 512
 FOLDS: Final = ("fold0", "fold1", "fold2", "fold3")
 SEEDS: Final = (1,)
 """One member of the average each."""
+WHOLE_SEEDS: Final = (1,)
+"""One network of whole breasts each."""
+WHOLE_WEIGHT: Final = 0.3
+"""Networks of whole breasts are three times as sure as those of places: so each counts about as much."""
 
 _PLAN: Final[dict[str, Any]] = {
     "preset": "near",
@@ -56,6 +62,30 @@ _PLAN: Final[dict[str, Any]] = {
     },
 }
 
+_WHOLE: Final[dict[str, Any]] = {
+    "preset": "coarse",
+    "pooling": "breast",
+    "input_size": SIZE,
+    "wall_columns": 352,
+    "unit": "image",
+    "batch": 8,
+    "epochs": 48,
+    "schedule": "cosine",
+    "learning_rate": 0.02,
+    "clip_norm": 5.0,
+    "exam_weight": 0.0,
+    "choose": "last",
+    "augmentation": {
+        "contrast": 0.15,
+        "brightness": 0.15,
+        "mirror": 0.5,
+        "flip_rows": 0.5,
+        "rotation": 14.0,
+        "zoom": 0.15,
+        "shift": 0.06,
+    },
+}
+
 ATTRIBUTION: Final = (
     "Khaled R. et al. (2021), Categorized Digital Database for Low Energy and Subtracted Contrast Enhanced "
     "Spectral Mammography images (CDD-CESM), The Cancer Imaging Archive, doi:10.7937/29kw-ae92; Khaled R. et "
@@ -67,6 +97,11 @@ ATTRIBUTION: Final = (
 def plan_for(seed: int) -> TrainingPlan:
     """The plan of one member."""
     return plan_of({**_PLAN, "seed": seed})
+
+
+def whole_plan_for(seed: int) -> TrainingPlan:
+    """How a network of whole breasts is trained."""
+    return plan_of({**_WHOLE, "seed": seed})
 
 
 def read_cesm(shop: Workshop, folder: Path) -> Manifest:
@@ -101,11 +136,32 @@ def train_members(shop: Workshop, cesm: Manifest, left_out: str | None) -> list[
     ]
 
 
+def train_contexts(shop: Workshop, cesm: Manifest, left_out: str | None) -> list[Path]:
+    """The same of the networks of whole breasts: CC alone, since an MLO would give its label away."""
+    name = "all" if left_out is None else f"without-{left_out}"
+
+    def training() -> Examples:
+        rows = enumerate(cesm.rows)
+        kept = [number for number, row in rows if row.view is View.CC and fold_of(row) != left_out]
+        return shop.examples(cesm, SIZE, Unit.IMAGE).pick(kept)
+
+    return [
+        shop.network(f"default-whole-{name}-{seed}", training, None, whole_plan_for(seed))
+        for seed in WHOLE_SEEDS
+    ]
+
+
 def write_set(
-    members: Sequence[Path], folder: Path, point: Threshold = PAPERS, card: str = "", version: str = "1"
+    members: Sequence[Path],
+    contexts: Sequence[Path],
+    folder: Path,
+    point: Threshold = PAPERS,
+    card: str = "",
+    version: str = "2",
 ) -> None:
-    """A folder of weights of these members."""
-    plan = plan_for(SEEDS[0])
+    """A folder of weights of these networks of places and of whole breasts."""
+    plan, whole = plan_for(SEEDS[0]), whole_plan_for(WHOLE_SEEDS[0])
+    context = Context(whole.preset, whole.architecture, len(contexts), WHOLE_WEIGHT)
     words = {
         "name": "default",
         "version": version,
@@ -115,7 +171,16 @@ def write_set(
         "attribution": ATTRIBUTION,
         "how": "make weights (python -m dibmg.recipes default)",
     }
-    finish(load_networks(members, plan), plan, folder, point, words, card)
+    finish(
+        load_networks(members, plan),
+        plan,
+        folder,
+        point,
+        words,
+        card,
+        load_networks(contexts, whole),
+        context,
+    )
 
 
 def cross_validate(shop: Workshop, cesm: Manifest) -> Path:
@@ -123,5 +188,5 @@ def cross_validate(shop: Workshop, cesm: Manifest) -> Path:
     folder = shop.folder / "cross-validation"
     for fold in FOLDS:
         if not (folder / fold).exists():
-            write_set(train_members(shop, cesm, fold), folder / fold)
+            write_set(train_members(shop, cesm, fold), train_contexts(shop, cesm, fold), folder / fold)
     return folder

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from dibmg.architecture import Context
 from dibmg.evaluation.choice import threshold_for
 from dibmg.evaluation.rates import rate
 from dibmg.export import export_weights
@@ -102,6 +103,8 @@ def finish(
     point: Threshold,
     words: Mapping[str, str],
     model_card: str,
+    contexts: Sequence[keras.Model] = (),
+    context: Context | None = None,
 ) -> None:
     """Write the folder of weights.
 
@@ -112,6 +115,8 @@ def finish(
         point: The operating point `default`.
         words: As in `export_weights`.
         model_card: Markdown.
+        contexts: As in `export_weights`.
+        context: The same.
     """
     export_weights(
         networks,
@@ -123,6 +128,8 @@ def finish(
         operating_points=[point.as_json()],
         model_card=model_card,
         words=words,
+        contexts=contexts,
+        context=context,
     )
 
 
