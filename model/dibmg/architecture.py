@@ -128,8 +128,8 @@ PRESETS: Final[dict[str, Architecture]] = {
         map_pool=1,
     ),
     "coarse": Architecture(
-        initial_widths=(32, 48),
-        block_widths=(64, 96, 128, 128),
+        initial_widths=(16, 24),
+        block_widths=(32, 48, 64, 96),
         block_strides=(1, 2, 2, 1),
     ),
 }

@@ -20,6 +20,7 @@ from dibmg.evaluation.request import Request
 from dibmg.network import build_network
 from dibmg.recipes.default import (
     SEEDS,
+    WHOLE_PATCH_TRAINING,
     WHOLE_SEEDS,
     WHOLE_WEIGHT,
     plan_for,
@@ -96,11 +97,12 @@ def release_default(shop: Workshop, out: Path, cesm_folder: Path, mias_folder: P
         "## How it was made",
         "",
         f"1. Synthetic patches: {len(PATCHES)} times {plan_words(PATCHES[0])}. "
-        f"Training: {plan_words(PATCH_TRAINING)}.",
+        f"Training for places: {plan_words(PATCH_TRAINING)}. "
+        f"Training for whole breasts: {plan_words(WHOLE_PATCH_TRAINING)}.",
         "2. Places, on CDD-CESM low-energy images: CC by breast label, CC and MLO by the masks of their "
         "lesions (unlike the paper, whose training is told no place): "
         f"{plan_words(plan_for(SEEDS[0]))}. {_runs_in_words(SEEDS)}",
-        "3. Whole breasts, on the CC images, from random values and by breast label alone: "
+        "3. Whole breasts, on the CC images by breast label and by the masks, with a coarse map: "
         f"{plan_words(whole_plan_for(WHOLE_SEEDS[0]))}. {_runs_in_words(WHOLE_SEEDS)} What they say of a "
         f"view, times {WHOLE_WEIGHT:g}, is added to every cell of its map: it moves the score and no place.",
         "",

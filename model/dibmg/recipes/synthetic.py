@@ -82,7 +82,7 @@ EXAM_TRAINING: Final[TrainingPlan] = plan_of(
 )
 
 
-def patch_network(shop: Workshop) -> Path:
+def patch_network(shop: Workshop, name: str = "patch-network", plan: TrainingPlan = PATCH_TRAINING) -> Path:
     """Values of a network that tells patches with a lesion from patches without one, and where it is."""
 
     def normals() -> Examples:
@@ -93,9 +93,7 @@ def patch_network(shop: Workshop) -> Path:
         made = shop.patches("patches", normals, PATCHES)
         return made.pick(np.arange(len(made))[first:last])
 
-    return shop.network(
-        "patch-network", lambda: patches(0, -HELD_OUT), lambda: patches(-HELD_OUT, None), PATCH_TRAINING
-    )
+    return shop.network(name, lambda: patches(0, -HELD_OUT), lambda: patches(-HELD_OUT, None), plan)
 
 
 def make_synthetic(shop: Workshop, out: Path) -> Path:

@@ -62,8 +62,21 @@ def augment_view(
     contrast = np.float32(1.0 + random.uniform(-plan.contrast, plan.contrast))
     brightness = np.float32(random.uniform(-plan.brightness, plan.brightness) / 2.0)
     changed = np.clip((shown - np.float32(0.5)) * contrast + np.float32(0.5) + brightness, 0.004, 1.0)
+    if plan.erase and random.random() < plan.erase:
+        square = _square(changed.shape, random)
+        changed[square] = random.uniform(0.1, 0.6)
+        if lesion is not None:
+            lesion = lesion.copy()
+            lesion[square] = 0
     inputs = np.where(breast, changed * np.float32(2.0) - np.float32(1.0), np.float32(-1.0))
     return Changed(inputs, right != mirrored, lesion)
+
+
+def _square(shape: tuple[int, ...], random: np.random.Generator) -> tuple[slice, slice]:
+    """Rows and columns of a square somewhere in a view."""
+    side = int(random.uniform(0.1, 0.3) * shape[0])
+    row, column = (int(random.integers(0, length - side + 1)) for length in shape)
+    return slice(row, row + side), slice(column, column + side)
 
 
 def _movement(

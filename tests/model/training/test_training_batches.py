@@ -21,6 +21,7 @@ EVERYTHING = Augmentation(
     shift=0.1,
     gamma=0.3,
     blur=0.5,
+    erase=0.5,
 )
 
 
@@ -119,6 +120,25 @@ def test_a_lesion_moves_with_its_view() -> None:
         assert changed.lesion is not None
         bright, lesion = changed.inputs > 0.1, changed.lesion > 0
         assert (bright & lesion).sum() > 0.8 * (bright | lesion).sum() > 0
+
+
+def test_what_is_erased_is_one_gray_and_no_lesion() -> None:
+    view = np.tile(np.arange(100, 164, dtype=np.uint8), (64, 1))
+    lesion = np.ones_like(view)
+    erasing = Augmentation(contrast=0, brightness=0, erase=1.0)
+
+    for seed in range(20):
+        changed = augment_view(view, True, erasing, np.random.default_rng(seed), lesion=lesion)
+
+        assert changed.lesion is not None
+        rows, columns = np.nonzero(changed.lesion == 0)
+        square = changed.inputs[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        assert square.shape[0] == square.shape[1] == rows.size**0.5
+        assert 6 <= square.shape[0] <= 20
+        assert np.ptp(square) == 0
+        kept = changed.lesion > 0
+        np.testing.assert_allclose(changed.inputs[kept], (view[kept] / 127.5) - 1, atol=1e-5)
+    assert lesion.all()
 
 
 def test_the_truth_of_a_cell_is_the_share_of_it_that_is_cancer() -> None:
