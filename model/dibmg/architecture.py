@@ -143,20 +143,21 @@ pixels instead of 457; `near` has a stride of 8, so that a lesion of a centimete
 class Context:
     """Networks beside those of the map that see the breast as a whole.
 
-    What a view as a whole is worth is one value for all of its cells: it moves the score of the view and
-    leaves its places as they are.
+    Where the whole speaks against a cancer, all cells of the view are lowered alike; where it speaks for one,
+    they stay as they are. So it moves the score of a view, never its places, and makes no cell hot.
 
     Attributes:
         preset: Name of the architecture it started from; `architecture` counts.
         architecture: Of each of these networks.
         members: Number of them; their values are averaged.
-        weight: What their cancer minus normal is multiplied with before it is added to every cell's.
+        weight, offset: With d, their cancer minus normal, cells get -log(1 + exp(-(weight * d + offset))).
     """
 
     preset: str
     architecture: Architecture
     members: int
     weight: float
+    offset: float
 
     def as_json(self) -> dict[str, Any]:
         """For the manifest of the weights."""
@@ -165,6 +166,7 @@ class Context:
             "architecture": self.architecture.as_json(),
             "members": self.members,
             "weight": self.weight,
+            "offset": self.offset,
         }
 
     @staticmethod
@@ -175,4 +177,5 @@ class Context:
             architecture=Architecture.from_json(fields["architecture"]),
             members=int(fields["members"]),
             weight=float(fields["weight"]),
+            offset=float(fields["offset"]),
         )

@@ -92,6 +92,7 @@ def join_networks(
     input_size: int,
     contexts: Sequence[keras.Model] = (),
     weight: float = 0.0,
+    offset: float = 0.0,
 ) -> keras.Model:
     """One network whose map is the mean of the maps of several: an average of runs.
 
@@ -99,8 +100,9 @@ def join_networks(
         networks: What is averaged.
         architecture: Of each of them.
         input_size: Side of the square input, pixels.
-        contexts: Networks whose mean z of the view, times `weight`, is added to every cell of that map.
+        contexts: Networks of views with the chest wall on the left, whose mean z lowers all cells.
         weight: As in `dibmg.architecture.Context`.
+        offset: The same.
 
     Returns:
         A model as `build_network` makes it.
@@ -108,9 +110,9 @@ def join_networks(
     view = keras.Input((input_size, input_size, 1), name="view")
     raw = _mean([found["map"] for found in _called(networks, view, "member")], "maps" if contexts else "map")
     if contexts:
-        whole = _mean([found["z"] for found in _called(contexts, view, "context")], "whole")
-        whole = keras.layers.Rescaling(weight, dtype="float32")(keras.layers.Reshape((1, 1, 2))(whole))
-        raw = keras.layers.Add(dtype="float32", name="map")([raw, whole])
+        turned = WallLeft(dtype="float32", name="wall-left")(view)
+        whole = _mean([found["z"] for found in _called(contexts, turned, "context")], "whole")
+        raw = Doubt(weight, offset, dtype="float32", name="map")([raw, whole])
     return keras.Model(view, {"map": raw, "z": _pool(view, raw, architecture)}, name="dibmg")
 
 
@@ -150,6 +152,48 @@ class BreastShare(keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """For the saved network."""
         return {**super().get_config(), "stride": self.stride}
+
+
+@keras.saving.register_keras_serializable("dibmg")
+class WallLeft(keras.layers.Layer):  # type: ignore[misc]
+    """Views (n, size, size, 1), mirrored where the right half has more breast: the wall is on the left."""
+
+    def call(self, view: Any) -> Any:
+        """Of inputs (n, size, size, 1)."""
+        breast = keras.ops.cast(view > AIR + HALF_LEVEL, "float32")
+        middle = view.shape[2] // 2
+        left, right = (
+            keras.ops.sum(half, axis=(1, 2, 3), keepdims=True)
+            for half in (breast[:, :, :middle], breast[:, :, -middle:])
+        )
+        return keras.ops.where(right > left, keras.ops.flip(view, axis=2), view)
+
+    def compute_output_shape(self, shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """As above."""
+        return tuple(shape)
+
+
+@keras.saving.register_keras_serializable("dibmg")
+class Doubt(keras.layers.Layer):  # type: ignore[misc]
+    """Maps (n, h, w, 2), cancer lowered in all cells alike by what speaks against it in z (n, 2)."""
+
+    def __init__(self, weight: float, offset: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.weight, self.offset = weight, offset
+
+    def call(self, inputs: Sequence[Any]) -> Any:
+        """Of [map, z]: -log(1 + exp(-(weight * d + offset))), d = cancer minus normal of z; 0 at the most."""
+        raw, whole = inputs
+        lowered = -keras.ops.softplus(-(self.weight * (whole[:, 1] - whole[:, 0]) + self.offset))
+        return raw + keras.ops.stack([keras.ops.zeros_like(lowered), lowered], axis=1)[:, None, None, :]
+
+    def compute_output_shape(self, shapes: Sequence[Sequence[int | None]]) -> tuple[int | None, ...]:
+        """As above."""
+        return tuple(shapes[0])
+
+    def get_config(self) -> dict[str, Any]:
+        """For the saved network."""
+        return {**super().get_config(), "weight": self.weight, "offset": self.offset}
 
 
 @keras.saving.register_keras_serializable("dibmg")

@@ -9,9 +9,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from dibmg.architecture import AIR, PRESETS, Architecture, ViewPooling
-from dibmg.network import build_network, count_convolutions, join_networks
+from dibmg.network import Doubt, build_network, count_convolutions, join_networks
 from dibmg.operating_choice import choose_operating_point
 from dibmg.predictor import DibmgPredictor
 from dibmg.runtime import open_runtime
@@ -82,19 +83,43 @@ def test_an_average_of_networks_has_the_mean_of_their_maps() -> None:
         np.testing.assert_allclose(np.asarray(together[name]), np.mean(alone, axis=0), atol=1e-5)
 
 
+def one_sided_views() -> NDArray[np.float32]:
+    """Two views (2, 128, 128, 1), chest walls on the left and on the right, of other breasts."""
+    views = np.full((2, 128, 128, 1), AIR, np.float32)
+    random = np.random.default_rng(1)
+    views[0, 20:110, :70] = random.uniform(-0.9, 1, (90, 70, 1))
+    views[1, 40:100, -50:] = random.uniform(-0.9, 0, (60, 50, 1))
+    return views
+
+
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_context_moves_every_cell_of_a_view_by_what_it_says_of_the_whole(count: int) -> None:
+def test_a_context_lowers_every_cell_of_a_view_by_what_it_says_of_the_whole(count: int) -> None:
     keras.utils.set_random_seed(3)
     member, *contexts = [build_network(TINY, 128) for _ in range(1 + count)]
-    views = np.random.default_rng(1).uniform(-1, 1, (2, 128, 128, 1)).astype(np.float32)
-    said = np.mean([np.asarray(context(views, training=False)["z"]) for context in contexts], axis=0)
+    views = one_sided_views()
+    walls_left = np.stack([views[0], views[1, :, ::-1]])
+    said = np.mean([np.asarray(context(walls_left, training=False)["z"]) for context in contexts], axis=0)
+    lowered = np.log1p(np.exp(-(20.0 * (said[:, 1] - said[:, 0]) + 0.5)))
     alone = {name: np.asarray(values) for name, values in member(views, training=False).items()}
 
-    together = join_networks([member], TINY, 128, contexts, 0.25)(views, training=False)
+    together = join_networks([member], TINY, 128, contexts, 20.0, 0.5)(views, training=False)
 
-    assert np.abs(said[0] - said[1]).max() > 1e-3
-    np.testing.assert_allclose(together["map"], alone["map"] + 0.25 * said[:, None, None], atol=1e-5)
-    np.testing.assert_allclose(together["z"], alone["z"] + 0.25 * said, atol=1e-5)
+    assert abs(lowered[0] - lowered[1]) > 1e-3
+    for name, shift in (("map", lowered[:, None, None]), ("z", lowered)):
+        np.testing.assert_allclose(together[name][..., 0], alone[name][..., 0], atol=1e-5)
+        np.testing.assert_allclose(together[name][..., 1], alone[name][..., 1] - shift, atol=1e-5)
+
+
+def test_a_context_that_speaks_for_a_cancer_leaves_the_map_as_it_is() -> None:
+    raw = np.random.default_rng(2).normal(size=(3, 4, 4, 2)).astype(np.float32)
+    whole = np.array([[-20.0, 20.0], [0.0, 0.0], [20.0, -20.0]], np.float32)
+
+    lowered = np.asarray(Doubt(3.0, 0.0)([raw, whole])) - raw
+
+    np.testing.assert_allclose(lowered[..., 0], 0.0, atol=1e-6)
+    np.testing.assert_allclose(lowered[0, ..., 1], 0.0, atol=1e-6)
+    np.testing.assert_allclose(lowered[1, ..., 1], -np.log(2.0), atol=1e-5)
+    np.testing.assert_allclose(lowered[2, ..., 1], -120.0, atol=1e-4)
 
 
 @pytest.mark.parametrize("preset", ["local", "fine", "near"])

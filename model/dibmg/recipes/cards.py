@@ -20,6 +20,7 @@ from dibmg.evaluation.request import Request
 from dibmg.network import build_network
 from dibmg.recipes.default import (
     SEEDS,
+    WHOLE_OFFSET,
     WHOLE_PATCH_TRAINING,
     WHOLE_SEEDS,
     WHOLE_WEIGHT,
@@ -103,8 +104,9 @@ def release_default(shop: Workshop, out: Path, cesm_folder: Path, mias_folder: P
         "lesions (unlike the paper, whose training is told no place): "
         f"{plan_words(plan_for(SEEDS[0]))}. {_runs_in_words(SEEDS)}",
         "3. Whole breasts, on the CC images by breast label and by the masks, with a coarse map: "
-        f"{plan_words(whole_plan_for(WHOLE_SEEDS[0]))}. {_runs_in_words(WHOLE_SEEDS)} What they say of a "
-        f"view, times {WHOLE_WEIGHT:g}, is added to every cell of its map: it moves the score and no place.",
+        f"{plan_words(whole_plan_for(WHOLE_SEEDS[0]))}. {_runs_in_words(WHOLE_SEEDS)} Where their mean "
+        f"d, cancer minus normal, speaks against a cancer, every cell of the view is lowered alike, by "
+        f"log(1 + exp(-({WHOLE_WEIGHT:g} d {WHOLE_OFFSET:+g}))): it moves the score and no place.",
         "",
         *_run_time(shop, lambda stage: stage not in ("synthetic-network", "threshold", "test")),
     ]

@@ -22,7 +22,7 @@ from dibmg.data.importers.registry import import_layout
 from dibmg.data.manifest import ImageRow, Manifest, read_manifest, write_manifest
 from dibmg.recipes.stages import Workshop, load_networks
 from dibmg.recipes.synthetic import PATCH_TRAINING, patch_network
-from dibmg.training.examples import UNKNOWN, Examples
+from dibmg.training.examples import UNKNOWN, Examples, walls_left
 from dibmg.training.finish import PAPERS, Threshold, finish
 from dibmg.training.plan import TrainingPlan, Unit, plan_of
 from dibmg_node.domain.study import View
@@ -33,8 +33,8 @@ SEEDS: Final = (1,)
 """One member of the average each."""
 WHOLE_SEEDS: Final = (1, 2, 3)
 """One network of whole breasts each."""
-WHOLE_WEIGHT: Final = 0.3
-"""Networks of whole breasts are three times as sure as those of places: so each counts about as much."""
+WHOLE_WEIGHT: Final = 3.0
+WHOLE_OFFSET: Final = -1.0
 
 _PLAN: Final[dict[str, Any]] = {
     "preset": "near",
@@ -70,7 +70,7 @@ _WHOLE: Final[dict[str, Any]] = {
     "wall_columns": 352,
     "unit": "image",
     "batch": 8,
-    "epochs": 48,
+    "epochs": 44,
     "schedule": "cosine",
     "learning_rate": 0.02,
     "clip_norm": 5.0,
@@ -82,7 +82,6 @@ _WHOLE: Final[dict[str, Any]] = {
         "contrast": 0.25,
         "brightness": 0.25,
         "gamma": 0.3,
-        "mirror": 0.5,
         "flip_rows": 0.5,
         "rotation": 20.0,
         "zoom": 0.25,
@@ -154,7 +153,7 @@ def train_contexts(shop: Workshop, cesm: Manifest, left_out: str | None) -> list
     def training() -> Examples:
         rows = enumerate(cesm.rows)
         kept = [number for number, row in rows if row.view is View.CC and fold_of(row) != left_out]
-        return shop.examples(cesm, SIZE, Unit.IMAGE).pick(kept)
+        return walls_left(shop.examples(cesm, SIZE, Unit.IMAGE).pick(kept))
 
     return [
         shop.network(f"default-whole-{name}-{seed}", training, None, whole_plan_for(seed), initial=initial)
@@ -172,7 +171,7 @@ def write_set(
 ) -> None:
     """A folder of weights of these networks of places and of whole breasts."""
     plan, whole = plan_for(SEEDS[0]), whole_plan_for(WHOLE_SEEDS[0])
-    context = Context(whole.preset, whole.architecture, len(contexts), WHOLE_WEIGHT)
+    context = Context(whole.preset, whole.architecture, len(contexts), WHOLE_WEIGHT, WHOLE_OFFSET)
     words = {
         "name": "default",
         "version": version,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -71,3 +71,25 @@ class Examples:
             self.lesions,
             self.placed,
         )
+
+
+def walls_left(examples: Examples) -> Examples:
+    """The same, images of right breasts shown as ones of the left: all chest walls on the left edge."""
+
+    def turned(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.where(examples.right[:, None, None], images[:, :, ::-1], images)
+
+    def side(members: NDArray[np.int64]) -> int:
+        return int(not examples.right[members].any())
+
+    if any(len(set(examples.right[members].tolist())) > 1 for members in examples.members):
+        raise ValueError("an example with images of both breasts has no one side to be shown as")
+    breasts = np.full_like(examples.breasts, UNKNOWN)
+    breasts[:, 1] = [examples.breasts[number, side(images)] for number, images in enumerate(examples.members)]
+    return replace(
+        examples,
+        views=turned(examples.views),
+        right=np.zeros_like(examples.right),
+        breasts=breasts,
+        lesions=None if examples.lesions is None else turned(examples.lesions),
+    )

@@ -7,6 +7,7 @@ import pytest
 
 from dibmg.training.augment import augment_view
 from dibmg.training.batches import Batches, class_weights
+from dibmg.training.examples import walls_left
 from dibmg.training.patches import PatchPlan, make_patches
 from dibmg.training.plan import Augmentation
 from tests.model.training.factories_training import normal_breasts, tiny_examples, tiny_plan
@@ -244,3 +245,29 @@ def test_a_breast_is_sick_if_one_of_its_views_had_room_for_the_lesion() -> None:
     batch = Batches(exam, plan).batch(0)
 
     assert batch["exams"].tolist() == [1.0]
+
+
+def test_with_all_walls_left_right_breasts_are_mirrored_and_keep_their_label_and_lesion() -> None:
+    examples = tiny_examples(2, views=1)
+    both = dataclasses.replace(
+        examples,
+        right=np.array([True, False]),
+        breasts=np.array([[1, -1], [-1, 0]], np.int8),
+        lesions=(examples.views > 200).astype(np.uint8),
+        placed=np.array([True, True]),
+    )
+
+    left = walls_left(both)
+
+    assert not left.right.any()
+    assert left.breasts.tolist() == [[-1, 1], [-1, 0]]
+    assert left.lesions is not None
+    assert both.lesions is not None
+    for images, before in ((left.views, both.views), (left.lesions, both.lesions)):
+        np.testing.assert_array_equal(images[0], before[0, :, ::-1])
+        np.testing.assert_array_equal(images[1], before[1])
+
+
+def test_an_example_of_both_breasts_has_no_one_side_to_be_shown_as() -> None:
+    with pytest.raises(ValueError, match="both breasts"):
+        walls_left(tiny_examples(2, views=2))
