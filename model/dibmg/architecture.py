@@ -143,19 +143,22 @@ pixels instead of 457; `near` has a stride of 8, so that a lesion of a centimete
 class Context:
     """Networks beside those of the map that see the breast as a whole.
 
-    Where the whole speaks against a cancer, all cells of the view are lowered alike; where it speaks for one,
-    they stay as they are. So it moves the score of a view, never its places, and makes no cell hot.
+    A map keeps its shape and is moved as a whole: with d, what its cancer minus normal was pooled to, and d',
+    the mean of that of these networks, it is pooled to `own` d + `weight` d' + `offset` then. So they change
+    the score of a view and no order among its places; in a view that just reaches a threshold, its hottest
+    place alone reaches it.
 
     Attributes:
         preset: Name of the architecture it started from; `architecture` counts.
         architecture: Of each of these networks.
         members: Number of them; their values are averaged.
-        weight, offset: With d, their cancer minus normal, cells get -log(1 + exp(-(weight * d + offset))).
+        own, weight, offset: As above; logits.
     """
 
     preset: str
     architecture: Architecture
     members: int
+    own: float
     weight: float
     offset: float
 
@@ -165,6 +168,7 @@ class Context:
             "preset": self.preset,
             "architecture": self.architecture.as_json(),
             "members": self.members,
+            "own": self.own,
             "weight": self.weight,
             "offset": self.offset,
         }
@@ -176,6 +180,7 @@ class Context:
             preset=str(fields["preset"]),
             architecture=Architecture.from_json(fields["architecture"]),
             members=int(fields["members"]),
+            own=float(fields["own"]),
             weight=float(fields["weight"]),
             offset=float(fields["offset"]),
         )

@@ -56,7 +56,7 @@ def export_weights(
     fixed = members[0]
     if context is not None:
         whole = _fixed(contexts, context.architecture, input_size)
-        fixed = join_networks(members, architecture, input_size, whole, context.weight, context.offset)
+        fixed = join_networks(members, architecture, input_size, whole, context)
     elif len(members) > 1:
         fixed = join_networks(members, architecture, input_size)
     if folder.exists():

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from dibmg.architecture import AIR, HALF_LEVEL, Architecture, ViewPooling
+from dibmg.architecture import AIR, HALF_LEVEL, Architecture, Context, ViewPooling
 
 
 def build_network(
@@ -77,13 +77,13 @@ def _build(architecture: Architecture, input_size: int | None, weight_decay: flo
     return keras.Model(view, {"map": raw, "z": _pool(view, raw, architecture)}, name="dibmg")
 
 
-def _pool(view: Any, raw: Any, architecture: Architecture) -> Any:
+def _pool(view: Any, raw: Any, architecture: Architecture, before: str = "") -> Any:
     """Values z (n, 2) of maps (n, h, w, 2), as `dibmg.scores.pool_view` computes them for the node."""
     if architecture.view_pooling is ViewPooling.SQUARE:
-        return keras.layers.GlobalAveragePooling2D(dtype="float32", name="z")(raw)
-    share = BreastShare(architecture.stride, dtype="float32", name="share")(view)
+        return keras.layers.GlobalAveragePooling2D(dtype="float32", name=f"{before}z")(raw)
+    share = BreastShare(architecture.stride, dtype="float32", name=f"{before}share")(view)
     pooling = WeightedPeak if architecture.view_pooling is ViewPooling.PEAK else WeightedMean
-    return pooling(dtype="float32", name="z")([raw, share])
+    return pooling(dtype="float32", name=f"{before}z")([raw, share])
 
 
 def join_networks(
@@ -91,8 +91,7 @@ def join_networks(
     architecture: Architecture,
     input_size: int,
     contexts: Sequence[keras.Model] = (),
-    weight: float = 0.0,
-    offset: float = 0.0,
+    context: Context | None = None,
 ) -> keras.Model:
     """One network whose map is the mean of the maps of several: an average of runs.
 
@@ -100,19 +99,21 @@ def join_networks(
         networks: What is averaged.
         architecture: Of each of them.
         input_size: Side of the square input, pixels.
-        contexts: Networks of views with the chest wall on the left, whose mean z lowers all cells.
-        weight: As in `dibmg.architecture.Context`.
-        offset: The same.
+        contexts: Networks of views with the chest wall on the left, whose mean z moves the map of a view.
+        context: How; None without any.
 
     Returns:
         A model as `build_network` makes it.
     """
     view = keras.Input((input_size, input_size, 1), name="view")
-    raw = _mean([found["map"] for found in _called(networks, view, "member")], "maps" if contexts else "map")
-    if contexts:
+    raw = _mean(
+        [found["map"] for found in _called(networks, view, "member")], "map" if context is None else "maps"
+    )
+    if context is not None:
         turned = WallLeft(dtype="float32", name="wall-left")(view)
         whole = _mean([found["z"] for found in _called(contexts, turned, "context")], "whole")
-        raw = Doubt(weight, offset, dtype="float32", name="map")([raw, whole])
+        rescored = Rescored(context.own, context.weight, context.offset, dtype="float32", name="map")
+        raw = rescored([raw, _pool(view, raw, architecture, "before-"), whole])
     return keras.Model(view, {"map": raw, "z": _pool(view, raw, architecture)}, name="dibmg")
 
 
@@ -174,18 +175,19 @@ class WallLeft(keras.layers.Layer):  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable("dibmg")
-class Doubt(keras.layers.Layer):  # type: ignore[misc]
-    """Maps (n, h, w, 2), cancer lowered in all cells alike by what speaks against it in z (n, 2)."""
+class Rescored(keras.layers.Layer):  # type: ignore[misc]
+    """Maps (n, h, w, 2) moved, all cells of a view alike, to a score that a whole view has a say in."""
 
-    def __init__(self, weight: float, offset: float, **options: Any) -> None:
+    def __init__(self, own: float, weight: float, offset: float, **options: Any) -> None:
         super().__init__(**options)
-        self.weight, self.offset = weight, offset
+        self.own, self.weight, self.offset = own, weight, offset
 
     def call(self, inputs: Sequence[Any]) -> Any:
-        """Of [map, z]: -log(1 + exp(-(weight * d + offset))), d = cancer minus normal of z; 0 at the most."""
-        raw, whole = inputs
-        lowered = -keras.ops.softplus(-(self.weight * (whole[:, 1] - whole[:, 0]) + self.offset))
-        return raw + keras.ops.stack([keras.ops.zeros_like(lowered), lowered], axis=1)[:, None, None, :]
+        """Of [map, its z, z of the whole]; d, cancer minus normal, becomes own d + weight d' + offset."""
+        raw, own, whole = inputs
+        before, beside = (z[:, 1] - z[:, 0] for z in (own, whole))
+        moved = self.own * before + self.weight * beside + self.offset - before
+        return raw + keras.ops.stack([keras.ops.zeros_like(moved), moved], axis=1)[:, None, None, :]
 
     def compute_output_shape(self, shapes: Sequence[Sequence[int | None]]) -> tuple[int | None, ...]:
         """As above."""
@@ -193,7 +195,7 @@ class Doubt(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """For the saved network."""
-        return {**super().get_config(), "weight": self.weight, "offset": self.offset}
+        return {**super().get_config(), "own": self.own, "weight": self.weight, "offset": self.offset}
 
 
 @keras.saving.register_keras_serializable("dibmg")

@@ -71,5 +71,5 @@ def _in_bfloat16(weights: Weights) -> keras.Model:
     members = several(weights.architecture, weights.members)
     if context is not None:
         whole = several(context.architecture, context.members)
-        return join_networks(members, weights.architecture, size, whole, context.weight, context.offset)
+        return join_networks(members, weights.architecture, size, whole, context)
     return members[0] if weights.members == 1 else join_networks(members, weights.architecture, size)

@@ -8,7 +8,7 @@ import pytest
 
 from dibmg.architecture import AIR, Architecture, Context
 from dibmg.export import export_weights
-from dibmg.network import build_network
+from dibmg.network import build_network, join_networks
 from dibmg.runtime import _require, open_runtime
 from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg.scores import ExamPooling
@@ -44,7 +44,7 @@ def test_a_set_with_a_context_says_the_same_in_every_runtime_and_its_manifest_te
 ) -> None:
     keras.utils.set_random_seed(5)
     member, whole = (build_network(architecture, 64) for architecture in (TINY, COARSE))
-    context = Context("coarse", COARSE, 1, 20.0, -0.5)
+    context = Context("coarse", COARSE, 1, 0.5, 20.0, -0.5)
     words = dict.fromkeys(("name", "version", "trained_on", "license", "attribution", "how"), "test")
     views = np.full((2, 64, 64, 1), AIR, np.float32)
     views[0, 8:50, :40] = np.random.default_rng(3).uniform(-0.9, 1, (42, 40, 1))
@@ -65,9 +65,8 @@ def test_a_set_with_a_context_says_the_same_in_every_runtime_and_its_manifest_te
     )
 
     weights = load_weights(tmp_path / "set")
-    said = np.asarray(whole(np.stack([views[0], views[1, :, ::-1]]), training=False)["z"])
-    expected = np.array(member(views, training=False)["map"])
-    expected[..., 1] -= np.log1p(np.exp(-(20.0 * (said[:, 1] - said[:, 0]) - 0.5)))[:, None, None]
+    together = join_networks([member], TINY, 64, [whole], context)
+    expected = np.asarray(together(views, training=False)["map"])
     assert weights.context == context
     for kind in RuntimeKind:
         maps = open_runtime(weights, kind, threads=1).maps(views)

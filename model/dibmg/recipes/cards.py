@@ -19,6 +19,7 @@ from dibmg.evaluation.outputs import write_outputs
 from dibmg.evaluation.request import Request
 from dibmg.network import build_network
 from dibmg.recipes.default import (
+    OWN,
     SEEDS,
     WHOLE_OFFSET,
     WHOLE_PATCH_TRAINING,
@@ -104,9 +105,10 @@ def release_default(shop: Workshop, out: Path, cesm_folder: Path, mias_folder: P
         "lesions (unlike the paper, whose training is told no place): "
         f"{plan_words(plan_for(SEEDS[0]))}. {_runs_in_words(SEEDS)}",
         "3. Whole breasts, on the CC images by breast label and by the masks, with a coarse map: "
-        f"{plan_words(whole_plan_for(WHOLE_SEEDS[0]))}. {_runs_in_words(WHOLE_SEEDS)} Where their mean "
-        f"d, cancer minus normal, speaks against a cancer, every cell of the view is lowered alike, by "
-        f"log(1 + exp(-({WHOLE_WEIGHT:g} d {WHOLE_OFFSET:+g}))): it moves the score and no place.",
+        f"{plan_words(whole_plan_for(WHOLE_SEEDS[0]))}. {_runs_in_words(WHOLE_SEEDS)} "
+        "With d, what the map of a view pools to, and d', their mean (cancer minus normal), all cells of the "
+        f"map are moved alike so that it pools to {OWN:g} d + {WHOLE_WEIGHT:g} d' {WHOLE_OFFSET:+g}: they "
+        "change the score, no place.",
         "",
         *_run_time(shop, lambda stage: stage not in ("synthetic-network", "threshold", "test")),
     ]
