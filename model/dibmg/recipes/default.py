@@ -31,7 +31,7 @@ SIZE: Final = 512
 FOLDS: Final = ("fold0", "fold1", "fold2", "fold3")
 SEEDS: Final = (1,)
 """One member of the average each."""
-WHOLE_SEEDS: Final = (1, 2, 3)
+WHOLE_SEEDS: Final = (1, 2)
 """One network of whole breasts each."""
 OWN: Final = 0.25
 WHOLE_WEIGHT: Final = 0.75
