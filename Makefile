@@ -87,7 +87,7 @@ install: $(VENV)/train ## .venv with the node, training and evaluation; no demo
 install-node: $(VENV)/node ## .venv with the node alone: 2 GB smaller, serves on a CPU
 	@echo 'installed: $(BIN)/dibmg up'
 
-weights: $(VENV)/train ## make the released weights again: WORK=folder [CESM=folder [MIAS=folder]]; an hour or more
+weights: $(VENV)/train ## make the released weights again: WORK=folder [CESM=folder [MIAS=folder]]; three hours or more
 	@test -n "$(WORK)" || { echo 'name WORK=folder; what is made is kept there between runs' >&2; exit 1; }
 	@$(BIN)/python -m dibmg.recipes synthetic $(if $(CESM),default) --work "$(WORK)" --out "$(WORK)/weights" \
 	  $(if $(CESM),--cesm "$(CESM)") $(if $(MIAS),--mias "$(MIAS)")

@@ -64,6 +64,7 @@ def model_facts(
         "preprocessing_version": weights.preprocessing_version,
         "input_size": weights.input_size,
         "members": weights.members,
+        "whole_members": 0 if weights.context is None else weights.context.members,
         "license": weights.license,
         "trained_on": weights.trained_on,
         "operating_point": point,

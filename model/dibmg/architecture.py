@@ -145,14 +145,15 @@ class Context:
 
     A map keeps its shape and is moved as a whole: with d, what its cancer minus normal was pooled to, and d',
     the mean of that of these networks, it is pooled to `own` d + `weight` d' + `offset` then. So they change
-    the score of a view and no order among its places; in a view that just reaches a threshold, its hottest
-    place alone reaches it.
+    the score of a view and no order among its places; a cell reaches a threshold where it was no further
+    below d than the new value is above that threshold.
 
     Attributes:
         preset: Name of the architecture it started from; `architecture` counts.
         architecture: Of each of these networks.
         members: Number of them; their values are averaged.
-        own, weight, offset: As above; logits.
+        own, weight: As above; factors.
+        offset: As above; a logit.
     """
 
     preset: str

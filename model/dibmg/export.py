@@ -51,7 +51,12 @@ def export_weights(
         trained: False is written for what must not be served.
         contexts: Trained, of the architecture that `context` says.
         context: What is done with them; None without any.
+
+    Raises:
+        ValueError: Other than as many networks of whole views as the context says.
     """
+    if len(contexts) != (0 if context is None else context.members):
+        raise ValueError(f"found {len(contexts)} networks of whole views, the context says {context}")
     members = _fixed(networks, architecture, input_size)
     fixed = members[0]
     if context is not None:

@@ -93,7 +93,7 @@ def join_networks(
     contexts: Sequence[keras.Model] = (),
     context: Context | None = None,
 ) -> keras.Model:
-    """One network whose map is the mean of the maps of several: an average of runs.
+    """One network of several: its map is the mean of theirs, moved by what networks of whole views say.
 
     Args:
         networks: What is averaged.
@@ -115,6 +115,12 @@ def join_networks(
         rescored = Rescored(context.own, context.weight, context.offset, dtype="float32", name="map")
         raw = rescored([raw, _pool(view, raw, architecture, "before-"), whole])
     return keras.Model(view, {"map": raw, "z": _pool(view, raw, architecture)}, name="dibmg")
+
+
+def first_member(network: keras.Model) -> keras.Model:
+    """The first network of places of what `join_networks` made; the network itself where it is one."""
+    names = {layer.name for layer in network.layers}
+    return network.get_layer("member1") if "member1" in names else network
 
 
 def _called(networks: Sequence[keras.Model], view: Any, name: str) -> list[Any]:
@@ -183,7 +189,7 @@ class Rescored(keras.layers.Layer):  # type: ignore[misc]
         self.own, self.weight, self.offset = own, weight, offset
 
     def call(self, inputs: Sequence[Any]) -> Any:
-        """Of [map, its z, z of the whole]; d, cancer minus normal, becomes own d + weight d' + offset."""
+        """Of [map (n, h, w, 2), its z (n, 2), z of the whole (n, 2)]; see `dibmg.architecture.Context`."""
         raw, own, whole = inputs
         before, beside = (z[:, 1] - z[:, 0] for z in (own, whole))
         moved = self.own * before + self.weight * beside + self.offset - before

@@ -54,14 +54,14 @@ class TensorFlowRuntime:
             network = keras.models.load_model(path, compile=False)
             if self.precision is Precision.F32:
                 return network
-            reduced = _in_bfloat16(weights)
+            reduced = in_bfloat16(weights)
             reduced.set_weights(network.get_weights())
             return reduced
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise WeightsError(f"{path} cannot be loaded by Keras: {error}") from error
 
 
-def _in_bfloat16(weights: Weights) -> keras.Model:
+def in_bfloat16(weights: Weights) -> keras.Model:
     """The network of record as `dibmg.export` builds it, in another precision."""
 
     def several(architecture: Architecture, count: int) -> list[keras.Model]:

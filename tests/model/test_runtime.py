@@ -11,6 +11,7 @@ from dibmg.export import export_weights
 from dibmg.network import build_network, join_networks
 from dibmg.runtime import _require, open_runtime
 from dibmg.runtime_choice import Precision, RuntimeKind
+from dibmg.runtime_tensorflow import in_bfloat16
 from dibmg.scores import ExamPooling
 from dibmg.training.finish import PAPERS
 from dibmg.weights import load_weights
@@ -71,6 +72,27 @@ def test_a_set_with_a_context_says_the_same_in_every_runtime_and_its_manifest_te
     for kind in RuntimeKind:
         maps = open_runtime(weights, kind, threads=1).maps(views)
         np.testing.assert_allclose(maps, expected, atol=1e-4)
+    reduced = in_bfloat16(weights)
+    reduced.set_weights(together.get_weights())
+    assert np.abs(np.asarray(reduced(views, training=False)["map"]) - expected).max() < 2.0
+
+
+def test_networks_of_whole_views_that_the_context_does_not_count_are_refused(tmp_path: Path) -> None:
+    member = build_network(TINY, 64)
+
+    with pytest.raises(ValueError, match="found 1 networks of whole views"):
+        export_weights(
+            [member],
+            tmp_path / "set",
+            preset="fine",
+            architecture=TINY,
+            input_size=64,
+            exam_pooling=ExamPooling.MAXIMUM,
+            operating_points=[PAPERS.as_json()],
+            model_card="",
+            words={},
+            contexts=[build_network(COARSE, 64)],
+        )
 
 
 def test_the_precision_in_use_is_told_also_where_bfloat16_is_not_computed() -> None:

@@ -86,6 +86,12 @@ def test_a_node_without_exams_has_a_page_without_drawings(web: WebSide) -> None:
     assert drawings(page) == []
 
 
+def test_the_page_counts_the_networks_of_the_weights_by_kind(web: WebSide) -> None:
+    page = TestClient(web.app(), base_url="http://localhost").get("/model").text
+
+    assert "<dt>Networks</dt><dd>1 of places, 2 of whole breasts</dd>" in page
+
+
 def test_a_device_that_drifts_comes_first_with_its_figures_and_two_drawings(filled: Filled) -> None:
     page = filled(v1=0.8, v2=0.0).get("/model").text
 

@@ -4,8 +4,9 @@ Both are pretrained on synthetic patches and, unlike the paper's, told where the
 come with the images). The map of the first is fine; that of the second is coarse, and its mean learns the
 label of the breast.
 
-Cross-validated by woman in the folds that the images come with: nothing of a fold's women, and no choice
-made on them, is in the network that reads them. The released set is then trained on all folds.
+Cross-validated by woman in the folds that the images come with: no woman of a fold trained the networks that
+read her. How they are trained and joined, though, was chosen by looking at these folds. The released set is
+then trained on all of them.
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ WHOLE_SEEDS: Final = (1, 2)
 """One network of whole breasts each."""
 OWN: Final = 0.25
 WHOLE_WEIGHT: Final = 0.75
-WHOLE_OFFSET: Final = 0.35
 """Three parts of what the whole says to one of the places; both small, so that marks stay near the hottest
-place of a view; and about 0.5 where nine of ten without cancer are below."""
+place of a view."""
+WHOLE_OFFSET: Final = 0.35
+"""So that nine of ten breasts without cancer score below about 0.5."""
 
 _PLAN: Final[dict[str, Any]] = {
     "preset": "near",
@@ -150,7 +152,7 @@ def train_members(shop: Workshop, cesm: Manifest, left_out: str | None) -> list[
 
 def train_contexts(shop: Workshop, cesm: Manifest, left_out: str | None) -> list[Path]:
     """The same of the networks of whole breasts: CC alone, since an MLO would give its label away."""
-    initial = patch_network(shop, "whole-patch-network", WHOLE_PATCH_TRAINING)
+    initial = patch_network(shop, "default-whole-patch-network", WHOLE_PATCH_TRAINING)
     name = "all" if left_out is None else f"without-{left_out}"
 
     def training() -> Examples:
@@ -200,6 +202,5 @@ def cross_validate(shop: Workshop, cesm: Manifest) -> Path:
     """Train a set for each fold, on the others; a folder with one set a fold, named as the folds are."""
     folder = shop.folder / "cross-validation"
     for fold in FOLDS:
-        if not (folder / fold).exists():
-            write_set(train_members(shop, cesm, fold), train_contexts(shop, cesm, fold), folder / fold)
+        write_set(train_members(shop, cesm, fold), train_contexts(shop, cesm, fold), folder / fold)
     return folder

@@ -74,7 +74,13 @@ class Examples:
 
 
 def walls_left(examples: Examples) -> Examples:
-    """The same, images of right breasts shown as ones of the left: all chest walls on the left edge."""
+    """The same, images of right breasts shown as ones of the left: all chest walls on the left edge.
+
+    `right` and the columns of `breasts` tell what a picture shows now, not whose breast it is.
+
+    Raises:
+        ValueError: An example has images of both breasts.
+    """
 
     def turned(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.where(examples.right[:, None, None], images[:, :, ::-1], images)

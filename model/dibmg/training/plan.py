@@ -57,8 +57,9 @@ class Augmentation:
         shift: Along the chest wall, up to this share of the side, either way.
         gamma: Exponent up to this share, either way.
         blur: Chance that a view loses sharpness, as by a coarser detector or a stronger filter.
-        erase: Chance that a square of a tenth to three tenths of the side becomes one gray, so that no single
-            place decides (DeVries and Taylor 2017, arXiv:1708.04552).
+        erase: Chance that a square of a tenth to three tenths of the side becomes one gray inside the breast,
+            so that no single place decides (DeVries and Taylor 2017, arXiv:1708.04552). The breast keeps its
+            label, cells under the square count as without cancer.
         insert_lesion: Chance that a view of a negative breast gets a synthetic lesion, and its label with it.
     """
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import keras
 
-from dibmg.network import build_network
+from dibmg.network import build_network, first_member
 from dibmg.training.backend import Devices, learn, make_deterministic
 from dibmg.training.batches import Batches
 from dibmg.training.examples import Examples
@@ -67,7 +67,8 @@ def train(
         validation: Examples to choose the best state by; None keeps the last.
         plan: Everything else.
         folder: Gets the state to resume from, `best.weights.h5`, `history.csv`.
-        initial: Network (`.keras`) or its values (`.weights.h5`) to start from.
+        initial: Network (`.keras`; of a set of several, the first network of places) or its values
+            (`.weights.h5`) to start from.
         threads: That prepare minibatches.
         progress: Called after every minibatch with those done and those in all.
         report: Called after every segment.
@@ -127,7 +128,8 @@ def _teller(progress: Callable[[int, int], None] | None, total: int) -> Callable
 def _start_from(network: keras.Model, initial: Path) -> None:
     try:
         if initial.suffix == ".keras":
-            network.set_weights(keras.models.load_model(initial, compile=False).get_weights())
+            found = keras.models.load_model(initial, compile=False)
+            network.set_weights(first_member(found).get_weights())
         else:
             network.load_weights(initial)
     except ValueError as error:

@@ -15,6 +15,7 @@ from dibmg.data.manifest import Manifest
 from dibmg.network import build_network
 from dibmg.recipes import default
 from dibmg.recipes.stages import Workshop
+from dibmg.runtime import open_runtime
 from dibmg.training.examples import UNKNOWN, Examples
 from dibmg.training.plan import TrainingPlan
 from dibmg.weights import KERAS, OPENVINO_VALUES, load_weights
@@ -53,7 +54,8 @@ def write_tree(folder: Path) -> None:
         if label == "malignant":
             mask = f"masks/{image}.png"
             lesion = np.zeros((512, 512), np.uint8)
-            lesion[200:260, 300:360] = 255
+            lesion[200:260, -140:-80] = 255
+            lesion = lesion if side == "R" else lesion[:, ::-1]
             write_picture(folder / mask, lesion)
         path = f"images/{image}.jpg"
         rows.append([image, path, mask, woman, side, view, label, 60, "B", "4", "Mass", 1, fold])
@@ -124,13 +126,17 @@ def test_networks_of_whole_breasts_see_cc_alone_and_every_wall_on_the_left(
     assert len(shown.examples) == len(default.WHOLE_SEEDS)
     for examples in shown.examples.values():
         assert examples.breasts.tolist() == [[UNKNOWN, 1], [UNKNOWN, 0], [UNKNOWN, 0]]
-        for (image,) in examples.members:
+        for (image,), (_, label) in zip(examples.members, examples.breasts, strict=True):
             columns = np.flatnonzero(examples.views[image].any(axis=0))
             assert columns.min() < 5
             assert 200 < columns.max() < 300
+            lesion = examples.lesion(image)
+            assert lesion is not None
+            assert (examples.views[image][lesion > 0] > 0).all()
+            assert lesion.any() == (label == 1)
 
 
-def test_a_set_of_both_kinds_is_served_and_stays_below_ten_megabytes(
+def test_a_set_of_both_kinds_reads_a_view_and_stays_below_ten_megabytes(
     shop: Workshop, cesm: Manifest, shown: Shown, tmp_path: Path
 ) -> None:
     members, contexts = (train(shop, cesm, None) for train in (default.train_members, default.train_contexts))
@@ -141,4 +147,5 @@ def test_a_set_of_both_kinds_is_served_and_stays_below_ten_megabytes(
     assert weights.members == len(default.SEEDS)
     assert weights.context is not None
     assert weights.context.members == len(default.WHOLE_SEEDS)
+    assert open_runtime(weights).maps(np.full((1, 512, 512, 1), -1.0, np.float32)).shape == (1, 64, 64, 2)
     assert all((tmp_path / "set" / name).stat().st_size < 10_000_000 for name in (KERAS, OPENVINO_VALUES))

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dibmg.network import build_network
+from dibmg.architecture import Context
+from dibmg.network import build_network, join_networks
 from dibmg.training.learner import make_learner
 from dibmg.training.training import Step, train
 from dibmg.training.validation import example_logits, image_logits, validate
@@ -79,6 +80,20 @@ def test_training_starts_from_the_network_that_is_given(tmp_path: Path) -> None:
     assert kernels
     for one, other in kernels:
         np.testing.assert_array_equal(one, other)
+
+
+def test_training_starts_from_the_network_of_places_of_a_set_with_others(tmp_path: Path) -> None:
+    plan = tiny_plan(epochs=1, learning_rate=0.0)
+    networks = [build_network(plan.architecture, 64, weight_decay=0.0) for _ in range(3)]
+    context = Context("coarse", plan.architecture, 1, 1.0, 1.0, 0.0)
+    joined = join_networks(networks[:2], plan.architecture, 64, networks[2:], context)
+    joined.save(tmp_path / "set.keras")
+
+    network = train(tiny_examples(), None, plan, tmp_path / "run", initial=tmp_path / "set.keras")
+
+    kernels = zip(network.trainable_variables, networks[0].trainable_variables, strict=True)
+    for found, given in kernels:
+        np.testing.assert_array_equal(found.numpy(), given.numpy())
 
 
 def test_an_initial_network_of_another_architecture_is_refused(tmp_path: Path) -> None:
