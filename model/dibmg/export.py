@@ -58,12 +58,8 @@ def export_weights(
     if len(contexts) != (0 if context is None else context.members):
         raise ValueError(f"found {len(contexts)} networks of whole views, the context says {context}")
     members = _fixed(networks, architecture, input_size)
-    fixed = members[0]
-    if context is not None:
-        whole = _fixed(contexts, context.architecture, input_size)
-        fixed = join_networks(members, architecture, input_size, whole, context)
-    elif len(members) > 1:
-        fixed = join_networks(members, architecture, input_size)
+    whole = [] if context is None else _fixed(contexts, context.architecture, input_size)
+    fixed = join_networks(members, architecture, input_size, whole, context)
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)

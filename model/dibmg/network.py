@@ -77,13 +77,13 @@ def _build(architecture: Architecture, input_size: int | None, weight_decay: flo
     return keras.Model(view, {"map": raw, "z": _pool(view, raw, architecture)}, name="dibmg")
 
 
-def _pool(view: Any, raw: Any, architecture: Architecture, before: str = "") -> Any:
+def _pool(view: Any, raw: Any, architecture: Architecture, prefix: str = "") -> Any:
     """Values z (n, 2) of maps (n, h, w, 2), as `dibmg.scores.pool_view` computes them for the node."""
     if architecture.view_pooling is ViewPooling.SQUARE:
-        return keras.layers.GlobalAveragePooling2D(dtype="float32", name=f"{before}z")(raw)
-    share = BreastShare(architecture.stride, dtype="float32", name=f"{before}share")(view)
+        return keras.layers.GlobalAveragePooling2D(dtype="float32", name=f"{prefix}z")(raw)
+    share = BreastShare(architecture.stride, dtype="float32", name=f"{prefix}share")(view)
     pooling = WeightedPeak if architecture.view_pooling is ViewPooling.PEAK else WeightedMean
-    return pooling(dtype="float32", name=f"{before}z")([raw, share])
+    return pooling(dtype="float32", name=f"{prefix}z")([raw, share])
 
 
 def join_networks(
@@ -103,12 +103,13 @@ def join_networks(
         context: How; None without any.
 
     Returns:
-        A model as `build_network` makes it.
+        A model as `build_network` makes it: one network without a context is itself.
     """
+    if context is None and len(networks) == 1:
+        return networks[0]
     view = keras.Input((input_size, input_size, 1), name="view")
-    raw = _mean(
-        [found["map"] for found in _called(networks, view, "member")], "map" if context is None else "maps"
-    )
+    maps = [found["map"] for found in _called(networks, view, "member")]
+    raw = _mean(maps, "map" if context is None else "maps")
     if context is not None:
         turned = WallLeft(dtype="float32", name="wall-left")(view)
         whole = _mean([found["z"] for found in _called(contexts, turned, "context")], "whole")

@@ -69,7 +69,5 @@ def in_bfloat16(weights: Weights) -> keras.Model:
 
     size, context = weights.input_size, weights.context
     members = several(weights.architecture, weights.members)
-    if context is not None:
-        whole = several(context.architecture, context.members)
-        return join_networks(members, weights.architecture, size, whole, context)
-    return members[0] if weights.members == 1 else join_networks(members, weights.architecture, size)
+    whole = [] if context is None else several(context.architecture, context.members)
+    return join_networks(members, weights.architecture, size, whole, context)

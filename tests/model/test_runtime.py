@@ -21,6 +21,23 @@ TINY = Architecture(initial_widths=(4, 4), block_widths=(4, 6, 6, 8), block_stri
 COARSE = Architecture(initial_widths=(4, 4), block_widths=(4, 6, 8, 8), block_strides=(1, 2, 2, 1))
 
 
+def export(member: keras.Model, folder: Path, contexts: list[keras.Model], context: Context | None) -> None:
+    """Write a set of one network of places, inputs of 64 pixels."""
+    export_weights(
+        [member],
+        folder,
+        preset="fine",
+        architecture=TINY,
+        input_size=64,
+        exam_pooling=ExamPooling.MAXIMUM,
+        operating_points=[PAPERS.as_json()],
+        model_card="",
+        words=dict.fromkeys(("name", "version", "trained_on", "license", "attribution", "how"), "test"),
+        contexts=contexts,
+        context=context,
+    )
+
+
 def test_a_runtime_that_is_not_installed_is_refused_and_what_to_install_is_named() -> None:
     with pytest.raises(ConfigError, match=r"model\.runtime: tensorflow needs no_such_package"):
         _require(("no_such_package",), RuntimeKind.TENSORFLOW, "dibmg-node[gpu]")
@@ -46,24 +63,11 @@ def test_a_set_with_a_context_says_the_same_in_every_runtime_and_its_manifest_te
     keras.utils.set_random_seed(5)
     member, whole = (build_network(architecture, 64) for architecture in (TINY, COARSE))
     context = Context("coarse", COARSE, 1, 0.5, 20.0, -0.5)
-    words = dict.fromkeys(("name", "version", "trained_on", "license", "attribution", "how"), "test")
     views = np.full((2, 64, 64, 1), AIR, np.float32)
     views[0, 8:50, :40] = np.random.default_rng(3).uniform(-0.9, 1, (42, 40, 1))
     views[1, 8:60, -30:] = np.random.default_rng(4).uniform(-0.9, 1, (52, 30, 1))
 
-    export_weights(
-        [member],
-        tmp_path / "set",
-        preset="fine",
-        architecture=TINY,
-        input_size=64,
-        exam_pooling=ExamPooling.MAXIMUM,
-        operating_points=[PAPERS.as_json()],
-        model_card="",
-        words=words,
-        contexts=[whole],
-        context=context,
-    )
+    export(member, tmp_path / "set", [whole], context)
 
     weights = load_weights(tmp_path / "set")
     together = join_networks([member], TINY, 64, [whole], context)
@@ -81,18 +85,7 @@ def test_networks_of_whole_views_that_the_context_does_not_count_are_refused(tmp
     member = build_network(TINY, 64)
 
     with pytest.raises(ValueError, match="found 1 networks of whole views"):
-        export_weights(
-            [member],
-            tmp_path / "set",
-            preset="fine",
-            architecture=TINY,
-            input_size=64,
-            exam_pooling=ExamPooling.MAXIMUM,
-            operating_points=[PAPERS.as_json()],
-            model_card="",
-            words={},
-            contexts=[build_network(COARSE, 64)],
-        )
+        export(member, tmp_path / "set", [build_network(COARSE, 64)], None)
 
 
 def test_the_precision_in_use_is_told_also_where_bfloat16_is_not_computed() -> None:

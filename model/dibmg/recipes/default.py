@@ -131,10 +131,14 @@ def fold_of(row: ImageRow) -> str:
     return row.other["fold"]
 
 
+def _name(left_out: str | None) -> str:
+    return "all" if left_out is None else f"without-{left_out}"
+
+
 def train_members(shop: Workshop, cesm: Manifest, left_out: str | None) -> list[Path]:
     """Values of the networks trained on every fold but one (None: on all)."""
     initial = patch_network(shop)
-    name = "all" if left_out is None else f"without-{left_out}"
+    name = _name(left_out)
 
     def training() -> Examples:
         examples = shop.examples(cesm, SIZE, Unit.IMAGE)
@@ -153,7 +157,7 @@ def train_members(shop: Workshop, cesm: Manifest, left_out: str | None) -> list[
 def train_contexts(shop: Workshop, cesm: Manifest, left_out: str | None) -> list[Path]:
     """The same of the networks of whole breasts: CC alone, since an MLO would give its label away."""
     initial = patch_network(shop, "default-whole-patch-network", WHOLE_PATCH_TRAINING)
-    name = "all" if left_out is None else f"without-{left_out}"
+    name = _name(left_out)
 
     def training() -> Examples:
         rows = enumerate(cesm.rows)
