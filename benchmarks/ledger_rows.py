@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.study import STANDARD_VIEWS, Study, ViewKey
-from dibmg_node.services.reading import StudyFiles, read_study
+from dibmg_node.services.images import Images, StudyFiles
+from dibmg_node.services.reading import read_study
 from dibmg_node.services.reading_json import reading_json
 from dibmg_node.storage.facts_json import dump_facts
 from tests.factories import FakePredictor, instance, write_exam
@@ -260,8 +261,8 @@ def _reading() -> str:
         files = StudyFiles(
             Study("1.2.3", 4, tuple(images)), {one.sop_uid: p for one, p in zip(images, paths, strict=True)}
         )
-        found = reading_json(read_study(files, ExamPolicy(), FakePredictor()))
-    steps = {"read": 0.4, "decode": 1.1, "network": 6.2, "localize": 0.3, "write": 0.8}
+        found = reading_json(read_study(files, ExamPolicy(), Images(FakePredictor())))
+    steps = {"read": 0.4, "prepare": 1.1, "network": 6.2, "localize": 0.3, "write": 0.8}
     return (
         json.dumps({**found, "seconds": steps})
         .replace("1.2.3.0.", f"{_STUDY}.0.")

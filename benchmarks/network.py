@@ -30,9 +30,9 @@ _KINDS = (
 )
 
 
-def _exam(size: int) -> NDArray[np.float32]:
+def _exam(size: int) -> list[NDArray[np.float32]]:
     random = np.random.default_rng(1)
-    return random.uniform(-1, 1, (_VIEWS, size, size, 1)).astype(np.float32)
+    return list(random.uniform(-1, 1, (_VIEWS, size, size)).astype(np.float32))
 
 
 def _timed(work: Callable[[], object]) -> Figures:

@@ -61,7 +61,7 @@ def needed(paths: Sequence[Path], runtime: Runtime, size: int) -> None:
         return preprocess(mammogram, laterality, tuple(image.PatientOrientation), size).pixels
 
     with ThreadPoolExecutor(len(paths)) as pool:
-        runtime.maps(np.stack(list(pool.map(view, paths)))[..., None])
+        runtime.maps(list(pool.map(view, paths)))
 
 
 def measure(chosen: Chosen, folder: Path) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from dibmg_node.domain.study import Exclusion
-
 
 class DibmgError(Exception):
     """Anything that this program reports on purpose."""
@@ -40,14 +38,6 @@ class InstanceRejectedError(RejectedError):
         self.status = status
         self.offending_element = offending_element
         super().__init__(comment)
-
-
-class StudyExcludedError(RejectedError):
-    """A study is not read; it ends EXCLUDED with these reasons."""
-
-    def __init__(self, exclusions: Sequence[Exclusion]) -> None:
-        self.exclusions = tuple(exclusions)
-        super().__init__("; ".join(e.sentence for e in self.exclusions))
 
 
 class RetryableError(DibmgError):

@@ -37,6 +37,7 @@ from dibmg_node.domain.result import (
 )
 from dibmg_node.domain.study import (
     STANDARD_VIEWS,
+    Exclusion,
     ImageKind,
     Instance,
     Laterality,
@@ -404,20 +405,29 @@ class DrawnHeat:
         return resize(self.heatmap, shape)
 
 
+class ReadsMammograms:
+    """The half of `Predictor` that makes nothing ready: what is read is the mammogram itself."""
+
+    def prepare(self, instance: Instance, mammogram: Mammogram) -> Mammogram | Exclusion:
+        return mammogram
+
+
 @dataclass(frozen=True)
 class FakePredictor:
     """Satisfies `Predictor` with plain arithmetic: score = mean brightness of the view.
 
     Attributes:
-        refuse: Called first with exam and mammograms; may raise.
+        refuse: Says of each image why it cannot be read, or nothing.
         point: Operating point of every exam.
     """
 
-    refuse: Callable[[Exam, Mapping[ViewKey, Mammogram]], None] = lambda exam, mammograms: None
+    refuse: Callable[[Instance], Exclusion | None] = lambda instance: None
     point: OperatingPoint = POINT
 
+    def prepare(self, instance: Instance, mammogram: Mammogram) -> Mammogram | Exclusion:
+        return self.refuse(instance) or mammogram
+
     def predict(self, exam: Exam, mammograms: Mapping[ViewKey, Mammogram]) -> ExamResult:
-        self.refuse(exam, mammograms)
         drawn = {key: one.image() * np.float32(0.9) for key, one in mammograms.items()}
         views = {key: round(float(heatmap.mean()), 6) for key, heatmap in drawn.items()}
         sides = dict.fromkeys(key.laterality for key in views)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 from PIL import Image as Picture
@@ -26,7 +27,8 @@ from dibmg_node.dicom.header import read_header, read_instance
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.study import Instance, Study
 from dibmg_node.errors import InstanceRejectedError
-from dibmg_node.services.reading import Predictor, StudyFiles, read_study
+from dibmg_node.services.images import Images, Predictor, StudyFiles
+from dibmg_node.services.reading import read_study
 from dibmg_node.services.reading_json import reading_json
 from dibmg_node.services.writing import Wish, Writing, write_results
 from dibmg_node.wiring.analyzing import build_predictor
@@ -145,9 +147,8 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _analyze_study(
-    files: StudyFiles, out: Path, kinds: Sequence[ResultKind], predictor: Predictor, settings: Settings
+    files: StudyFiles, out: Path, kinds: Sequence[ResultKind], predictor: Predictor[Any], settings: Settings
 ) -> dict[str, object]:
-    reading = read_study(files, settings.exam_policy, predictor)
     folder = out / files.study.study_uid
     folder.mkdir(parents=True, exist_ok=True)
     writing = Writing(
@@ -156,6 +157,7 @@ def _analyze_study(
         settings.overlay.max_side,
         settings.overlay.style,
     )
+    reading = read_study(files, settings.exam_policy, Images(predictor, writing.shown))
     names: Counter[str] = Counter()
     for written in write_results(reading, writing):
         name = str(written.result.view or written.result.kind)

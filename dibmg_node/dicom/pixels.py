@@ -185,7 +185,7 @@ def _decode_frame(raw: bytes, syntax: str, shape: _Shape) -> NDArray[Any]:
     frame = next(generate_frames(raw, number_of_frames=1))
     if syntax == facts.RLE_LOSSLESS:
         # RLE segments are byte planes, most significant first (PS3.5 Annex G)
-        return _words(bytes(imagecodecs.dicomrle_decode(frame, shape.word)), "RLE frame", shape)
+        return _words(imagecodecs.dicomrle_decode(frame, shape.word), "RLE frame", shape)
     if not is_whole(frame):
         raise PixelsUnreadableError("compressed frame is cut off: it has no end marker")
     size = (jpeg_2000_size if syntax in _JPEG_2000 else jpeg_size)(frame)
@@ -205,7 +205,7 @@ def _decode_frame(raw: bytes, syntax: str, shape: _Shape) -> NDArray[Any]:
     return np.asarray(imagecodecs.jpeg2k_decode(frame))
 
 
-def _words(raw: bytes, what: str, shape: _Shape) -> NDArray[Any]:
+def _words(raw: bytes | bytearray, what: str, shape: _Shape) -> NDArray[Any]:
     expected = shape.rows * shape.columns * shape.word.itemsize
     if len(raw) < expected:
         raise PixelsUnreadableError(f"{what} has {len(raw)} bytes, expected {expected}")
@@ -227,7 +227,9 @@ def _stored_values(pixels: NDArray[Any], shape: _Shape, syntax: str) -> NDArray[
         words = words >> raised
     unused = shape.allocated - shape.stored
     if not shape.signed or syntax in _JPEG_2000:
-        return np.asarray(words & words.dtype.type((1 << shape.stored) - 1)) if unused else words
+        largest = words.dtype.type((1 << shape.stored) - 1)
+        # a copy of 27 MB is only made where there is anything to cut off
+        return np.asarray(words & largest) if unused and words.max() > largest else words
     return np.asarray((words << unused).view(f"<i{shape.allocated // 8}") >> unused)
 
 

@@ -40,6 +40,14 @@ def output_shape(
     return max(1, round(rows * max_side / longer)), panel * style.panels
 
 
+def for_overlay(
+    mammogram: Mammogram, max_side: int = MAX_SIDE, style: OverlayStyle = OverlayStyle.COLOR
+) -> Mammogram:
+    """As many of its pixels as an overlay shows, each the mean of those it covers; arguments as below."""
+    rows, columns = output_shape(*mammogram.shape, max_side, style)
+    return mammogram.on(resize(mammogram.pixels, (rows, columns // style.panels)))
+
+
 def render_overlay(
     mammogram: Mammogram,
     heat: Heat,
@@ -55,7 +63,7 @@ def render_overlay(
     where that is small; only where no letter would be legible do they cover the breast.
 
     Args:
-        mammogram: The image, in its stored orientation, with its window.
+        mammogram: The image, in its stored orientation, with its window; or what `for_overlay` leaves of it.
         heat: Its heatmap; low values leave the image untouched.
         view: Which view of the exam this is; its findings are outlined.
         result: What the model says of the exam.
@@ -67,10 +75,8 @@ def render_overlay(
     Returns:
         uint8 (rows, columns, 3), RGB.
     """
-    rows, columns = output_shape(*mammogram.shape, max_side, style)
-    shape = (rows, columns // style.panels)
-    gray = mammogram.window(resize(mammogram.pixels, shape))
-    marked = _marked(gray, heat.on(shape), view, result, mammogram.shape, style)
+    gray = for_overlay(mammogram, max_side, style).image()
+    marked = _marked(gray, heat.on((gray.shape[0], gray.shape[1])), view, result, mammogram.shape, style)
     if style is not OverlayStyle.SIDE_BY_SIDE:
         return marked
     return np.concatenate([_plain(gray, view, result), marked], axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
@@ -42,11 +42,12 @@ class Mammogram:
 
     Attributes:
         pixels: Integer (rows, columns), stored orientation; stored values, or the values that a
-            VOI LUT maps them to.
+            VOI LUT maps them to; of a smaller grid, means of those.
         low: Pixel value at and below which the display is at its minimum.
         high: Pixel value at and above which the display is at its maximum; above `low`.
         inverted: The minimum is shown white (MONOCHROME1, or Presentation LUT Shape INVERSE).
         rule: Where `low` and `high` come from.
+        stored: (rows, columns) of the stored image, where `pixels` are fewer over the same extent.
     """
 
     pixels: NDArray[Any]
@@ -54,12 +55,17 @@ class Mammogram:
     high: float
     inverted: bool
     rule: WindowRule
+    stored: tuple[int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(rows, columns)."""
-        rows, columns = self.pixels.shape
+        """(rows, columns) of the stored image."""
+        rows, columns = self.stored or self.pixels.shape
         return rows, columns
+
+    def on(self, pixels: NDArray[Any]) -> Mammogram:
+        """The same with its pixels on another grid, or with none."""
+        return replace(self, pixels=pixels, stored=self.shape)
 
     def window(self, pixels: NDArray[Any]) -> Image:
         """Show pixel values of this image (any grid) with its window.
@@ -79,5 +85,5 @@ class Mammogram:
         return image
 
     def image(self) -> Image:
-        """The whole image on its stored grid."""
+        """The whole image on the grid of its pixels."""
         return self.window(self.pixels)

@@ -15,7 +15,8 @@ from dibmg_node.dicom.header import instance_of, read_header
 from dibmg_node.domain.study import Study
 from dibmg_node.errors import DibmgError, SelfTestBrokenError
 from dibmg_node.selftest.specimen import SPECIMEN_VERSION, Specimen
-from dibmg_node.services.reading import StudyFiles, read_study
+from dibmg_node.services.images import Images, StudyFiles
+from dibmg_node.services.reading import read_study
 from dibmg_node.services.reading_json import reading_json
 from dibmg_node.wiring.analyzing import build_predictor
 
@@ -87,8 +88,8 @@ def _read(settings: Settings, specimen: Specimen) -> Mapping[str, Any]:
                 instances.append(instance_of(read_header(file)))
         study = Study(specimen.study_uid, 1, tuple(instances))
         try:
-            predictor = build_predictor(settings)
-            reading = reading_json(read_study(StudyFiles(study, paths), settings.exam_policy, predictor))
+            images = Images(build_predictor(settings))
+            reading = reading_json(read_study(StudyFiles(study, paths), settings.exam_policy, images))
         except DibmgError as error:
             remedy = "run 'dibmg weights verify', and 'dibmg doctor' for the runtime"
             raise SelfTestBrokenError(f"the model cannot read the exam here: {error}", remedy) from error

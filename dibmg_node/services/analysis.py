@@ -18,13 +18,9 @@ from dibmg_node.domain.result import FindingCode, OverlayStyle, Result, ResultKi
 from dibmg_node.domain.selftest import SELFTEST_DESTINATION
 from dibmg_node.domain.study import Verdict
 from dibmg_node.errors import LedgerConflictError, PermanentError, RejectedError, RetryableError
+from dibmg_node.services.images import StudyFiles
 from dibmg_node.services.orders import Order, Report
-from dibmg_node.services.reading import (
-    Reading,
-    StudyFiles,
-    excluded_by_header,
-    read_headers,
-)
+from dibmg_node.services.reading import Reading, excluded_by_header, read_headers
 from dibmg_node.services.reading_json import reading_json
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.withdrawal import Standing, withdrawals

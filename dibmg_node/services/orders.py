@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Generic
 
-from dibmg_node.domain.exam import Selection
-from dibmg_node.domain.policy import ExamPolicy
+from dibmg_node.domain.exam import Selection, select_exam
+from dibmg_node.domain.policy import ExamMinimum, ExamPolicy
 from dibmg_node.domain.result import Scores
-from dibmg_node.services.reading import Predictor, StudyFiles, read_study
+from dibmg_node.services.images import Images, Predictor, Prepared, Shown, StudyFiles
+from dibmg_node.services.reading import Reading, read_study
 from dibmg_node.services.reading_json import reading_json
 from dibmg_node.services.writing import Writing, Written, write_results
 
@@ -36,6 +37,22 @@ class Report:
 
 
 @dataclass(frozen=True)
+class AheadOrder:
+    """What the sandbox is asked to do while images of a study arrive: make ready those that came."""
+
+    files: StudyFiles
+    policy: ExamPolicy
+    shown: Shown
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What came of that: how many images of the study are ready."""
+
+    images: int
+
+
+@dataclass(frozen=True)
 class ShadowOrder:
     """What the shadow's sandbox is asked to do: read a study, and write nothing."""
 
@@ -43,18 +60,56 @@ class ShadowOrder:
     policy: ExamPolicy
 
 
-def carry_out(order: Order, predictor: Predictor) -> Report:
-    """Read a study and write its results; runs in the sandbox."""
-    reading = read_study(order.files, order.policy, predictor)
-    started = time.perf_counter()
-    written = [one.without_picture() for one in write_results(reading, order.writing)]
-    found = reading_json(reading)
-    seconds = {**found["seconds"], "write": round(time.perf_counter() - started, 3)}
-    scores = reading.result.scores if reading.result else None
-    return Report(reading.selection, scores, {**found, "seconds": seconds}, written, reading.sha256)
+class Reader(Generic[Prepared]):
+    """Carries out orders; lives in the sandbox.
+
+    What was made ready ahead is of one study, and gone with the next order for another: an exam's pixels
+    are most of what this process holds.
+    """
+
+    def __init__(self, predictor: Predictor[Prepared]) -> None:
+        self._predictor = predictor
+        self._study_uid = ""
+        self._ahead: Images[Prepared] | None = None
+
+    def carry_out(self, order: Order | AheadOrder) -> Report | Ahead:
+        """Read a study and write its results, or make images ready."""
+        return self.look_ahead(order) if isinstance(order, AheadOrder) else self.report(order)
+
+    def report(self, order: Order) -> Report:
+        """Read a study and write its results."""
+        reading = self._read(order)
+        started = time.perf_counter()
+        written = [one.without_picture() for one in write_results(reading, order.writing)]
+        found = reading_json(reading)
+        seconds = {**found["seconds"], "write": round(time.perf_counter() - started, 3)}
+        scores = reading.result.scores if reading.result else None
+        return Report(reading.selection, scores, {**found, "seconds": seconds}, written, reading.sha256)
+
+    def _read(self, order: Order) -> Reading:
+        return read_study(order.files, order.policy, self._take(order.files, order.writing.shown))
+
+    def look_ahead(self, order: AheadOrder) -> Ahead:
+        """Make ready every view that there is so far; whether the exam will be read, nobody knows yet."""
+        images = self._take(order.files, order.shown)
+        any_view = replace(order.policy, minimum=ExamMinimum.ONE_VIEW)
+        study = order.files.study
+        exam = select_exam(study.study_uid, study.instances, any_view).exam
+        views = exam.views.values() if exam else ()
+        images.headers(order.files)
+        opened = images.open(order.files, views)
+        self._study_uid, self._ahead = study.study_uid, images
+        return Ahead(len(opened))
+
+    def _take(self, files: StudyFiles, shown: Shown) -> Images[Prepared]:
+        """What there is of a study already, if it is to be shown alike; it is not kept here any longer."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and (self._study_uid, ahead.shown) == (files.study.study_uid, shown):
+            return ahead
+        return Images(self._predictor, shown)
 
 
-def read_only(order: ShadowOrder, predictor: Predictor) -> Mapping[str, Any]:
+def read_only(order: ShadowOrder, predictor: Predictor[Prepared]) -> Mapping[str, Any]:
     """Read a study; runs in the sandbox. Returns it as `reading_json` has it, with `reason` beside."""
-    reading = read_study(order.files, order.policy, predictor)
+    reading = read_study(order.files, order.policy, Images(predictor))
     return {**reading_json(reading), "reason": reading.selection.reason}

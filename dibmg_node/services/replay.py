@@ -14,8 +14,8 @@ from pydicom.errors import InvalidDicomError
 from dibmg_node.dicom.difference import Difference, differences
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import FindingCode, OverlayStyle, Result
+from dibmg_node.services.images import StudyFiles
 from dibmg_node.services.orders import Order, Report
-from dibmg_node.services.reading import StudyFiles
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.writing import Wish, Writing, Written
 from dibmg_node.storage.archive import Archive

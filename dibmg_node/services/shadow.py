@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.errors import DibmgError, LedgerConflictError, RetryableError
+from dibmg_node.services.images import StudyFiles
 from dibmg_node.services.orders import ShadowOrder
-from dibmg_node.services.reading import StudyFiles
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.shadow_readings import (

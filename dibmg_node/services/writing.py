@@ -32,7 +32,8 @@ from dibmg_node.domain.result import (
     ResultKind,
 )
 from dibmg_node.domain.study import ExclusionCode, ImageKind, ViewKey
-from dibmg_node.services.reading import AT_ONCE, Reading
+from dibmg_node.services.images import AT_ONCE, Shown
+from dibmg_node.services.reading import Reading
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ class Writing:
     max_side: int
     style: OverlayStyle = OverlayStyle.COLOR
     delivered: Sequence[Delivered] = ()
+
+    @property
+    def shown(self) -> Shown:
+        """What has to be kept of each image."""
+        return Shown(self.wants(ResultKind.OVERLAY), self.max_side, self.style)
 
     def wants(self, kind: ResultKind) -> bool:
         """Whether any wish is for this kind."""

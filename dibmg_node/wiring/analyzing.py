@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from dibmg.runtime_choice import RuntimeKind
 from dibmg_node.config import Settings
@@ -13,8 +14,7 @@ from dibmg_node.domain.result import ResultKind
 from dibmg_node.machine.child import prepare_child
 from dibmg_node.machine.confinement import Limits
 from dibmg_node.services.analysis import Analyst, Subscriber
-from dibmg_node.services.orders import Order, Report
-from dibmg_node.services.reading import Predictor
+from dibmg_node.services.images import Predictor
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.ledger import Ledger
@@ -64,8 +64,8 @@ def subscribers(settings: Settings) -> tuple[Subscriber, ...]:
     )
 
 
-def make_sandbox(settings: Settings, prepare: Callable[[], None]) -> Sandbox[Order, Report]:
-    """The model in a confined child, which is not started yet.
+def make_sandbox(settings: Settings, prepare: Callable[[], None]) -> Sandbox[Any, Any]:
+    """The model in a confined child, which is not started yet: it carries out what `orders` has.
 
     Args:
         settings: Of the node.
@@ -96,7 +96,7 @@ def model_limits(settings: Settings) -> Limits:
     )
 
 
-def build_predictor(settings: Settings) -> Predictor:
+def build_predictor(settings: Settings) -> Predictor[Any]:
     """The model, in this process.
 
     Raises:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from dibmg_node.services.orders import Order, Report, ShadowOrder, carry_out, read_only
-from dibmg_node.services.reading import Predictor
+from dibmg_node.services.images import Predictor
+from dibmg_node.services.orders import Ahead, AheadOrder, Order, Reader, Report, ShadowOrder, read_only
 
 
-def open_model(weights: str, runtime: str, operating_point: str, precision: str, threads: int) -> Predictor:
+def open_model(
+    weights: str, runtime: str, operating_point: str, precision: str, threads: int
+) -> Predictor[Any]:
     """The model, in this process.
 
     Raises:
@@ -24,9 +26,9 @@ def open_model(weights: str, runtime: str, operating_point: str, precision: str,
 
 def build_reader(
     weights: str, runtime: str, operating_point: str, precision: str, threads: int
-) -> Callable[[Order], Report]:
+) -> Callable[[Order | AheadOrder], Report | Ahead]:
     """Load the model, give what carries out orders."""
-    return partial(carry_out, predictor=open_model(weights, runtime, operating_point, precision, threads))
+    return Reader(open_model(weights, runtime, operating_point, precision, threads)).carry_out
 
 
 def build_shadow_reader(

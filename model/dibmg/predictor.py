@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +20,7 @@ from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.image import Mammogram, WindowRule
 from dibmg_node.domain.result import ExamResult, Finding, ModelIdentity, OperatingPoint, Scores
 from dibmg_node.domain.study import Exclusion, ExclusionCode, Instance, ViewKey
-from dibmg_node.errors import PermanentError, StudyExcludedError
+from dibmg_node.errors import PermanentError
 
 
 class DibmgPredictor:
@@ -44,32 +41,43 @@ class DibmgPredictor:
             trained_on=weights.trained_on,
         )
 
-    def predict(self, exam: Exam, mammograms: Mapping[ViewKey, Mammogram]) -> ExamResult:
+    def prepare(self, instance: Instance, mammogram: Mammogram) -> Prepared | Exclusion:
+        """Make one image of an exam ready for the network.
+
+        Returns:
+            The view; or that the image shows no breast.
+        """
+        assert instance.laterality is not None  # no other image is part of an exam
+        try:
+            size = self._weights.input_size
+            return preprocess(mammogram, instance.laterality, instance.orientation, size)
+        except NoBreastError as error:
+            told = f"{instance.view_key}: {error}"
+            return Exclusion(ExclusionCode.NO_BREAST, told, instance.sop_uid, instance.laterality)
+
+    def predict(self, exam: Exam, views: Mapping[ViewKey, Prepared]) -> ExamResult:
         """Read one exam.
 
         Args:
             exam: At least one view.
-            mammograms: The decoded image of each view of the exam.
+            views: What `prepare` made of each view of the exam.
 
         Raises:
-            StudyExcludedError: An image shows no breast; one exclusion for each such image.
             PermanentError: The network computed values that are no numbers.
-            ValueError: The mammograms are not those of the exam's views.
+            ValueError: The views are not those of the exam.
         """
-        if not exam.views or set(exam.views) != set(mammograms):
-            found, expected = (
-                ", ".join(str(key) for key in keys) or "none" for keys in (mammograms, exam.views)
-            )
-            raise ValueError(f"mammograms of {found}, expected one of each view of the exam: {expected}")
+        if not exam.views or set(exam.views) != set(views):
+            found, expected = (", ".join(str(key) for key in keys) or "none" for keys in (views, exam.views))
+            raise ValueError(f"images of {found}, expected one of each view of the exam: {expected}")
         started = time.perf_counter()
-        prepared, inputs = self._prepare(exam, mammograms)
-        ready = time.perf_counter()
-        maps = dict(zip(prepared, self._runtime.maps(inputs), strict=True))
+        prepared = {key: views[key] for key in exam.views}
+        raw_maps = self._runtime.maps([view.pixels for view in prepared.values()])
+        maps = dict(zip(prepared, raw_maps, strict=True))
         computed = time.perf_counter()
         if broken := [key for key, raw in maps.items() if not np.isfinite(raw).all()]:
-            views = ", ".join(map(str, broken))
+            where = ", ".join(map(str, broken))
             raise PermanentError(
-                f"the network computed values of {views} that are no numbers, expected finite ones"
+                f"the network computed values of {where} that are no numbers, expected finite ones"
             )
         pooling = self._weights.architecture.view_pooling
         z = {key: pool_view(raw, prepared[key].pixels, pooling) for key, raw in maps.items()}
@@ -87,36 +95,12 @@ class DibmgPredictor:
             scores=scores,
             findings=_number(regions, exam),
             heatmaps=heatmaps,
-            notes=_notes(mammograms, prepared, scores, regions, point),
+            notes=_notes(prepared, scores, regions, point),
             seconds={
-                "preprocess": ready - started,
-                "network": computed - ready,
+                "network": computed - started,
                 "localize": finished - computed,
             },
         )
-
-    def _prepare(
-        self, exam: Exam, mammograms: Mapping[ViewKey, Mammogram]
-    ) -> tuple[dict[ViewKey, Prepared], NDArray[np.float32]]:
-        """The views, and the network's input: (views, size, size, 1), which their pixels are parts of."""
-        size = self._weights.input_size
-        inputs = np.empty((len(exam.views), size, size, 1), np.float32)
-
-        def prepare(number: int, key: ViewKey, instance: Instance) -> Prepared | Exclusion:
-            try:
-                view = preprocess(mammograms[key], key.laterality, instance.orientation, size)
-            except NoBreastError as error:
-                told = f"{key}: {error}"
-                return Exclusion(ExclusionCode.NO_BREAST, told, instance.sop_uid, key.laterality)
-            inputs[number, :, :, 0] = view.pixels
-            return replace(view, pixels=inputs[number, :, :, 0])
-
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            found = list(pool.map(prepare, range(len(exam.views)), exam.views, exam.views.values()))
-        if exclusions := [one for one in found if isinstance(one, Exclusion)]:
-            raise StudyExcludedError(exclusions)
-        prepared = [one for one in found if isinstance(one, Prepared)]
-        return dict(zip(exam.views, prepared, strict=True)), inputs
 
 
 def open_predictor(
@@ -165,7 +149,6 @@ def _find(
 
 
 def _notes(
-    mammograms: Mapping[ViewKey, Mammogram],
     prepared: Mapping[ViewKey, Prepared],
     scores: Scores,
     regions: Mapping[ViewKey, tuple[Region, ...]],
@@ -176,7 +159,7 @@ def _notes(
     notes = {}
     for key, view in prepared.items():
         words = []
-        if mammograms[key].rule is WindowRule.WINDOW_ESTIMATED:
+        if view.rule is WindowRule.WINDOW_ESTIMATED:
             words.append(
                 f"{WindowRule.WINDOW_ESTIMATED}: no window in the header; "
                 "1st to 99.5th percentile inside the breast"

@@ -12,7 +12,7 @@ from dibmg.architecture import AIR
 from dibmg.placement import Placement
 from dibmg_node.dicom.breast import breast_mask, wall_is_right
 from dibmg_node.dicom.resizing import resize
-from dibmg_node.domain.image import Mammogram
+from dibmg_node.domain.image import Mammogram, WindowRule
 from dibmg_node.domain.study import Laterality
 from dibmg_node.errors import RejectedError
 
@@ -30,12 +30,14 @@ class Prepared:
         breast: bool (size, size), where the breast is.
         placement: Way back to the stored image.
         orientation_found: False where the header had no usable orientation, and pixels decided.
+        rule: Where its window comes from.
     """
 
     pixels: NDArray[np.float32]
     breast: NDArray[np.bool_]
     placement: Placement
     orientation_found: bool
+    rule: WindowRule
 
 
 def preprocess(
@@ -85,7 +87,7 @@ def preprocess(
     placement = replace(placement, offset_column=_offset_to_wall(breast, laterality, size))
     pixels = placement.put(shown, np.full((size, size), AIR, np.float32))
     mask = placement.put(breast, np.zeros((size, size), bool))
-    return Prepared(pixels, mask, placement, found)
+    return Prepared(pixels, mask, placement, found, mammogram.rule)
 
 
 def flips_to_standard(laterality: Laterality, orientation: Sequence[str]) -> tuple[bool | None, bool]:

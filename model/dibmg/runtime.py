@@ -31,8 +31,8 @@ class Runtime(Protocol):
     name: str
     precision: Precision
 
-    def maps(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Raw maps float32 (n, h, w, 2) [normal, cancer] of inputs float32 (n, size, size, 1) in -1..1."""
+    def maps(self, views: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Raw maps float32 (n, h, w, 2) [normal, cancer] of n views float32 (size, size) in -1..1."""
         ...
 
 
@@ -66,7 +66,7 @@ def open_runtime(
         from dibmg.runtime_openvino import OpenVinoRuntime
 
         runtime = OpenVinoRuntime(weights, precision, threads)
-    runtime.maps(np.full((1, weights.input_size, weights.input_size, 1), AIR, np.float32))
+    runtime.maps([np.full((weights.input_size, weights.input_size), AIR, np.float32)])
     return runtime
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +52,10 @@ class OpenVinoRuntime:
         self._map = maps[0]
         self._request = compiled.create_infer_request()
 
-    def maps(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def maps(self, views: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """As `Runtime.maps`."""
         found = []
-        for view in inputs:
-            results = self._request.infer([view[None]])
+        for view in views:
+            results = self._request.infer([view[None, ..., None]])
             found.append(np.array(results[self._map][0], dtype=np.float32))
         return np.stack(found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -42,10 +44,10 @@ class TensorFlowRuntime:
             input_signature=[tf.TensorSpec((None if gpus else 1, size, size, 1), tf.float32)],
         )
 
-    def maps(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def maps(self, views: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """As `Runtime.maps`."""
-        batches = [inputs] if self._together else [view[None] for view in inputs]
-        return np.concatenate([np.asarray(self._compiled(tf.constant(batch))) for batch in batches])
+        batches = [np.stack(views)] if self._together else [view[None] for view in views]
+        return np.concatenate([np.asarray(self._compiled(tf.constant(one[..., None]))) for one in batches])
 
     def _load(self, weights: Weights) -> keras.Model:
         """The network of record; for bfloat16 the same values in a network of that policy."""

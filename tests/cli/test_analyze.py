@@ -60,7 +60,7 @@ def test_result_json_has_the_fields_of_its_contract(analyzed: Path) -> None:
     assert sorted(result["scores"]["views"]) == sorted(VIEWS)
     assert result["scores"]["exam"] == max(result["scores"]["R"], result["scores"]["L"])
     assert result["exclusions"] == []
-    assert {"read", "decode", "preprocess", "network", "localize"} <= set(result["seconds"])
+    assert {"read", "prepare", "network", "localize"} <= set(result["seconds"])
 
 
 def test_the_overlay_as_png_shows_what_the_overlay_as_dicom_shows(analyzed: Path) -> None:

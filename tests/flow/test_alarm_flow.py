@@ -29,7 +29,7 @@ url = "{hook}"
 [telemetry]
 endpoint = "{collector}"
 """
-STEPS = {"read", "decode", "preprocess", "network", "localize", "write"}
+STEPS = {"read", "prepare", "network", "localize", "write"}
 
 
 def spans(asked: list[Asked]) -> list[Span]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dibmg.architecture import AIR, PRESETS
+from dibmg.predictor import DibmgPredictor
+from dibmg.preprocess import Prepared
 from dibmg.preprocessing_version import PREPROCESSING_VERSION
 from dibmg.runtime_choice import Precision
 from dibmg.synthesis.exam import ORIENTATIONS
 from dibmg.weights import FILES, MANIFEST
 from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.image import Mammogram, WindowRule
+from dibmg_node.domain.result import ExamResult
 from dibmg_node.domain.study import ImageKind, Instance, Laterality, ViewKey
 
 SIZE = 256
@@ -71,6 +74,16 @@ def exam_of(mammograms: Mapping[ViewKey, Mammogram]) -> Exam:
     return Exam("1.2.3", {key: instance(key) for key in mammograms})
 
 
+def read_exam(predictor: DibmgPredictor, exam: Exam, mammograms: Mapping[ViewKey, Mammogram]) -> ExamResult:
+    """Make the views of an exam ready, and read it."""
+    views = {}
+    for key, mammogram in mammograms.items():
+        view = predictor.prepare(exam.views[key], mammogram)
+        assert isinstance(view, Prepared), view
+        views[key] = view
+    return predictor.predict(exam, views)
+
+
 class SquareSeeker:
     """A stand-in for the network: the map is hot where the view is bright, cold elsewhere."""
 
@@ -80,9 +93,9 @@ class SquareSeeker:
     def __init__(self, hot: float = 1500.0) -> None:
         self._hot = hot
 
-    def maps(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        count, size = inputs.shape[0], inputs.shape[1]
-        cells = inputs.reshape(count, size // 16, 16, size // 16, 16).max(axis=(2, 4))
+    def maps(self, views: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        count, size = len(views), len(views[0])
+        cells = np.stack(views).reshape(count, size // 16, 16, size // 16, 16).max(axis=(2, 4))
         raw = np.zeros((*cells.shape, 2), np.float32)
         raw[..., 1] = np.where(cells > 0.5, self._hot, -6.0)
         return raw

@@ -4,6 +4,7 @@ import dataclasses
 import pickle
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ from numpy.typing import NDArray
 from dibmg.operating_choice import choose_operating_point
 from dibmg.operating_points import Threshold
 from dibmg.predictor import DibmgPredictor, open_predictor
+from dibmg.preprocess import Prepared
 from dibmg.weights import load_weights
 from dibmg_node.dicom.resizing import resize
 from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.image import Mammogram, WindowRule
-from dibmg_node.domain.study import STANDARD_VIEWS, Laterality, ViewKey
-from dibmg_node.errors import PermanentError, StudyExcludedError, WeightsError
-from tests.model.factories_model import SquareSeeker, breast, exam_of, instance, write_weights
+from dibmg_node.domain.study import STANDARD_VIEWS, Exclusion, ExclusionCode, Laterality, ViewKey
+from dibmg_node.errors import PermanentError, WeightsError
+from tests.model.factories_model import SquareSeeker, breast, exam_of, instance, read_exam, write_weights
 from tests.model.factories_points import RATE, write_points
 
 RIGHT_CC, LEFT_CC, RIGHT_MLO, LEFT_MLO = STANDARD_VIEWS
@@ -42,7 +44,7 @@ def sick_right_breast() -> dict[ViewKey, Mammogram]:
 def test_the_breast_with_the_lesion_scores_high_and_is_marked_at_its_place(predictor: DibmgPredictor) -> None:
     mammograms = sick_right_breast()
 
-    result = predictor.predict(exam_of(mammograms), mammograms)
+    result = read_exam(predictor, exam_of(mammograms), mammograms)
 
     assert result.scores.breasts[Laterality.RIGHT] > 0.9
     assert result.scores.breasts[Laterality.LEFT] < 0.1
@@ -60,8 +62,8 @@ def test_the_breast_with_the_lesion_scores_high_and_is_marked_at_its_place(predi
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_network_that_computes_no_numbers_gives_no_result(predictor: DibmgPredictor, value: float) -> None:
     class Broken(SquareSeeker):
-        def maps(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-            found = super().maps(inputs)
+        def maps(self, views: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+            found = super().maps(views)
             found[1, 3, 4, 1] = value
             return found
 
@@ -69,13 +71,13 @@ def test_a_network_that_computes_no_numbers_gives_no_result(predictor: DibmgPred
     mammograms = sick_right_breast()
 
     with pytest.raises(PermanentError, match=f"values of {list(mammograms)[1]} that are no numbers"):
-        predictor.predict(exam_of(mammograms), mammograms)
+        read_exam(predictor, exam_of(mammograms), mammograms)
 
 
 def test_heatmaps_lie_on_the_stored_grid_and_on_any_other(predictor: DibmgPredictor) -> None:
     mammograms = {RIGHT_CC: breast(Laterality.RIGHT, 640, 480), LEFT_CC: breast(Laterality.LEFT, 700, 500)}
 
-    result = predictor.predict(exam_of(mammograms), mammograms)
+    result = read_exam(predictor, exam_of(mammograms), mammograms)
 
     for key, heat in result.heatmaps.items():
         whole, half = heat.on(mammograms[key].shape), heat.on((320, 240))
@@ -88,7 +90,7 @@ def test_heatmaps_lie_on_the_stored_grid_and_on_any_other(predictor: DibmgPredic
 def test_the_heatmap_is_zero_outside_the_breast(predictor: DibmgPredictor) -> None:
     image = breast(Laterality.LEFT, 700, 500)
 
-    heat = predictor.predict(exam_of({LEFT_CC: image}), {LEFT_CC: image}).heatmaps[LEFT_CC]
+    heat = read_exam(predictor, exam_of({LEFT_CC: image}), {LEFT_CC: image}).heatmaps[LEFT_CC]
     heat = heat.on(image.shape)
 
     assert (heat[image.pixels == 0] > 0).mean() < 0.01
@@ -102,7 +104,8 @@ def test_a_breast_below_the_operating_point_is_not_marked_although_cells_of_it_r
     choice = choose_operating_point(weights, "default")
     mammograms = sick_right_breast()
 
-    result = DibmgPredictor(weights, SquareSeeker(hot=200.0), choice).predict(exam_of(mammograms), mammograms)
+    predictor = DibmgPredictor(weights, SquareSeeker(hot=200.0), choice)
+    result = read_exam(predictor, exam_of(mammograms), mammograms)
 
     assert (
         result.scores.exam
@@ -115,7 +118,7 @@ def test_a_breast_below_the_operating_point_is_not_marked_although_cells_of_it_r
 def test_the_same_exam_gives_the_same_result(predictor: DibmgPredictor) -> None:
     mammograms = sick_right_breast()
 
-    first, second = (predictor.predict(exam_of(mammograms), mammograms) for _ in range(2))
+    first, second = (read_exam(predictor, exam_of(mammograms), mammograms) for _ in range(2))
 
     assert first == second
     for key in first.heatmaps:
@@ -126,7 +129,7 @@ def test_an_image_stored_the_wrong_way_round_is_marked_where_it_is_stored(predic
     image = breast(Laterality.RIGHT, squares={(60, 200): 4095}, wall_on_left=True)
     exam = Exam("1.2.3", {RIGHT_CC: instance(RIGHT_CC, ("A", "R"))})
 
-    result = predictor.predict(exam, {RIGHT_CC: image})
+    result = read_exam(predictor, exam, {RIGHT_CC: image})
 
     assert result.findings[0].center == pytest.approx((60, 200), abs=32)
     assert any("left to right and top to bottom" in note for note in result.notes[RIGHT_CC])
@@ -136,7 +139,7 @@ def test_notes_name_an_estimated_window_and_a_missing_orientation(predictor: Dib
     image = dataclasses.replace(breast(Laterality.LEFT), rule=WindowRule.WINDOW_ESTIMATED)
     exam = Exam("1.2.3", {LEFT_CC: instance(LEFT_CC, ())})
 
-    result = predictor.predict(exam, {LEFT_CC: image})
+    result = read_exam(predictor, exam, {LEFT_CC: image})
 
     assert result.notes[LEFT_CC][0].startswith("WINDOW_ESTIMATED")
     assert "no usable Patient Orientation" in result.notes[LEFT_CC][1]
@@ -145,34 +148,36 @@ def test_notes_name_an_estimated_window_and_a_missing_orientation(predictor: Dib
 def test_ordinary_views_have_no_notes(predictor: DibmgPredictor) -> None:
     mammograms = {LEFT_CC: breast(Laterality.LEFT)}
 
-    assert predictor.predict(exam_of(mammograms), mammograms).notes == {}
+    assert read_exam(predictor, exam_of(mammograms), mammograms).notes == {}
 
 
-def test_an_image_without_a_breast_excludes_the_study_and_is_named(predictor: DibmgPredictor) -> None:
+def test_an_image_without_a_breast_is_excluded_and_named(predictor: DibmgPredictor) -> None:
     blank = Mammogram(np.zeros((640, 480), np.uint16), 0.0, 4095.0, False, WindowRule.WINDOW)
-    mammograms = {LEFT_CC: breast(Laterality.LEFT), LEFT_MLO: blank}
 
-    with pytest.raises(StudyExcludedError, match="L-MLO: no breast found") as caught:
-        predictor.predict(exam_of(mammograms), mammograms)
+    found = predictor.prepare(instance(LEFT_MLO), blank)
 
-    assert [exclusion.sop_uid for exclusion in caught.value.exclusions] == [instance(LEFT_MLO).sop_uid]
+    assert isinstance(found, Exclusion)
+    assert found.sentence == "L-MLO: no breast found in an image of 640 rows x 480 columns"
+    assert (found.code, found.sop_uid) == (ExclusionCode.NO_BREAST, instance(LEFT_MLO).sop_uid)
+    assert found.laterality is Laterality.LEFT
 
 
-def test_mammograms_of_other_views_are_a_mistake_of_the_caller(predictor: DibmgPredictor) -> None:
-    mammograms = {LEFT_CC: breast(Laterality.LEFT)}
+def test_images_of_other_views_are_a_mistake_of_the_caller(predictor: DibmgPredictor) -> None:
+    view = predictor.prepare(instance(LEFT_CC), breast(Laterality.LEFT))
+    assert isinstance(view, Prepared)
 
-    with pytest.raises(ValueError, match="mammograms of L-CC, expected one of each view of the exam: R-CC"):
-        predictor.predict(Exam("1.2.3", {RIGHT_CC: instance(RIGHT_CC)}), mammograms)
+    with pytest.raises(ValueError, match="images of L-CC, expected one of each view of the exam: R-CC"):
+        predictor.predict(Exam("1.2.3", {RIGHT_CC: instance(RIGHT_CC)}), {LEFT_CC: view})
 
 
 def test_the_result_says_which_model_made_it(predictor: DibmgPredictor) -> None:
     mammograms = {LEFT_CC: breast(Laterality.LEFT)}
 
-    result = predictor.predict(exam_of(mammograms), mammograms)
+    result = read_exam(predictor, exam_of(mammograms), mammograms)
 
     assert (result.model.name, result.model.runtime, result.model.precision) == ("test", "openvino", "f32")
     assert result.operating_point.name == "default"
-    assert set(result.seconds) == {"preprocess", "network", "localize"}
+    assert set(result.seconds) == {"network", "localize"}
 
 
 def test_an_exam_is_marked_and_reported_at_the_point_of_its_manufacturer(tmp_path: Path) -> None:
@@ -181,14 +186,14 @@ def test_an_exam_is_marked_and_reported_at_the_point_of_its_manufacturer(tmp_pat
     exam = exam_of(mammograms)
     made = {key: dataclasses.replace(one, manufacturer="Maker") for key, one in exam.views.items()}
     usual = DibmgPredictor(weights, SquareSeeker(), choose_operating_point(weights, "default"))
-    score = usual.predict(exam, mammograms).scores.exam
+    score = read_exam(usual, exam, mammograms).scores.exam
     strict = (1.0 + score) / 2
     points = (Threshold(None, 0.5, RATE, RATE, 9, 9), Threshold("Maker", strict, RATE, RATE, 9, 9))
     path = write_points(tmp_path, weights, points=points)
     predictor = DibmgPredictor(weights, SquareSeeker(), choose_operating_point(weights, str(path)))
 
-    marked = predictor.predict(exam, mammograms)
-    unmarked = predictor.predict(Exam("1.2.3", made), mammograms)
+    marked = read_exam(predictor, exam, mammograms)
+    unmarked = read_exam(predictor, Exam("1.2.3", made), mammograms)
 
     assert (str(marked.operating_point.device), str(unmarked.operating_point.device)) == ("", "Maker")
     assert len(marked.findings) == 2

@@ -21,7 +21,7 @@ from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg.scores import pool_view
 from dibmg.synthesis.exam import synthesize_exam
 from dibmg.weights import load_weights
-from tests.model.factories_model import exam_of
+from tests.model.factories_model import exam_of, read_exam
 
 TINY = Architecture(initial_widths=(4, 4), block_widths=(4, 4, 4, 4))
 
@@ -192,7 +192,7 @@ def test_openvino_and_tensorflow_give_the_same_maps_scores_and_findings() -> Non
     ]
 
     results = [
-        DibmgPredictor(weights, runtime, point).predict(exam_of(exam.mammograms), exam.mammograms)
+        read_exam(DibmgPredictor(weights, runtime, point), exam_of(exam.mammograms), exam.mammograms)
         for runtime in runtimes
     ]
 

@@ -47,14 +47,14 @@ def test_maps_of_a_view_do_not_depend_on_the_views_beside_it() -> None:
     weights = load_weights("synthetic")
     size = weights.input_size
     runtime = open_runtime(weights, RuntimeKind.OPENVINO, threads=2)
-    views = np.random.default_rng(3).uniform(-1, 1, (2, size, size, 1)).astype(np.float32)
+    views = np.random.default_rng(3).uniform(-1, 1, (2, size, size)).astype(np.float32)
 
-    together = runtime.maps(views)
+    together = runtime.maps(list(views))
 
     cells = size // weights.architecture.stride
     assert together.shape == (2, cells, cells, 2)
     assert together.dtype == np.float32
-    np.testing.assert_array_equal(together[1:], runtime.maps(views[1:]))
+    np.testing.assert_array_equal(together[1:], runtime.maps([views[1]]))
 
 
 def test_a_set_with_a_context_says_the_same_in_every_runtime_and_its_manifest_tells_of_it(
@@ -74,7 +74,7 @@ def test_a_set_with_a_context_says_the_same_in_every_runtime_and_its_manifest_te
     expected = np.asarray(together(views, training=False)["map"])
     assert weights.context == context
     for kind in RuntimeKind:
-        maps = open_runtime(weights, kind, threads=1).maps(views)
+        maps = open_runtime(weights, kind, threads=1).maps(list(views[..., 0]))
         np.testing.assert_allclose(maps, expected, atol=1e-4)
     reduced = in_bfloat16(weights)
     reduced.set_weights(together.get_weights())

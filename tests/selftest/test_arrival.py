@@ -14,7 +14,6 @@ from dibmg_node.dicom import facts
 from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.image import Mammogram
 from dibmg_node.domain.lifecycle import DeliveryState
-from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import ExamResult
 from dibmg_node.domain.selftest import SELFTEST_AET
 from dibmg_node.domain.study import STANDARD_VIEWS, ViewKey
@@ -24,11 +23,10 @@ from dibmg_node.selftest.specimen import Specimen, SpecimenImage, make_specimen
 from dibmg_node.services.cstore import CStoreSender
 from dibmg_node.services.delivery import Parcel
 from dibmg_node.services.loopback_pacs import LOOPBACK, Arrived, LoopbackPacs
-from dibmg_node.services.reading import read_study
 from dibmg_node.services.writing import write_results
 from dibmg_node.storage.archive import Archive
 from tests.factories import FakePredictor, sop_uid
-from tests.services.test_reading import exam, files_of
+from tests.services.test_reading import exam, files_of, read_with
 from tests.services.test_writing import WRITING
 
 SPECIMEN = Specimen("1.2", {key: SpecimenImage(sop_uid(key), "", "", b"") for key in STANDARD_VIEWS}, {})
@@ -49,7 +47,7 @@ class InsidePredictor(FakePredictor):
 @pytest.fixture
 def recorded(archive: Archive) -> list[dict[str, Any]]:
     """An exam's results, in the archive, and what the ledger would say of them."""
-    reading = read_study(files_of(archive, exam()), ExamPolicy(), InsidePredictor())
+    reading = read_with(InsidePredictor(), files_of(archive, exam()))
     return [
         {
             "sop_uid": one.result.sop_uid,

@@ -22,9 +22,21 @@ from dibmg_node.domain.image import Mammogram
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import ExamResult, Finding, ResultKind, Scores
 from dibmg_node.domain.study import STANDARD_VIEWS, Study, ViewKey
-from dibmg_node.services.reading import Reading, StudyFiles, read_study
+from dibmg_node.services.images import Images, StudyFiles
+from dibmg_node.services.reading import Reading, read_study
 from dibmg_node.services.writing import Wish, Writing, write_results
-from tests.factories import MODEL, POINT, START, STUDY_UID, DrawnHeat, breast_pixels, code, mammogram, part10
+from tests.factories import (
+    MODEL,
+    POINT,
+    START,
+    STUDY_UID,
+    DrawnHeat,
+    ReadsMammograms,
+    breast_pixels,
+    code,
+    mammogram,
+    part10,
+)
 from tests.programs import find_program
 
 ROWS, COLUMNS = 400, 320
@@ -34,7 +46,7 @@ HOTTEST = 0.75
 CID_4015 = {modifier: code for code, (modifier, _) in facts.MODIFIER_CODES.items()}
 
 
-class SquareSeeker:
+class SquareSeeker(ReadsMammograms):
     """Satisfies `Predictor`: a view's heat, its score and its one finding are its brightest pixels."""
 
     def predict(self, exam: Exam, mammograms: Mapping[ViewKey, Mammogram]) -> ExamResult:
@@ -134,9 +146,9 @@ def answer(
             instances.append(instance_of(read_header(file)))
         paths[instances[-1].sop_uid] = path
     files = StudyFiles(Study(STUDY_UID, 1, tuple(instances)), paths)
-    reading = read_study(files, policy, SquareSeeker())
-    wishes = (Wish(ResultKind.CAD_SR), Wish(ResultKind.OVERLAY))
-    written = write_results(reading, Writing(wishes, START, max_side))
+    writing = Writing((Wish(ResultKind.CAD_SR), Wish(ResultKind.OVERLAY)), START, max_side)
+    reading = read_study(files, policy, Images(SquareSeeker(), writing.shown))
+    written = write_results(reading, writing)
     return Answer(reading, [dcmread(BytesIO(one.content)) for one in written])
 
 

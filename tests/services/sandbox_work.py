@@ -8,14 +8,12 @@ import signal
 import time
 from collections.abc import Callable
 
-from dibmg_node.domain.study import Exclusion, ExclusionCode
 from dibmg_node.errors import (
     ConfigError,
     InstanceRejectedError,
     LedgerConflictError,
     PeerUnavailableError,
     StorageFullError,
-    StudyExcludedError,
     WeightsError,
 )
 
@@ -23,7 +21,6 @@ CANARY = "Kanarienvogel^Erika"
 
 ERRORS: dict[str, Exception] = {
     "weights": WeightsError("sha256 differs"),
-    "excluded": StudyExcludedError([Exclusion(ExclusionCode.NO_BREAST, "no breast")]),
     "rejected": InstanceRejectedError(0xC000, "what", 0x00080018),
     "config": ConfigError(["a: b", "c: d"]),
     "conflict": LedgerConflictError("moved on"),

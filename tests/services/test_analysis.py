@@ -19,7 +19,7 @@ from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import PermanentError, RejectedError, RetryableError, StorageFullError
 from dibmg_node.machine.confinement import Limits
 from dibmg_node.services.analysis import Analyst, Subscriber
-from dibmg_node.services.orders import Order, Report, carry_out
+from dibmg_node.services.orders import Order, Reader, Report
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
@@ -45,7 +45,7 @@ PACS = Subscriber("pacs", BOTH[:1], answer_unread=True)
 
 
 def work_here(order: Order) -> Report:
-    return carry_out(order, FakePredictor())
+    return Reader(FakePredictor()).report(order)
 
 
 def build_work() -> Callable[[Order], Report]:

@@ -18,19 +18,17 @@ from pynetdicom.events import Event
 
 from dibmg_node.dicom import facts
 from dibmg_node.domain.lifecycle import DeliveryState
-from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import REPORTS, ResultKind
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.cstore import CStoreSender
 from dibmg_node.services.delivery import Parcel
-from dibmg_node.services.reading import read_study
 from dibmg_node.services.scu import plain_context
 from dibmg_node.services.writing import Wish, Writing, write_results
 from dibmg_node.storage.archive import Archive
 from tests.factories import CANARY, START, FakePredictor
 from tests.programs import find_program
 from tests.services.parcels import PIXELS
-from tests.services.test_reading import exam, files_of
+from tests.services.test_reading import exam, files_of, read_with
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 """pynetdicom leaves the socket of a failed connection to the garbage collector."""
@@ -359,7 +357,7 @@ def test_a_parcel_is_sent_with_the_meta_information_of_its_own_file(parcels: lis
 
 def results_of_an_exam(archive: Archive) -> list[Parcel]:
     """Every kind of result of one exam, in the order of sending."""
-    reading = read_study(files_of(archive, exam()), ExamPolicy(), FakePredictor())
+    reading = read_with(FakePredictor(), files_of(archive, exam()))
     written = list(write_results(reading, Writing([Wish(kind) for kind in ResultKind], START, 0)))
     made = [
         Parcel(

@@ -19,13 +19,14 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset
 
 from dibmg.localize import ViewHeat, find_regions
-from dibmg.preprocess import preprocess
+from dibmg.preprocess import Prepared, preprocess
 from dibmg_node.dicom import facts
 from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.image import Mammogram, Point
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import ExamResult, Finding, OverlayStyle, ResultKind, Scores
-from dibmg_node.domain.study import STANDARD_VIEWS, Laterality, ViewKey
+from dibmg_node.domain.study import STANDARD_VIEWS, Instance, Laterality, ViewKey
+from dibmg_node.services.images import Images
 from dibmg_node.services.reading import read_study
 from dibmg_node.services.writing import Wish, Writing, Written, write_results
 from dibmg_node.storage.archive import Archive
@@ -77,10 +78,14 @@ class BrightPredictor:
 
     size: int
 
-    def predict(self, exam: Exam, mammograms: Mapping[ViewKey, Mammogram]) -> ExamResult:
+    def prepare(self, instance: Instance, mammogram: Mammogram) -> Prepared:
+        assert instance.laterality is not None
+        return preprocess(mammogram, instance.laterality, instance.orientation, self.size)
+
+    def predict(self, exam: Exam, views: Mapping[ViewKey, Prepared]) -> ExamResult:
         findings, heatmaps = [], {}
         for key, instance in exam.views.items():
-            prepared = preprocess(mammograms[key], key.laterality, instance.orientation, self.size)
+            prepared = views[key]
             raw = np.stack([np.zeros_like(prepared.pixels), 12 * (prepared.pixels - 0.4)], axis=-1)
             heatmaps[key] = ViewHeat(raw, prepared.breast, prepared.placement)
             for region in find_regions(raw, prepared.breast, prepared.placement, POINT.threshold):
@@ -133,8 +138,9 @@ def write(
     """Results of an exam, and where the square of each image is, by SOP Instance UID."""
     images = [image_of(view, variant) for view in STANDARD_VIEWS]
     predictor = BrightPredictor(max(images[0][0].Rows, images[0][0].Columns) // variant.ratio)
-    reading = read_study(files_of(archive, [image for image, _ in images]), ExamPolicy(), predictor)
     writing = Writing([Wish(kind) for kind in kinds], START, max_side, style)
+    files = files_of(archive, [image for image, _ in images])
+    reading = read_study(files, ExamPolicy(), Images(predictor, writing.shown))
     written = list(write_results(reading, writing))
     return written, {str(image.SOPInstanceUID): place for image, place in images}
 

@@ -1,19 +1,27 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom.dataset import FileDataset
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.header import read_instance
-from dibmg_node.domain.exam import Exam
-from dibmg_node.domain.image import Mammogram
-from dibmg_node.domain.policy import ExamMinimum, ExamPolicy
-from dibmg_node.domain.study import STANDARD_VIEWS, Exclusion, ExclusionCode, Laterality, Study, ViewKey
-from dibmg_node.errors import StudyExcludedError
-from dibmg_node.services.reading import DamagedFileError, StudyFiles, read_headers, read_study
+from dibmg_node.dicom.resizing import resize
+from dibmg_node.domain.policy import ExamPolicy
+from dibmg_node.domain.study import (
+    STANDARD_VIEWS,
+    Exclusion,
+    ExclusionCode,
+    Instance,
+    Laterality,
+    Study,
+    ViewKey,
+)
+from dibmg_node.services.images import DamagedFileError, Images, Shown, StudyFiles
+from dibmg_node.services.reading import Reading, read_headers, read_study
 from dibmg_node.storage.archive import Archive
 from tests.factories import (
     CANARY,
@@ -41,36 +49,37 @@ def exam() -> list[FileDataset]:
     return [mammogram(view) for view in STANDARD_VIEWS]
 
 
+def read_with(predictor: FakePredictor, files: StudyFiles, policy: ExamPolicy = ExamPolicy()) -> Reading:
+    """Read a study, and keep its images whole."""
+    return read_study(files, policy, Images(predictor, Shown(overlays=True)))
+
+
 def codes(
     files: StudyFiles, policy: ExamPolicy = ExamPolicy(), predictor: FakePredictor | None = None
 ) -> dict[str, str]:
-    reading = read_study(files, policy, predictor or FakePredictor())
+    reading = read_with(predictor or FakePredictor(), files, policy)
     return {verdict.sop_uid: verdict.code for verdict in reading.selection.verdicts}
 
 
 def refusing(*views: ViewKey, number: int = 0) -> FakePredictor:
     """A model that finds no breast in some images."""
+    bad = {sop_uid(view, number=number) for view in views}
 
-    def refuse(exam: Exam, mammograms: Mapping[ViewKey, Mammogram]) -> None:
-        bad = {sop_uid(view, number=number) for view in views}
-        found = [
-            Exclusion(ExclusionCode.NO_BREAST, "no breast found", i.sop_uid, i.laterality)
-            for i in exam.views.values()
-            if i.sop_uid in bad
-        ]
-        if found:
-            raise StudyExcludedError(found)
+    def refuse(one: Instance) -> Exclusion | None:
+        if one.sop_uid not in bad:
+            return None
+        return Exclusion(ExclusionCode.NO_BREAST, "no breast found", one.sop_uid, one.laterality)
 
     return FakePredictor(refuse)
 
 
 def test_an_exam_is_read_whole(archive: Archive) -> None:
-    reading = read_study(files_of(archive, exam()), ExamPolicy(), FakePredictor())
+    reading = read_with(FakePredictor(), files_of(archive, exam()))
 
     assert reading.result is not None
     assert set(reading.result.scores.views) == set(STANDARD_VIEWS) == set(reading.mammograms)
     assert set(reading.headers) == set(reading.sha256) == {sop_uid(view) for view in STANDARD_VIEWS}
-    assert {"read", "decode"} <= set(reading.result.seconds)
+    assert {"read", "prepare"} <= set(reading.result.seconds)
     assert "PixelData" not in reading.headers[sop_uid(R_CC)]
     assert all(header.buffer is None for header in reading.headers.values())
 
@@ -80,16 +89,16 @@ def test_digests_are_of_the_data_set_whatever_stands_before_it(archive: Archive)
 
     from tests.factories import data_set_bytes
 
-    reading = read_study(files_of(archive, exam()), ExamPolicy(), FakePredictor())
+    reading = read_with(FakePredictor(), files_of(archive, exam()))
 
     assert reading.sha256[sop_uid(R_CC)] == sha256(data_set_bytes(mammogram(R_CC))).hexdigest()
 
 
 def test_nothing_to_read_gives_no_result_and_asks_no_model(archive: Archive) -> None:
-    def never(exam: Exam, mammograms: Mapping[ViewKey, Mammogram]) -> None:
+    def never(one: Instance) -> Exclusion | None:
         raise AssertionError("asked")
 
-    reading = read_study(files_of(archive, exam()[:1]), ExamPolicy(), FakePredictor(never))
+    reading = read_with(FakePredictor(never), files_of(archive, exam()[:1]))
 
     assert (reading.result, reading.selection.exam) == (None, None)
     assert reading.selection.reason == "missing views: L-CC, R-MLO, L-MLO"
@@ -98,7 +107,7 @@ def test_nothing_to_read_gives_no_result_and_asks_no_model(archive: Archive) -> 
 def test_images_of_two_patients_are_not_read_and_nobody_is_named(archive: Archive) -> None:
     datasets = [*exam()[:3], mammogram(L_MLO, PatientID=CANARY)]
 
-    reading = read_study(files_of(archive, datasets), ExamPolicy(), FakePredictor())
+    reading = read_with(FakePredictor(), files_of(archive, datasets))
 
     assert {v.code for v in reading.selection.verdicts} == {"PATIENT_DIFFERS"}
     assert "2 different patients" in reading.selection.reason
@@ -141,7 +150,7 @@ def test_a_file_that_is_not_what_was_received_stops_the_reading(archive: Archive
     path.write_bytes(content)
 
     with pytest.raises(DamagedFileError, match="CRC-32"):
-        read_study(files, ExamPolicy(), FakePredictor())
+        read_with(FakePredictor(), files)
 
 
 def test_a_file_that_is_gone_stops_the_reading(archive: Archive) -> None:
@@ -149,7 +158,7 @@ def test_a_file_that_is_gone_stops_the_reading(archive: Archive) -> None:
     archive.instance_path(sop_uid(R_CC)).unlink()
 
     with pytest.raises(OSError):
-        read_study(files, ExamPolicy(), FakePredictor())
+        read_with(FakePredictor(), files)
 
 
 def test_headers_of_damaged_files_are_left_out(archive: Archive) -> None:
@@ -221,36 +230,34 @@ def test_an_image_without_a_breast_takes_its_breast_out(archive: Archive) -> Non
 
 
 def test_a_study_without_any_breast_is_not_read(archive: Archive) -> None:
-    reading = read_study(files_of(archive, exam()), ExamPolicy(), refusing(*STANDARD_VIEWS))
+    reading = read_with(refusing(*STANDARD_VIEWS), files_of(archive, exam()))
 
     assert reading.result is None
     assert {v.code for v in reading.selection.verdicts} == {"NO_BREAST"}
 
 
-@pytest.mark.parametrize("sop", [None, "1.2.3.of.no.image", sop_uid(R_CC, number=1)])
-def test_a_model_that_refuses_without_naming_an_image_of_the_exam_ends_the_reading(
-    archive: Archive, sop: str | None
-) -> None:
-    def refuse(exam: Exam, mammograms: Mapping[ViewKey, Mammogram]) -> None:
-        raise StudyExcludedError([Exclusion(ExclusionCode.NO_BREAST, "no breast in any view", sop)])
-
-    reading = read_study(files_of(archive, exam()), ExamPolicy(), FakePredictor(refuse))
-
-    assert reading.result is None
-    assert {v.sentence for v in reading.selection.verdicts} == {"no breast in any view"}
-
-
 def test_images_are_decoded_once_however_often_the_exam_is_selected(archive: Archive) -> None:
-    asked: list[Mapping[ViewKey, Mammogram]] = []
+    asked: list[str] = []
 
-    def refuse(exam: Exam, mammograms: Mapping[ViewKey, Mammogram]) -> None:
-        asked.append(mammograms)
-        if len(asked) == 1:
-            one = exam.views[R_CC]
-            raise StudyExcludedError([Exclusion(ExclusionCode.NO_BREAST, "none", one.sop_uid)])
+    def refuse(one: Instance) -> Exclusion | None:
+        asked.append(one.sop_uid)
+        return refusing(R_CC, number=1).refuse(one)
 
-    files = files_of(archive, [*exam(), mammogram(R_CC, number=1)])
-    read_study(files, ExamPolicy(minimum=ExamMinimum.ONE_VIEW), FakePredictor(refuse))
+    read_with(FakePredictor(refuse), files_of(archive, [*exam(), mammogram(R_CC, number=1)]))
 
-    assert asked[0][L_CC] is asked[1][L_CC]
-    assert asked[0][R_CC] is not asked[1][R_CC]
+    assert sorted(asked) == sorted([sop_uid(R_CC, number=1), *(sop_uid(view) for view in STANDARD_VIEWS)])
+
+
+def test_of_an_image_that_is_to_be_shown_the_pixels_of_its_overlay_are_kept(archive: Archive) -> None:
+    files = files_of(archive, exam())
+    whole, half, none = (
+        read_study(files, ExamPolicy(), Images(FakePredictor(), shown)).mammograms[R_CC]
+        for shown in (Shown(overlays=True), Shown(overlays=True, max_side=32), Shown())
+    )
+
+    assert whole.shape == half.shape == none.shape == whole.pixels.shape
+    assert max(half.pixels.shape) == 32
+    np.testing.assert_array_equal(half.pixels, resize(whole.pixels, half.pixels.shape))
+    assert none.pixels.size == 0
+    assert none.pixels.base is None  # or the whole image stays in memory with it
+    assert (half.low, half.high, half.rule) == (whole.low, whole.high, whole.rule)

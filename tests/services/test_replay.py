@@ -13,8 +13,8 @@ from dibmg_node.domain.result import OperatingPoint, OverlayStyle, ResultKind
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import PermanentError
 from dibmg_node.services.analysis import Subscriber
-from dibmg_node.services.orders import Order, Report, carry_out
-from dibmg_node.services.reading import DamagedFileError
+from dibmg_node.services.images import DamagedFileError
+from dibmg_node.services.orders import Order, Reader, Report
 from dibmg_node.services.replay import Replay, Replayer
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
@@ -33,7 +33,7 @@ class Other(InProcess):
         self.predictor = predictor
 
     def run(self, order: Order, tick: Callable[[], None]) -> Report:
-        return carry_out(order, self.predictor)
+        return Reader(self.predictor).report(order)
 
 
 @pytest.fixture

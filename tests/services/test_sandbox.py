@@ -22,7 +22,6 @@ from tests.services.sandbox_work import (
 
 FAMILIES: dict[str, tuple[type[DibmgError], str]] = {
     "weights": (PermanentError, "WeightsError: sha256 differs"),
-    "excluded": (PermanentError, "StudyExcludedError: no breast"),
     "rejected": (PermanentError, "InstanceRejectedError: what"),
     "config": (PermanentError, "ConfigError: a: b; c: d"),
     "conflict": (PermanentError, "LedgerConflictError: moved on"),

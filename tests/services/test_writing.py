@@ -14,15 +14,14 @@ from pydicom.tag import BaseTag
 from dibmg.operating_points import PlattCalibration
 from dibmg_node.dicom import facts
 from dibmg_node.domain.device import Device
-from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import Delivered, FindingCode, OperatingPoint, OverlayStyle, ResultKind
 from dibmg_node.domain.study import STANDARD_VIEWS
-from dibmg_node.services.reading import Reading, read_study
+from dibmg_node.services.reading import Reading
 from dibmg_node.services.reading_json import reading_json
 from dibmg_node.services.writing import Wish, Writing, Written, write_results
 from dibmg_node.storage.archive import Archive
 from tests.factories import CANARY, R_CC, START, FakePredictor, mammogram, sop_uid
-from tests.services.test_reading import exam, files_of
+from tests.services.test_reading import exam, files_of, read_with
 
 BOTH = (Wish(ResultKind.CAD_SR), Wish(ResultKind.OVERLAY))
 PLATT = PlattCalibration(
@@ -34,12 +33,12 @@ WRITING = Writing(BOTH, START, max_side=0)
 
 @pytest.fixture
 def reading(archive: Archive) -> Reading:
-    return read_study(files_of(archive, exam()), ExamPolicy(), FakePredictor())
+    return read_with(FakePredictor(), files_of(archive, exam()))
 
 
 @pytest.fixture
 def unread(archive: Archive) -> Reading:
-    return read_study(files_of(archive, exam()[:1]), ExamPolicy(), FakePredictor())
+    return read_with(FakePredictor(), files_of(archive, exam()[:1]))
 
 
 def kinds(written: list[Written]) -> list[str]:
@@ -101,7 +100,7 @@ def test_a_broken_analysis_gets_a_report_with_its_failure(unread: Reading) -> No
 
 def test_a_study_of_other_objects_is_not_answered(archive: Archive) -> None:
     capture = mammogram(R_CC, SOPClassUID=facts.SECONDARY_CAPTURE, Modality="OT")
-    reading = read_study(files_of(archive, [capture]), ExamPolicy(), FakePredictor())
+    reading = read_with(FakePredictor(), files_of(archive, [capture]))
 
     assert list(write_results(reading, WRITING)) == []
 
@@ -132,7 +131,7 @@ def test_a_reading_as_json_has_scores_findings_and_no_patient(reading: Reading) 
 def test_a_calibrated_reading_as_json_has_the_probability_of_the_exam_and_what_it_rests_on(
     archive: Archive,
 ) -> None:
-    calibrated = read_study(files_of(archive, exam()), ExamPolicy(), FakePredictor(point=CALIBRATED))
+    calibrated = read_with(FakePredictor(point=CALIBRATED), files_of(archive, exam()))
 
     told = json.loads(json.dumps(reading_json(calibrated)))
 
@@ -165,7 +164,7 @@ def test_an_unread_study_as_json_has_its_exclusions(unread: Reading) -> None:
 def test_a_study_whose_images_name_different_patients_is_not_answered(archive: Archive) -> None:
     images = exam()
     images[0].PatientID = "P124"
-    strangers = read_study(files_of(archive, images), ExamPolicy(), FakePredictor())
+    strangers = read_with(FakePredictor(), files_of(archive, images))
 
     assert "2 different patients" in strangers.selection.reason
     assert list(write_results(strangers, WRITING)) == []
@@ -188,9 +187,7 @@ def test_a_damaged_optional_attribute_is_an_absent_one(
         assert tag is not None
         image[keyword] = RawDataElement(BaseTag(tag), "DS", len(damaged), damaged, 0, False, True)
 
-    written = list(
-        write_results(read_study(files_of(archive, images), ExamPolicy(), FakePredictor()), WRITING)
-    )
+    written = list(write_results(read_with(FakePredictor(), files_of(archive, images)), WRITING))
 
     assert kinds(written) == ["overlay"] * 4 + ["cad-sr density"]
 

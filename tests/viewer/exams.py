@@ -22,9 +22,10 @@ from dibmg_node.domain.image import Mammogram, Point
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import ExamResult, Finding, ResultKind, Scores
 from dibmg_node.domain.study import STANDARD_VIEWS, Instance, Laterality, Study, View, ViewKey
-from dibmg_node.services.reading import StudyFiles, read_study
+from dibmg_node.services.images import Images, StudyFiles
+from dibmg_node.services.reading import read_study
 from dibmg_node.services.writing import Wish, Writing, write_results
-from tests.factories import L_CC, L_MLO, MODEL, POINT, R_CC, R_MLO, DrawnHeat, write_exam
+from tests.factories import L_CC, L_MLO, MODEL, POINT, R_CC, R_MLO, DrawnHeat, ReadsMammograms, write_exam
 
 GRID = (1024, 768)
 PLACES: Mapping[ViewKey, Point] = {
@@ -69,7 +70,7 @@ class ShownExam:
 
 
 @dataclass(frozen=True)
-class PlantedPredictor:
+class PlantedPredictor(ReadsMammograms):
     """Satisfies `Predictor`: in each view one hot place, that of `first` with the highest score.
 
     Attributes:
@@ -117,9 +118,10 @@ def planted_exam(folder: Path, study_uid: str, first: ViewKey | None) -> ShownEx
     instances = {path: _instance(path) for path in files}
     study = Study(study_uid, 1, tuple(instances.values()))
     paths = {instance.sop_uid: path for path, instance in instances.items()}
-    reading = read_study(StudyFiles(study, paths), ExamPolicy(), PlantedPredictor(first))
-    assert reading.result is not None
     writing = Writing([Wish(kind) for kind in ResultKind], _NOW, max_side=2048)
+    images = Images(PlantedPredictor(first), writing.shown)
+    reading = read_study(StudyFiles(study, paths), ExamPolicy(), images)
+    assert reading.result is not None
     for number, written in enumerate(write_results(reading, writing)):
         files.append(folder / f"result-{number}.dcm")
         files[-1].write_bytes(written.content)

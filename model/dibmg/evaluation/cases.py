@@ -144,7 +144,7 @@ def _ends(places: Sequence[int]) -> tuple[list[int], list[int]]:
 
 def _picture(image: ImageReading, runtime: Runtime, size: int, threshold: float) -> Picture:
     prepared = prepare(image.row, size)
-    raw_map = runtime.maps(prepared.pixels[None, ..., None])[0]
+    raw_map = runtime.maps([prepared.pixels])[0]
     drawn = overlay(image.row, raw_map, prepared, threshold)
     width = max(1, round(drawn.shape[1] * _HEIGHT / drawn.shape[0]))
     method = cv2.INTER_AREA if drawn.shape[0] > _HEIGHT else cv2.INTER_LINEAR

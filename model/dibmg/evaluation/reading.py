@@ -156,7 +156,7 @@ def _reading(
     runtime: Runtime,
     pooling: ViewPooling,
 ) -> ImageReading:
-    raw_map = runtime.maps(prepared.pixels[None, ..., None])[0]
+    raw_map = runtime.maps([prepared.pixels])[0]
     shape = (raw_map.shape[0], raw_map.shape[1])
     cells = None if lesion is None else project(lesion, prepared.placement, shape)
     return ImageReading(

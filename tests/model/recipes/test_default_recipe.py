@@ -147,5 +147,5 @@ def test_a_set_of_both_kinds_reads_a_view_and_stays_below_ten_megabytes(
     assert weights.members == len(default.SEEDS)
     assert weights.context is not None
     assert weights.context.members == len(default.WHOLE_SEEDS)
-    assert open_runtime(weights).maps(np.full((1, 512, 512, 1), -1.0, np.float32)).shape == (1, 64, 64, 2)
+    assert open_runtime(weights).maps([np.full((512, 512), -1.0, np.float32)]).shape == (1, 64, 64, 2)
     assert all((tmp_path / "set" / name).stat().st_size < 10_000_000 for name in (KERAS, OPENVINO_VALUES))

@@ -1,0 +1,180 @@
+"""The images of one study on their way to the model: their files checked, decoded and prepared, once each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import Final, Generic, Protocol, TypeVar
+
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
+
+from dibmg_node.dicom.part10 import data_set_offset
+from dibmg_node.dicom.pixels import PixelsUnreadableError, SyntaxNotDecodedError, read_mammogram
+from dibmg_node.dicom.rendering import for_overlay
+from dibmg_node.domain.exam import Exam
+from dibmg_node.domain.image import Mammogram
+from dibmg_node.domain.result import ExamResult, OverlayStyle
+from dibmg_node.domain.study import Exclusion, ExclusionCode, Instance, Study, ViewKey
+from dibmg_node.errors import RetryableError
+from dibmg_node.storage.checksum import crc32
+
+AT_ONCE: Final = min(4, os.cpu_count() or 1)
+"""Images that are read, decoded or drawn at the same time: more would take memory alone."""
+
+Prepared = TypeVar("Prepared")
+"""One view as the model reads it: only the model knows what that is."""
+
+
+class Predictor(Protocol[Prepared]):
+    """The model, as the node sees it."""
+
+    def prepare(self, instance: Instance, mammogram: Mammogram) -> Prepared | Exclusion:
+        """Make one image of an exam ready, or say why it cannot be read."""
+
+    def predict(self, exam: Exam, views: Mapping[ViewKey, Prepared]) -> ExamResult:
+        """Read one exam, each of whose views was made ready."""
+
+
+class DamagedFileError(RetryableError):
+    """A file in the archive is not what intake received: the disk lies."""
+
+
+@dataclass(frozen=True)
+class StudyFiles:
+    """A study with the bytes of its instances.
+
+    Attributes:
+        paths: Part 10 file of each instance, by SOP Instance UID.
+        checksums: Size and CRC-32 of each data set as they were received; empty: not checked.
+    """
+
+    study: Study
+    paths: Mapping[str, Path]
+    checksums: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is kept of a decoded image, to be shown: at 27 MB each, whole images are most of what it takes.
+
+    Attributes:
+        overlays: It will be: otherwise no pixels are kept.
+        max_side, style: As for `render_overlay`.
+    """
+
+    overlays: bool = False
+    max_side: int = 0
+    style: OverlayStyle = OverlayStyle.COLOR
+
+    def of(self, mammogram: Mammogram) -> Mammogram:
+        """What is kept of this one."""
+        if self.overlays:
+            return for_overlay(mammogram, self.max_side, self.style)
+        return mammogram.on(mammogram.pixels[:0, :0].copy())
+
+
+@dataclass(frozen=True)
+class Opened(Generic[Prepared]):
+    """One image, decoded: what the model reads of it, and what is shown of it."""
+
+    view: Prepared
+    shown: Mammogram
+
+
+class Images(Generic[Prepared]):
+    """What was read of one study's images so far.
+
+    Attributes:
+        predictor: The model that they are made ready for.
+        shown: What is kept of each.
+    """
+
+    def __init__(self, predictor: Predictor[Prepared], shown: Shown = Shown()) -> None:
+        self.predictor = predictor
+        self.shown = shown
+        self._headers: dict[str, tuple[FileDataset, str]] = {}
+        self._opened: dict[str, Opened[Prepared] | Exclusion] = {}
+
+    def headers(self, files: StudyFiles) -> dict[str, tuple[FileDataset, str]]:
+        """Header without pixels and SHA-256 of the data set of every instance, by SOP Instance UID.
+
+        Raises:
+            DamagedFileError: A file differs from what was received.
+            OSError: A file cannot be read.
+        """
+        uids = [instance.sop_uid for instance in files.study.instances]
+        missing = [uid for uid in uids if uid not in self._headers]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            self._headers.update(zip(missing, pool.map(partial(_read_checked, files), missing), strict=True))
+        return {uid: self._headers[uid] for uid in uids}
+
+    def open(
+        self, files: StudyFiles, instances: Iterable[Instance]
+    ) -> dict[str, Opened[Prepared] | Exclusion]:
+        """Some images, decoded in parallel and prepared, or why they cannot be, by SOP Instance UID.
+
+        Raises:
+            OSError: A file cannot be read.
+        """
+        wanted = list(instances)
+        missing = [one for one in wanted if one.sop_uid not in self._opened]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            opened = pool.map(lambda one: self._open(files.paths[one.sop_uid], one), missing)
+            self._opened.update(zip([one.sop_uid for one in missing], opened, strict=True))
+        return {one.sop_uid: self._opened[one.sop_uid] for one in wanted}
+
+    def _open(self, path: Path, instance: Instance) -> Opened[Prepared] | Exclusion:
+        mammogram = _decode(path, instance)
+        if isinstance(mammogram, Exclusion):
+            return mammogram
+        view = self.predictor.prepare(instance, mammogram)
+        return view if isinstance(view, Exclusion) else Opened(view, self.shown.of(mammogram))
+
+
+def _read_checked(files: StudyFiles, sop_uid: str) -> tuple[FileDataset, str]:
+    """Header and SHA-256 of one file, if it is the one that was received."""
+    content = _checked(files, sop_uid)
+    digest = sha256(memoryview(content)[data_set_offset(content) :]).hexdigest()
+    header = dcmread(BytesIO(content), stop_before_pixels=True)
+    header.buffer = None  # or the whole file stays in memory with it
+    return header, digest
+
+
+def _checked(files: StudyFiles, sop_uid: str) -> bytes:
+    """The bytes of one file, if they are those that were received."""
+    content = files.paths[sop_uid].read_bytes()
+    expected = files.checksums.get(sop_uid)
+    if expected is not None:
+        data_set = memoryview(content)[data_set_offset(content) :]
+        found = (len(data_set), crc32(data_set))
+        if found != expected:
+            raise DamagedFileError(
+                f"archived file of instance {sop_uid} has size and CRC-32 {found}, received were {expected}"
+            )
+    return content
+
+
+def _decode(path: Path, instance: Instance) -> Mammogram | Exclusion:
+    try:
+        return read_mammogram(_read(path))
+    except SyntaxNotDecodedError as error:
+        return Exclusion(ExclusionCode.SYNTAX_NOT_DECODED, str(error), instance.sop_uid, instance.laterality)
+    except PixelsUnreadableError as error:
+        return Exclusion(ExclusionCode.PIXELS_UNREADABLE, str(error), instance.sop_uid, instance.laterality)
+
+
+def _read(path: Path) -> FileDataset:
+    try:
+        return dcmread(path)
+    except (OSError, MemoryError):
+        raise
+    # the header was readable, or there would be no instance: what is damaged are the pixels behind it
+    except Exception as error:
+        raise PixelsUnreadableError(f"pixel data cannot be read ({type(error).__name__})") from error
