@@ -140,7 +140,8 @@ def run_worker(
         without_mingle=True,
         without_heartbeat=True,
         quiet=True,
-        loglevel="INFO",
+        # by itself Celery would set that of every log of this process
+        loglevel=logging.getLogger().level,
     )
     watched = (app, queues, before_end)
     threading.Thread(target=attention.watch, args=watched, name="attention", daemon=True).start()

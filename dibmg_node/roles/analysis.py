@@ -9,6 +9,7 @@ from dibmg_node import tasks
 from dibmg_node.config import Settings
 from dibmg_node.machine.heap import give_back, share_one_arena
 from dibmg_node.machine.processes import process_name
+from dibmg_node.roles.ahead import looking_ahead
 from dibmg_node.roles.life import beating
 from dibmg_node.roles.queue import open_node_queue
 from dibmg_node.services.audit import Auditor
@@ -50,6 +51,7 @@ def live(settings: Settings, audit: Auditor) -> None:
         with beating(settings, ledger, Role.ANALYSIS, isolation), telemetry(settings, Role.ANALYSIS) as tell:
             analyst.sandbox.start()
             tracer = Tracer(ledger.pace, tell, foundation.now)
-            tasks.run_worker(app, name, tasks.ANALYSES, analyze=partial(analyze, tracer))
+            with looking_ahead(settings, ledger, analyst):
+                tasks.run_worker(app, name, tasks.ANALYSES, analyze=partial(analyze, tracer))
     finally:
         analyst.sandbox.stop()

@@ -14,11 +14,11 @@ from dibmg_node.domain.device import device_of
 from dibmg_node.domain.exam import Selection, select_exam
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS
 from dibmg_node.domain.policy import ExamPolicy
-from dibmg_node.domain.result import FindingCode, OverlayStyle, Result, ResultKind
+from dibmg_node.domain.result import Delivered, FindingCode, OverlayStyle, Result, ResultKind
 from dibmg_node.domain.selftest import SELFTEST_DESTINATION
 from dibmg_node.domain.study import Verdict
 from dibmg_node.errors import LedgerConflictError, PermanentError, RejectedError, RetryableError
-from dibmg_node.services.images import StudyFiles
+from dibmg_node.services.images import Shown, StudyFiles
 from dibmg_node.services.orders import Order, Report
 from dibmg_node.services.reading import Reading, excluded_by_header, read_headers
 from dibmg_node.services.reading_json import reading_json
@@ -71,6 +71,11 @@ class Analyst:
     )
     shadowed: bool = False
     hold: Hold | None = None
+
+    @property
+    def shown(self) -> Shown:
+        """What results of a patient's study have to have kept of each image."""
+        return self._written_for(self.subscribers, self.now()).shown
 
     def analyze(self, study_uid: str, revision: int) -> Sequence[str]:
         """Analyze one revision of one study, if nobody else does.
@@ -221,10 +226,15 @@ class Analyst:
         return StudyFiles(claim.study, paths, claim.checksums)
 
     def _writing(self, claim: Claim) -> Writing:
-        wishes = {wish for subscriber in self._subscribers(claim) for wish in subscriber.wishes}
+        return self._written_for(self._subscribers(claim), claim.first_claimed_at, claim.delivered)
+
+    def _written_for(
+        self, subscribers: Sequence[Subscriber], now: datetime, delivered: Sequence[Delivered] = ()
+    ) -> Writing:
+        wishes = {wish for subscriber in subscribers for wish in subscriber.wishes}
         if not wishes:
             wishes = {Wish(ResultKind.CAD_SR, FindingCode.DENSITY), Wish(ResultKind.OVERLAY)}
-        return Writing(frozenset(wishes), claim.first_claimed_at, self.max_side, self.style, claim.delivered)
+        return Writing(frozenset(wishes), now, self.max_side, self.style, delivered)
 
 
 def _scored(report: Report) -> ScoredExam | None:

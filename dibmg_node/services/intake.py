@@ -51,6 +51,7 @@ class Intake:
         gate: Gate = ClosedGate(),
         hold: Hold | None = None,
         on_done: Callable[[], None] = lambda: None,
+        on_stored: Callable[[], None] = lambda: None,
     ) -> None:
         """A receiving side.
 
@@ -63,6 +64,7 @@ class Intake:
             gate: Lets self-tests in.
             hold: As the type says; None: within this machine.
             on_done: Called once the ledger has it that a sender is done with its studies.
+            on_stored: Called once the ledger has an instance, before its sender hears of it.
         """
         self._archive = archive
         self._hold = hold or archive.held
@@ -72,6 +74,7 @@ class Intake:
         self._policy = policy
         self._now = now
         self._on_done = on_done
+        self._on_stored = on_stored
         self._studies: dict[str, set[str]] = {}
 
     def admit(self, request: AssociationRequest) -> Rejection | None:
@@ -238,6 +241,7 @@ class Intake:
             self._audit.quarantined(request, instance, patient)
         else:
             self._audit.received(request, instance, patient)
+            self._on_stored()
         return self._answer(instance, receipt)
 
     def _answer(self, instance: Instance, receipt: Receipt) -> StoreAnswer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ class Sandbox(Generic[Order, Answer]):
         self._deadline = deadline_seconds
         self._limits = limits
         self._context = multiprocessing.get_context("spawn")
+        self._one_at_a_time = threading.Lock()
         self._child: BaseProcess | None = None
         self._pipe: Connection[Any, Any] | None = None
 
@@ -104,7 +106,7 @@ class Sandbox(Generic[Order, Answer]):
             raise
 
     def run(self, order: Order, tick: Callable[[], None]) -> Answer:
-        """Have one order carried out.
+        """Have one order carried out, after the one in hand.
 
         Args:
             order: What to do.
@@ -116,16 +118,21 @@ class Sandbox(Generic[Order, Answer]):
             ChildDiedError: The child died of it.
             Exception: What the work raised in the child, or `tick` here.
         """
-        if self._child is None or not self._child.is_alive():
-            self.start(tick)
-        assert self._pipe is not None
+        while not self._one_at_a_time.acquire(timeout=_TICK_SECONDS):
+            tick()
         try:
-            self._pipe.send(order)
-        except OSError as error:
-            self.stop()
-            raise ChildDiedError("the model process was gone") from error
-        answer: Answer = self._await(self._deadline, tick)
-        return answer
+            return self._run(order, tick, self._deadline)
+        finally:
+            self._one_at_a_time.release()
+
+    def run_if_free(self, order: Order, tick: Callable[[], None], deadline_seconds: float) -> Answer | None:
+        """The same in less time, where no order is in hand; None: one is."""
+        if not self._one_at_a_time.acquire(blocking=False):
+            return None
+        try:
+            return self._run(order, tick, deadline_seconds)
+        finally:
+            self._one_at_a_time.release()
 
     def stop(self) -> None:
         """End the child."""
@@ -136,6 +143,18 @@ class Sandbox(Generic[Order, Answer]):
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
+
+    def _run(self, order: Order, tick: Callable[[], None], deadline_seconds: float) -> Answer:
+        if self._child is None or not self._child.is_alive():
+            self.start(tick)
+        assert self._pipe is not None
+        try:
+            self._pipe.send(order)
+        except OSError as error:
+            self.stop()
+            raise ChildDiedError("the model process was gone") from error
+        answer: Answer = self._await(deadline_seconds, tick)
+        return answer
 
     def _await(self, seconds: float, tick: Callable[[], None]) -> Any:
         assert self._pipe is not None

@@ -17,10 +17,10 @@ from dibmg_node.domain.study import Study
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.analysis_rows import Analysis, enter_analysis
 from dibmg_node.storage.delivery_rows import delivered
-from dibmg_node.storage.facts_json import load_facts
 from dibmg_node.storage.pauses import find_pause
 from dibmg_node.storage.removals import spare_result
-from dibmg_node.storage.schema import instances, results, studies
+from dibmg_node.storage.schema import results, studies
+from dibmg_node.storage.stored_images import stored_images
 from dibmg_node.storage.study_row import apply_event, lock_study
 
 
@@ -81,22 +81,18 @@ class Claims:
                 claimed_at=first,
                 lease_until=now + lease,
             )
-            stored = connection.execute(
-                select(instances).where(instances.c.study_uid == study_uid, instances.c.purged_at.is_(None))
-            ).mappings()
+            study, checksums = stored_images(connection, study_uid, revision)
             purged = connection.execute(
                 select(results.c.sop_uid, results.c.sha256).where(
                     results.c.study_uid == study_uid, results.c.purged_at.is_not(None)
                 )
             ).all()
-            # the same order on every database: PostgreSQL sorts by the collation of its server
-            rows = sorted(stored, key=lambda one: str(one["sop_uid"]))
             return Claim(
-                study=Study(study_uid, revision, tuple(load_facts(one["facts"]) for one in rows)),
+                study=study,
                 owner=owner,
                 attempt=attempt,
                 first_claimed_at=first,
-                checksums={one["sop_uid"]: (one["size"], one["crc32"]) for one in rows},
+                checksums=checksums,
                 delivered=delivered(connection, study_uid),
                 reason=row["reason"],
                 purged={one.sop_uid: one.sha256 for one in purged},

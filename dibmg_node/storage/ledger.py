@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.storage.alarms import Alarms
+from dibmg_node.storage.arriving import Arrivals
 from dibmg_node.storage.beats import Beats
 from dibmg_node.storage.catalog import Catalog
 from dibmg_node.storage.claims import Claims
@@ -51,6 +52,7 @@ class Ledger:
     policy: ExamPolicy
     receipts: Receipts
     claims: Claims
+    arrivals: Arrivals
     retries: Retries
     decisions: Decisions
     pauses: Pauses
@@ -98,6 +100,7 @@ def _ledger(engine: Engine, policy: ExamPolicy) -> Ledger:
         policy,
         Receipts(engine, policy),
         Claims(engine),
+        Arrivals(reading(engine)),
         Retries(engine),
         Decisions(engine),
         Pauses(engine),

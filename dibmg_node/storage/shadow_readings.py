@@ -32,9 +32,9 @@ from dibmg_node.domain.pause import Part
 from dibmg_node.domain.study import Study
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.engine import reading
-from dibmg_node.storage.facts_json import load_facts
 from dibmg_node.storage.pauses import find_pause
-from dibmg_node.storage.schema import instances, score_series, shadow_due, shadow_readings, studies
+from dibmg_node.storage.schema import score_series, shadow_due, shadow_readings, studies
+from dibmg_node.storage.stored_images import stored_images
 from dibmg_node.storage.study_row import lock_study
 
 _MOST_COUNTED: Final = 10_000
@@ -159,15 +159,8 @@ class ShadowReadings:
                 .where(shadow_due.c.study_uid == study_uid)
                 .values(attempts=attempt, lease_until=now + lease)
             )
-            stored = connection.execute(
-                select(instances).where(instances.c.study_uid == study_uid, instances.c.purged_at.is_(None))
-            ).mappings()
-            rows = sorted(stored, key=lambda one: str(one["sop_uid"]))
-            return ShadowClaim(
-                Study(study_uid, due["revision"], tuple(load_facts(one["facts"]) for one in rows)),
-                attempt,
-                {one["sop_uid"]: (one["size"], one["crc32"]) for one in rows},
-            )
+            study, checksums = stored_images(connection, study_uid, due["revision"])
+            return ShadowClaim(study, attempt, checksums)
 
     def renew(self, claim: ShadowClaim, now: datetime, lease: timedelta) -> None:
         """Hold a claim longer.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from dibmg.runtime_choice import RuntimeKind
 from dibmg_node.config import Settings
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.machine.child import prepare_child
 from dibmg_node.machine.confinement import Limits
+from dibmg_node.services.ahead import LookAhead
 from dibmg_node.services.analysis import Analyst, Subscriber
 from dibmg_node.services.images import Predictor
 from dibmg_node.services.sandbox import Sandbox
@@ -20,6 +22,9 @@ from dibmg_node.services.writing import Wish
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.wiring import foundation
 from dibmg_node.wiring.model_process import build_reader, open_model
+from dibmg_node.wiring.role_choice import Role
+
+_LATELY: Final = timedelta(seconds=30)
 
 
 def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
@@ -47,6 +52,29 @@ def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
         shadowed=settings.model.shadow is not None,
         hold=foundation.make_hold(settings, ledger, archive),
     )
+
+
+def make_look_ahead(
+    settings: Settings, ledger: Ledger, analyst: Analyst, is_ending: Callable[[], bool]
+) -> LookAhead:
+    """What the same model makes ready before an exam is whole."""
+    return LookAhead(
+        ledger.arrivals,
+        analyst.archive,
+        analyst.sandbox,
+        settings.exam_policy,
+        analyst.shown,
+        foundation.now,
+        partial(_one_analyzes, ledger),
+        is_ending,
+    )
+
+
+def _one_analyzes(ledger: Ledger) -> bool:
+    """Whether at most one process has given a sign of life of late that it analyzes."""
+    lately = foundation.now() - _LATELY
+    roles = [beat.process.partition("@")[0] for beat in ledger.views.beats() if beat.at > lately]
+    return roles.count(Role.ANALYSIS) <= 1
 
 
 def subscribers(settings: Settings) -> tuple[Subscriber, ...]:

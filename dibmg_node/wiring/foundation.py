@@ -71,6 +71,11 @@ def log_folder(settings: Settings) -> Path:
     return settings.data_dir / "logs"
 
 
+def ahead_nudge(settings: Settings) -> Path:
+    """Where the analysis of this machine is told that an image has come."""
+    return settings.data_dir / "ahead.nudge"
+
+
 def sweep_nudge(settings: Settings) -> Path:
     """Where the sweep of this machine is told that there is something to look for."""
     return settings.data_dir / "sweep.nudge"

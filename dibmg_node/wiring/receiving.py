@@ -61,7 +61,9 @@ def make_intake(settings: Settings, ledger: Ledger, archive: Archive, audit: Aud
     hold = foundation.make_hold(settings, ledger, archive)
     # a complete study goes to its analysis now, and not when the sweep looks again
     done = partial(nudge, foundation.sweep_nudge(settings))
-    return Intake(archive, ledger.receipts, policy, foundation.now, audit, gate, hold, done)
+    # and its first images are made ready while the others arrive
+    stored = partial(nudge, foundation.ahead_nudge(settings))
+    return Intake(archive, ledger.receipts, policy, foundation.now, audit, gate, hold, done, stored)
 
 
 def make_inspection(settings: Settings, ledger: Ledger, archive: Archive) -> Inspection:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from pydicom.dataset import FileDataset
 
 from dibmg_node.dicom import facts
 from tests.factories import write_exam
-from tests.flow.running_node import RunningNode
+from tests.flow.running_node import PATIENCE_SECONDS, RunningNode
 from tests.programs import find_program
 
 CANARY = "ZAPHODCANARY"
@@ -36,6 +39,30 @@ def test_an_exam_sent_by_storescu_comes_back_as_one_cad_sr_and_four_overlays(
     assert {str(r.SOPInstanceUID) for r in received} == {r["sop_uid"] for r in study["results"]}
     assert {i["code"] for i in study["instances"]} == {"USED"}
     assert all(0 <= study["scores"][name] <= 1 for name in ("exam", "R", "L"))
+
+
+def test_images_are_made_ready_for_the_model_while_others_of_their_exam_arrive(
+    make_node: Callable[..., RunningNode], orthanc: Orthanc, tmp_path: Path
+) -> None:
+    node = make_node({"pacs": orthanc.port}, quiet_seconds=60, more='[node]\nlog_level = "debug"\n').start()
+    paths = write_exam(tmp_path, study_uid="1.2.3.1.1")
+    log = node.folder / "var" / "logs" / "analysis.log"
+
+    def views_ready() -> list[int]:
+        told = [line for line in log.read_text().splitlines() if "images made ready ahead" in line]
+        return [json.loads(line)["views"] for line in told]
+
+    for number in (1, 2, 3):
+        node.send([paths[number - 1]])
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while views_ready()[-1:] != [number]:
+            assert time.monotonic() < deadline, node.logs()
+            time.sleep(0.05)
+    node.send(paths[3:])
+
+    study = node.wait_for_state("1.2.3.1.1", "DELIVERED")
+    assert {one["code"] for one in study["instances"]} == {"USED"}
+    assert _kinds(orthanc.instances("1.2.3.1.1")) == FULL_SET
 
 
 def test_no_result_in_the_pacs_has_an_error_by_dciodvfy(

@@ -53,6 +53,8 @@ def work(order: str) -> object:
         os._exit(7)
     if order == "crash":
         ctypes.string_at(0)
+    if order == "nap":
+        time.sleep(2.5)
     if order == "hang":
         time.sleep(600)
     if order == "spin":

@@ -104,7 +104,10 @@ class Station:
         self.ledger.receipts.complete_due(self.clock())
 
     def analyze(self, revision: int = 4, study_uid: str = STUDY_UID) -> Sequence[str]:
-        analyst = Analyst(
+        return self.analyst().analyze(study_uid, revision)
+
+    def analyst(self) -> Analyst:
+        return Analyst(
             "worker",
             self.archive,
             self.ledger.claims,
@@ -114,7 +117,6 @@ class Station:
             512,
             self.clock,
         )
-        return analyst.analyze(study_uid, revision)
 
     def study(self) -> dict[str, object]:
         study = self.ledger.views.study(STUDY_UID)

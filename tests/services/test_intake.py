@@ -126,6 +126,20 @@ def test_an_instance_is_archived_byte_for_byte_and_in_the_ledger(
     assert (state_of(ledger), files_under(archive, "spool")) == ("RECEIVING", [])
 
 
+def test_it_is_told_whenever_the_ledger_has_an_instance_and_else_never(
+    archive: Archive, ledger: Ledger, clock: Clock
+) -> None:
+    told: list[str | None] = []
+    intake = Intake(archive, ledger.receipts, POLICY, clock, on_stored=lambda: told.append(state_of(ledger)))
+
+    send(intake, mammogram())
+    assert told == ["RECEIVING"]
+    send(intake, mammogram(PatientID="P9"))  # other bytes under the same UID
+    send(intake, mammogram(), b"no data set")
+
+    assert len(told) == 1
+
+
 def test_an_archived_instance_is_a_part_10_file_in_the_syntax_it_came_in(
     intake: Intake, archive: Archive
 ) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,6 +81,32 @@ def test_memory_of_an_order_goes_back_to_the_system_once_it_is_answered(
     assert filled == 256 * 2**20
     while resident_mb(pid) > before + 64:  # given back after the answer was sent
         time.sleep(0.01)
+
+
+@pytest.mark.timeout(60)
+def test_an_order_waits_for_the_one_in_hand_and_ticks_meanwhile(shared: Sandbox[str, object]) -> None:
+    shared.start()
+    first = threading.Thread(target=shared.run, args=("nap", quiet))
+    first.start()
+    while not shared._one_at_a_time.locked():
+        time.sleep(0.01)
+    ticks: list[int] = []
+
+    assert shared.run_if_free("answer", quiet, 30) is None
+    assert shared.run("answer", count(ticks)) == "ANSWER"
+
+    assert ticks
+    first.join()
+    assert shared.run_if_free("answer", quiet, 30) == "ANSWER"
+
+
+def test_an_order_for_which_there_is_less_time_is_ended_earlier(sandbox: Sandbox[str, object]) -> None:
+    sandbox.start()
+
+    with pytest.raises(DeadlineError, match="no answer within 0 s"):
+        sandbox.run_if_free("hang", quiet, 0.3)
+
+    assert sandbox.run("answer", quiet) == "ANSWER"
 
 
 @pytest.mark.parametrize("name", ERRORS)
