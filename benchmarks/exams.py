@@ -22,6 +22,8 @@ SYNTAXES: Mapping[str, str] = {
     "JPEG-LS .80": facts.JPEG_LS_LOSSLESS,
     "JPEG 2000 .90": facts.JPEG_2000_LOSSLESS,
 }
+SYNTAXES_APART = ("uncompressed", "JPEG 2000 .90")
+"""In which exams are sent with pauses between their views, too."""
 SYNTAXES_OF_A_DAY = ("uncompressed", "JPEG Lossless .70")
 SMALL, LARGE = (3328, 2560), (4084, 3328)
 """(rows, columns) of the two usual detectors."""

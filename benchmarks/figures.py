@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from benchmarks.exams import SYNTAXES, SYNTAXES_OF_A_DAY
+from benchmarks.exams import SYNTAXES, SYNTAXES_APART, SYNTAXES_OF_A_DAY
 from benchmarks.row import Aim, Row
 
 _OF_DCMTK: Final = {"1": 1.2, "4": 0.9, "16": 0.6}
@@ -156,6 +156,14 @@ def _one_exam(file: str, precision: str) -> Iterator[Row]:
             aim=None if most is None else Aim(30.0, at_least=False),
             apart="receiving, SHA-256, overlays, report, ledger, delivery; every process's signs of life",
             scale=100.0,
+        )
+    for syntax in SYNTAXES_APART:
+        yield Row(
+            f"one exam, {precision}, warm, {syntax}, views two seconds apart",
+            file,
+            ("apart", syntax, "wall_s"),
+            "s",
+            apart="the last view is decoded, the network and what comes after it",
         )
     yield Row(
         f"one exam, {precision}, cold, uncompressed",

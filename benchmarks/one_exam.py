@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
 
 from benchmarks.arguments import SHORT_SIZE, Chosen, command
-from benchmarks.exams import LARGE, SYNTAXES, templates, write_exam
+from benchmarks.exams import LARGE, SYNTAXES, SYNTAXES_APART, templates, write_exam
 from benchmarks.family import family_cpu_seconds, peak_mb, resident_mb
 from benchmarks.rounds import Figures, interleave, medians, ratio, timed
 from benchmarks.sending import Flow, Template
@@ -32,10 +32,12 @@ from dibmg_node.dicom.rendering import output_shape
 from dibmg_node.dicom.resizing import resize
 from dibmg_node.domain.study import Laterality
 
+_PAUSE_SECONDS: Final = 2.0
 
-def one_exam(site: Site, exam: list[Template]) -> Figures:
-    """Send one exam and wait for its results."""
-    flow = Flow([next(site.numbers)])
+
+def one_exam(site: Site, exam: list[Template], pause: float = 0.0) -> Figures:
+    """Send one exam, at once or with pauses between its views, and wait for its results."""
+    flow = Flow([next(site.numbers)], pause)
     there, before = len(site.files()), family_cpu_seconds(site.pid)
     site.send(exam, [flow])
     site.wait_for_files(there + RESULTS_OF_AN_EXAM)
@@ -79,6 +81,8 @@ def measure_at(site: Site, chosen: Chosen, folder: Path) -> dict[str, Any]:
     for syntax in SYNTAXES:
         paths = write_exam(folder / "exams" / syntax, syntax, grid)
         turns[syntax] = partial(one_exam, site, templates(paths))
+        if syntax in SYNTAXES_APART:
+            turns[f"apart {syntax}"] = partial(one_exam, site, templates(paths), _PAUSE_SECONDS)
         turns[f"needed {syntax}"] = partial(timed, partial(needed, paths, runtime, size))
     cold = turns["uncompressed"]()
     config = site.node.config
@@ -102,6 +106,8 @@ def measure_at(site: Site, chosen: Chosen, folder: Path) -> dict[str, Any]:
             }
             for syntax in SYNTAXES
         },
+        "apart_s": _PAUSE_SECONDS,
+        "apart": {syntax: medians(rows[f"apart {syntax}"]) for syntax in SYNTAXES_APART},
         "worker_start_s": medians(rows["worker"])["start_s"],
         "worker_mb": round(resident["analysis"] + resident["model"]),
         "worker_peak_mb": round(peak["analysis"] + peak["model"]),

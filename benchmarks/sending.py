@@ -59,11 +59,13 @@ class Flow:
 
     Attributes:
         studies: Numbers of the studies; one image of each template is sent.
+        pause: Seconds before each image but the first.
         seconds: From the first byte of each image to its response.
         ended_at: When the last response came, in seconds since 1970.
     """
 
     studies: Sequence[int]
+    pause: float = 0.0
     seconds: list[float] = field(default_factory=list)
     ended_at: float = 0.0
     error: BaseException | None = None
@@ -102,6 +104,8 @@ def _guarded(
             gate.wait(60)
             for study in flow.studies:
                 for template in exam:
+                    if flow.seconds:
+                        time.sleep(flow.pause)
                     begun = time.perf_counter()
                     _store(peer.socket, template, study_uid(study).encode(), length)
                     status = peer.status()

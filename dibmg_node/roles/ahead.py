@@ -20,6 +20,8 @@ from dibmg_node.wiring.analyzing import make_look_ahead
 
 _log = logging.getLogger(__name__)
 
+_SETTLE_SECONDS: Final = 0.4
+"""After a nudge: an exam that came in one burst is whole by then, its views best decoded together."""
 _SOON_SECONDS: Final = 0.3
 _QUIET_SECONDS: Final = 3600.0
 """Without a nudge there is nothing new: an idle node costs nothing."""
@@ -42,7 +44,7 @@ def looking_ahead(settings: Settings, ledger: Ledger, analyst: Analyst) -> Itera
 
 def _look(ahead: LookAhead, nudges: Nudges, ending: Latch) -> None:
     seconds = 0.0  # what came while the model was loading nudged nobody
-    while not nudges.wait(ending, seconds):
+    while not nudges.wait(ending, seconds) and not ending.wait(_SETTLE_SECONDS):
         try:
             seconds = _SOON_SECONDS if ahead.look() else _QUIET_SECONDS
         except RetryableError as error:

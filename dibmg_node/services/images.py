@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
@@ -88,6 +88,11 @@ class Opened(Generic[Prepared]):
     shown: Mammogram
 
 
+_Bytes: TypeAlias = tuple[str, tuple[int, int] | None]
+"""What was received under a SOP Instance UID: with size and CRC-32, where they are known."""
+_Found = TypeVar("_Found")
+
+
 class Images(Generic[Prepared]):
     """What was read of one study's images so far.
 
@@ -99,21 +104,17 @@ class Images(Generic[Prepared]):
     def __init__(self, predictor: Predictor[Prepared], shown: Shown = Shown()) -> None:
         self.predictor = predictor
         self.shown = shown
-        self._headers: dict[str, tuple[FileDataset, str]] = {}
-        self._opened: dict[str, Opened[Prepared] | Exclusion] = {}
+        self._headers: dict[_Bytes, tuple[FileDataset, str]] = {}
+        self._opened: dict[_Bytes, Opened[Prepared] | Exclusion] = {}
 
-    def headers(self, files: StudyFiles) -> dict[str, tuple[FileDataset, str]]:
-        """Header without pixels and SHA-256 of the data set of every instance, by SOP Instance UID.
+    def headers(self, files: StudyFiles, instances: Iterable[Instance]) -> dict[str, tuple[FileDataset, str]]:
+        """Headers without pixels and SHA-256 of the data sets of some instances, by SOP Instance UID.
 
         Raises:
             DamagedFileError: A file differs from what was received.
             OSError: A file cannot be read.
         """
-        uids = [instance.sop_uid for instance in files.study.instances]
-        missing = [uid for uid in uids if uid not in self._headers]
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            self._headers.update(zip(missing, pool.map(partial(_read_checked, files), missing), strict=True))
-        return {uid: self._headers[uid] for uid in uids}
+        return _all_of(files, instances, self._headers, partial(_read_checked, files))
 
     def open(
         self, files: StudyFiles, instances: Iterable[Instance]
@@ -123,24 +124,35 @@ class Images(Generic[Prepared]):
         Raises:
             OSError: A file cannot be read.
         """
-        wanted = list(instances)
-        missing = [one for one in wanted if one.sop_uid not in self._opened]
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            opened = pool.map(lambda one: self._open(files.paths[one.sop_uid], one), missing)
-            self._opened.update(zip([one.sop_uid for one in missing], opened, strict=True))
-        return {one.sop_uid: self._opened[one.sop_uid] for one in wanted}
+        return _all_of(files, instances, self._opened, partial(self._open, files))
 
-    def _open(self, path: Path, instance: Instance) -> Opened[Prepared] | Exclusion:
-        mammogram = _decode(path, instance)
+    def _open(self, files: StudyFiles, instance: Instance) -> Opened[Prepared] | Exclusion:
+        mammogram = _decode(files.paths[instance.sop_uid], instance)
         if isinstance(mammogram, Exclusion):
             return mammogram
         view = self.predictor.prepare(instance, mammogram)
         return view if isinstance(view, Exclusion) else Opened(view, self.shown.of(mammogram))
 
 
-def _read_checked(files: StudyFiles, sop_uid: str) -> tuple[FileDataset, str]:
+def _all_of(
+    files: StudyFiles,
+    instances: Iterable[Instance],
+    found: dict[_Bytes, _Found],
+    find: Callable[[Instance], _Found],
+) -> dict[str, _Found]:
+    """What is found of each instance: of those that `found` lacks in parallel, of the others it is there."""
+    wanted = list(instances)
+    keys = {one.sop_uid: (one.sop_uid, files.checksums.get(one.sop_uid)) for one in wanted}
+    missing = [one for one in wanted if keys[one.sop_uid] not in found]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for one, what in zip(missing, pool.map(find, missing), strict=True):
+            found[keys[one.sop_uid]] = what
+    return {sop_uid: found[key] for sop_uid, key in keys.items()}
+
+
+def _read_checked(files: StudyFiles, instance: Instance) -> tuple[FileDataset, str]:
     """Header and SHA-256 of one file, if it is the one that was received."""
-    content = _checked(files, sop_uid)
+    content = _checked(files, instance.sop_uid)
     digest = sha256(memoryview(content)[data_set_offset(content) :]).hexdigest()
     header = dcmread(BytesIO(content), stop_before_pixels=True)
     header.buffer = None  # or the whole file stays in memory with it

@@ -95,8 +95,8 @@ class Reader(Generic[Prepared]):
         any_view = replace(order.policy, minimum=ExamMinimum.ONE_VIEW)
         study = order.files.study
         exam = select_exam(study.study_uid, study.instances, any_view).exam
-        views = exam.views.values() if exam else ()
-        images.headers(order.files)
+        views = list(exam.views.values()) if exam else []
+        images.headers(order.files, views)
         opened = images.open(order.files, views)
         self._study_uid, self._ahead = study.study_uid, images
         return Ahead(len(opened))

@@ -54,7 +54,7 @@ def read_study(files: StudyFiles, policy: ExamPolicy, images: Images[Prepared]) 
     """
     clock = _Clock()
     uid = files.study.study_uid
-    read = images.headers(files)
+    read = images.headers(files, files.study.instances)
     headers = {sop_uid: header for sop_uid, (header, _) in read.items()}
     digests = {sop_uid: digest for sop_uid, (_, digest) in read.items()}
     clock.lap("read")
