@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Final
@@ -21,6 +22,8 @@ from dibmg_node.errors import RejectedError
 MAXIMUM_SIDE: Final = 16384
 """Pixels: no mammogram has more rows or columns, a damaged or hostile header may."""
 
+_THREADS: Final = min(4, os.cpu_count() or 1)
+"""Of one JPEG 2000 image: the last one of an exam, which alone is left, takes half the time on two cores."""
 _NARROWEST: Final = 1e-3
 """Least width of a window, in pixel values."""
 _FARTHEST: Final = 2.0**24
@@ -202,7 +205,7 @@ def _decode_frame(raw: bytes, syntax: str, shape: _Shape) -> NDArray[Any]:
         return np.asarray(imagecodecs.jpeg8_decode(frame))
     if syntax in _JPEG_LS:
         return np.asarray(imagecodecs.jpegls_decode(frame))
-    return np.asarray(imagecodecs.jpeg2k_decode(frame))
+    return np.asarray(imagecodecs.jpeg2k_decode(frame, numthreads=_THREADS))
 
 
 def _words(raw: bytes | bytearray, what: str, shape: _Shape) -> NDArray[Any]:

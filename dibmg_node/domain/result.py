@@ -154,6 +154,11 @@ class Scores:
     views: Mapping[ViewKey, float]
 
 
+def model_seconds(seconds: Mapping[str, float]) -> float:
+    """What a model takes by itself of the steps of a reading; those before are the same for every model."""
+    return sum(seconds.get(step, 0.0) for step in ("network", "localize"))
+
+
 @dataclass(frozen=True)
 class ExamResult:
     """What one run of the model says about one exam.

@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 _SETTLE_SECONDS: Final = 0.4
 """After a nudge: an exam that came in one burst is whole by then, its views best decoded together."""
 _SOON_SECONDS: Final = 0.3
+"""After a look that found the model at work."""
 _QUIET_SECONDS: Final = 3600.0
 """Without a nudge there is nothing new: an idle node costs nothing."""
 
@@ -49,4 +50,8 @@ def _look(ahead: LookAhead, nudges: Nudges, ending: Latch) -> None:
             seconds = _SOON_SECONDS if ahead.look() else _QUIET_SECONDS
         except RetryableError as error:
             _log.warning("arriving images not looked at", extra={"reason": str(error)})
+            seconds = _QUIET_SECONDS
+        # the thread must not end: the kernel would end a child that it started, in whatever order it is
+        except Exception as error:  # noqa: BLE001
+            _log.error("unexpected error in a look ahead", exc_info=error)
             seconds = _QUIET_SECONDS

@@ -19,7 +19,7 @@ from dibmg_node.domain.selftest import SELFTEST_DESTINATION
 from dibmg_node.domain.study import Verdict
 from dibmg_node.errors import LedgerConflictError, PermanentError, RejectedError, RetryableError
 from dibmg_node.services.images import Shown, StudyFiles
-from dibmg_node.services.orders import Order, Report
+from dibmg_node.services.orders import Answered, Asked, Order, Report
 from dibmg_node.services.reading import Reading, excluded_by_header, read_headers
 from dibmg_node.services.reading_json import reading_json
 from dibmg_node.services.sandbox import Sandbox
@@ -60,7 +60,7 @@ class Analyst:
     name: str
     archive: Archive
     claims: Claims
-    sandbox: Sandbox[Order, Report]
+    sandbox: Sandbox[Asked, Answered]
     policy: ExamPolicy
     subscribers: Sequence[Subscriber]
     max_side: int
@@ -104,6 +104,7 @@ class Analyst:
                 Order(self._files(claim), self.policy, self._writing(claim)),
                 lambda: self.claims.renew(claim, self.now(), LEASE),
             )
+            assert isinstance(report, Report)
             outcome = Outcome.ANALYZED if report.scores else Outcome.EXCLUDED
             return self._commit(claim, outcome, report.selection.reason, report)
         except LedgerConflictError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -106,6 +106,16 @@ class Images(Generic[Prepared]):
         self.shown = shown
         self._headers: dict[_Bytes, tuple[FileDataset, str]] = {}
         self._opened: dict[_Bytes, Opened[Prepared] | Exclusion] = {}
+
+    @property
+    def opened(self) -> frozenset[str]:
+        """SOP Instance UIDs of the images that were opened, or cannot be."""
+        return frozenset(sop_uid for sop_uid, _ in self._opened)
+
+    def keep(self, sop_uids: Collection[str]) -> None:
+        """Forget all others."""
+        self._headers = {key: one for key, one in self._headers.items() if key[0] in sop_uids}
+        self._opened = {key: one for key, one in self._opened.items() if key[0] in sop_uids}
 
     def headers(self, files: StudyFiles, instances: Iterable[Instance]) -> dict[str, tuple[FileDataset, str]]:
         """Headers without pixels and SHA-256 of the data sets of some instances, by SOP Instance UID.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias
 
-from dibmg_node.domain.exam import Selection, select_exam
-from dibmg_node.domain.policy import ExamMinimum, ExamPolicy
+from dibmg_node.domain.exam import Selection
+from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import Scores
+from dibmg_node.domain.study import Instance
 from dibmg_node.services.images import Images, Predictor, Prepared, Shown, StudyFiles
-from dibmg_node.services.reading import Reading, read_study
+from dibmg_node.services.reading import read_study
 from dibmg_node.services.reading_json import reading_json
 from dibmg_node.services.writing import Writing, Written, write_results
 
@@ -38,18 +39,29 @@ class Report:
 
 @dataclass(frozen=True)
 class AheadOrder:
-    """What the sandbox is asked to do while images of a study arrive: make ready those that came."""
+    """What the sandbox is asked to do while images of a study arrive: make one ready.
+
+    Attributes:
+        files: The study as it is so far, with the file of this image.
+        image: Which.
+        kept: SOP Instance UIDs of the views of its exam so far: what is ready of others is not needed.
+    """
 
     files: StudyFiles
-    policy: ExamPolicy
+    image: Instance
+    kept: frozenset[str]
     shown: Shown
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """What came of that: how many images of the study are ready."""
+class Ready:
+    """What came of that: the images of the study of which nothing is left to be done but to read them."""
 
-    images: int
+    sop_uids: frozenset[str]
+
+
+Asked: TypeAlias = Order | AheadOrder
+Answered: TypeAlias = Report | Ready
 
 
 @dataclass(frozen=True)
@@ -72,13 +84,14 @@ class Reader(Generic[Prepared]):
         self._study_uid = ""
         self._ahead: Images[Prepared] | None = None
 
-    def carry_out(self, order: Order | AheadOrder) -> Report | Ahead:
-        """Read a study and write its results, or make images ready."""
+    def carry_out(self, order: Asked) -> Answered:
+        """Read a study and write its results, or make an image ready."""
         return self.look_ahead(order) if isinstance(order, AheadOrder) else self.report(order)
 
     def report(self, order: Order) -> Report:
         """Read a study and write its results."""
-        reading = self._read(order)
+        # nothing here holds on to the images: what the network read is free while results are drawn
+        reading = read_study(order.files, order.policy, self._take(order.files, order.writing.shown))
         started = time.perf_counter()
         written = [one.without_picture() for one in write_results(reading, order.writing)]
         found = reading_json(reading)
@@ -86,20 +99,14 @@ class Reader(Generic[Prepared]):
         scores = reading.result.scores if reading.result else None
         return Report(reading.selection, scores, {**found, "seconds": seconds}, written, reading.sha256)
 
-    def _read(self, order: Order) -> Reading:
-        return read_study(order.files, order.policy, self._take(order.files, order.writing.shown))
-
-    def look_ahead(self, order: AheadOrder) -> Ahead:
-        """Make ready every view that there is so far; whether the exam will be read, nobody knows yet."""
+    def look_ahead(self, order: AheadOrder) -> Ready:
+        """Make one image ready, and keep those that are."""
         images = self._take(order.files, order.shown)
-        any_view = replace(order.policy, minimum=ExamMinimum.ONE_VIEW)
-        study = order.files.study
-        exam = select_exam(study.study_uid, study.instances, any_view).exam
-        views = list(exam.views.values()) if exam else []
-        images.headers(order.files, views)
-        opened = images.open(order.files, views)
-        self._study_uid, self._ahead = study.study_uid, images
-        return Ahead(len(opened))
+        images.keep(order.kept)
+        images.headers(order.files, [order.image])
+        images.open(order.files, [order.image])
+        self._study_uid, self._ahead = order.files.study.study_uid, images
+        return Ready(images.opened)
 
     def _take(self, files: StudyFiles, shown: Shown) -> Images[Prepared]:
         """What there is of a study already, if it is to be shown alike; it is not kept here any longer."""

@@ -15,7 +15,7 @@ from dibmg_node.dicom.difference import Difference, differences
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import FindingCode, OverlayStyle, Result
 from dibmg_node.services.images import StudyFiles
-from dibmg_node.services.orders import Order, Report
+from dibmg_node.services.orders import Answered, Asked, Order, Report
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.writing import Wish, Writing, Written
 from dibmg_node.storage.archive import Archive
@@ -74,7 +74,7 @@ class Replayer:
     """Reads recorded studies again; enters nothing, keeps nothing, sends nothing."""
 
     archive: Archive
-    sandbox: Sandbox[Order, Report]
+    sandbox: Sandbox[Asked, Answered]
     policy: ExamPolicy
     max_side: int
     style: OverlayStyle
@@ -94,6 +94,7 @@ class Replayer:
             report = self.sandbox.run(Order(files, self.policy, writing), lambda: None)
         finally:
             self.sandbox.stop()
+        assert isinstance(report, Report)
         return Replay(
             list(_causes(record.reading, report.reading)),
             list(_of_reading(record, report)),

@@ -55,6 +55,8 @@ class Sandbox(Generic[Order, Answer]):
 
     Attributes:
         isolation: What holds of the child; None before the first start.
+        turn: Number of orders and of children so far: who has the child keep something knows by it whether
+            another order, or another child, came since.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Sandbox(Generic[Order, Answer]):
             limits: What one order may use.
         """
         self.isolation: Isolation | None = None
+        self.turn = 0
         self._build = build
         self._prepare = prepare
         self._deadline = deadline_seconds
@@ -93,6 +96,7 @@ class Sandbox(Generic[Order, Answer]):
             ChildDiedError: The child ended while it was being built.
         """
         self.stop()
+        self.turn += 1
         self._pipe, theirs = self._context.Pipe()
         self._child = self._context.Process(
             target=_live, args=(theirs, self._build, self._prepare, self._limits), name="model", daemon=True
@@ -125,12 +129,24 @@ class Sandbox(Generic[Order, Answer]):
         finally:
             self._one_at_a_time.release()
 
+    @property
+    def is_free(self) -> bool:
+        """Whether no order is in hand now."""
+        return not self._one_at_a_time.locked()
+
     def run_if_free(self, order: Order, tick: Callable[[], None], deadline_seconds: float) -> Answer | None:
-        """The same in less time, where no order is in hand; None: one is."""
+        """The same in less time, where no order is in hand; None: one is.
+
+        A child that the order ends is replaced at once, so that the next order need not wait for that.
+        """
         if not self._one_at_a_time.acquire(blocking=False):
             return None
         try:
             return self._run(order, tick, deadline_seconds)
+        except BaseException:
+            if self._child is None:
+                self.start(tick)
+            raise
         finally:
             self._one_at_a_time.release()
 
@@ -148,6 +164,7 @@ class Sandbox(Generic[Order, Answer]):
         if self._child is None or not self._child.is_alive():
             self.start(tick)
         assert self._pipe is not None
+        self.turn += 1
         try:
             self._pipe.send(order)
         except OSError as error:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from dibmg_node.domain.policy import ExamPolicy
+from dibmg_node.domain.result import model_seconds
 from dibmg_node.errors import DibmgError, LedgerConflictError, RetryableError
 from dibmg_node.services.images import StudyFiles
 from dibmg_node.services.orders import ShadowOrder
@@ -94,7 +95,7 @@ class Shadow:
             score=found["scores"]["exam"],
             threshold=found["operating_point"]["threshold"],
             findings=len(found["findings"]),
-            seconds=sum(found["seconds"].values()),
+            seconds=model_seconds(found["seconds"]),
             reading={name: found[name] for name in ("scores", "operating_point", "seconds")},
         )
 

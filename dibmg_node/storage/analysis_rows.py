@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, and_, delete, insert, update
 
 from dibmg_node.domain.lifecycle import StudyEvent
-from dibmg_node.domain.result import Result, Scores
+from dibmg_node.domain.result import Result, Scores, model_seconds
 from dibmg_node.domain.study import Laterality, Verdict
 from dibmg_node.storage.delivery_rows import close_if_delivered, enter_result, owe, supersede
 from dibmg_node.storage.exam_scores import ScoredExam, enter_score
@@ -119,6 +119,5 @@ def _for_shadow(analysis: Analysis, series: str | None) -> FirstReading | None:
     if not analysis.shadowed or scored is None or series is None:
         return None
     found = analysis.reading
-    # what the shadow does not do is not counted: it writes no results
-    seconds = sum(time for step, time in found.get("seconds", {}).items() if step != "write")
+    seconds = model_seconds(found.get("seconds", {}))
     return FirstReading(series, scored.score, scored.threshold, len(found["findings"]), seconds)

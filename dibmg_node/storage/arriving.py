@@ -45,12 +45,8 @@ class Arrivals:
         with self._engine.connect() as connection:
             if find_pause(connection, Part.ANALYSIS):
                 return None
-            found = (
-                before_others
-                and connection.execute(arriving.where(studies.c.study_uid == before_others)).first()
-            )
-            found = (
-                found
-                or connection.execute(arriving.order_by(studies.c.last_instance_at.desc()).limit(1)).first()
-            )
+            found = connection.execute(arriving.where(studies.c.study_uid == before_others)).first()
+            if found is None:
+                latest = arriving.order_by(studies.c.last_instance_at.desc()).limit(1)
+                found = connection.execute(latest).first()
             return Arriving(*stored_images(connection, *found)) if found else None

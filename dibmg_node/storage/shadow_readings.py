@@ -55,7 +55,7 @@ class FirstReading:
 
     Attributes:
         series: Of the exam's device and the first model's weights.
-        seconds: From the files to the scores.
+        seconds: As `model_seconds` counts them.
     """
 
     series: str

@@ -17,6 +17,7 @@ from dibmg_node.machine.confinement import Limits
 from dibmg_node.services.ahead import LookAhead
 from dibmg_node.services.analysis import Analyst, Subscriber
 from dibmg_node.services.images import Predictor
+from dibmg_node.services.orders import Answered, Asked
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.ledger import Ledger
@@ -25,6 +26,7 @@ from dibmg_node.wiring.model_process import build_reader, open_model
 from dibmg_node.wiring.role_choice import Role
 
 _LATELY: Final = timedelta(seconds=30)
+"""Signs of life come every five seconds."""
 
 
 def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
@@ -92,8 +94,8 @@ def subscribers(settings: Settings) -> tuple[Subscriber, ...]:
     )
 
 
-def make_sandbox(settings: Settings, prepare: Callable[[], None]) -> Sandbox[Any, Any]:
-    """The model in a confined child, which is not started yet: it carries out what `orders` has.
+def make_sandbox(settings: Settings, prepare: Callable[[], None]) -> Sandbox[Asked, Answered]:
+    """The model in a confined child, which is not started yet.
 
     Args:
         settings: Of the node.

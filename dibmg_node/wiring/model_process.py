@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from dibmg_node.services.images import Predictor
-from dibmg_node.services.orders import Ahead, AheadOrder, Order, Reader, Report, ShadowOrder, read_only
+from dibmg_node.services.orders import Answered, Asked, Reader, ShadowOrder, read_only
 
 
 def open_model(
@@ -26,7 +26,7 @@ def open_model(
 
 def build_reader(
     weights: str, runtime: str, operating_point: str, precision: str, threads: int
-) -> Callable[[Order | AheadOrder], Report | Ahead]:
+) -> Callable[[Asked], Answered]:
     """Load the model, give what carries out orders."""
     return Reader(open_model(weights, runtime, operating_point, precision, threads)).carry_out
 

@@ -19,7 +19,7 @@ from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import PermanentError, RejectedError, RetryableError, StorageFullError
 from dibmg_node.machine.confinement import Limits
 from dibmg_node.services.analysis import Analyst, Subscriber
-from dibmg_node.services.orders import Order, Reader, Report
+from dibmg_node.services.orders import Answered, Asked, Reader
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
@@ -44,11 +44,11 @@ BOTH = (Wish(ResultKind.CAD_SR), Wish(ResultKind.OVERLAY))
 PACS = Subscriber("pacs", BOTH[:1], answer_unread=True)
 
 
-def work_here(order: Order) -> Report:
-    return Reader(FakePredictor()).report(order)
+def work_here(order: Asked) -> Answered:
+    return Reader(FakePredictor()).carry_out(order)
 
 
-def build_work() -> Callable[[Order], Report]:
+def build_work() -> Callable[[Asked], Answered]:
     return work_here
 
 
@@ -56,7 +56,7 @@ def nothing() -> None:
     """No preparation."""
 
 
-class InProcess(Sandbox[Order, Report]):
+class InProcess(Sandbox[Asked, Answered]):
     """A sandbox without a child: carries orders out where it is, and may fail first.
 
     Attributes:
@@ -68,7 +68,7 @@ class InProcess(Sandbox[Order, Report]):
         self.before = list(before)
         self.orders = 0
 
-    def run(self, order: Order, tick: Callable[[], None]) -> Report:
+    def run(self, order: Asked, tick: Callable[[], None]) -> Answered:
         self.orders += 1
         if self.before:
             self.before.pop(0)()
@@ -90,7 +90,7 @@ class Station:
     archive: Archive
     ledger: Ledger
     clock: Clock
-    sandbox: Sandbox[Order, Report] = field(default_factory=InProcess)
+    sandbox: Sandbox[Asked, Answered] = field(default_factory=InProcess)
     subscribers: Sequence[Subscriber] = (PACS,)
 
     def receive(self, *datasets: FileDataset, sender: str = "MG1") -> None:
@@ -371,14 +371,14 @@ def test_a_later_attempt_gives_the_bytes_that_the_first_would_have_given(
     ledger.engine.dispose()
 
 
-def _kill_once(marker: Path, order: Order) -> Report:
+def _kill_once(marker: Path, order: Asked) -> Answered:
     if not marker.exists():
         marker.touch()
         os._exit(9)
     return work_here(order)
 
 
-def build_killed(marker: Path) -> Callable[[Order], Report]:
+def build_killed(marker: Path) -> Callable[[Asked], Answered]:
     return partial(_kill_once, marker)
 
 

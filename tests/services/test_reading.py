@@ -229,6 +229,15 @@ def test_an_image_without_a_breast_takes_its_breast_out(archive: Archive) -> Non
     ]
 
 
+def test_each_image_of_a_breast_has_its_own_reason(archive: Archive) -> None:
+    files = files_of(archive, [exam()[0], mammogram(L_CC, PixelData=b"\0\0"), *exam()[2:]])
+
+    found = codes(files, predictor=refusing(L_MLO))
+
+    assert [found[sop_uid(view)] for view in (L_CC, L_MLO)] == ["PIXELS_UNREADABLE", "NO_BREAST"]
+    assert [found[sop_uid(view)] for view in (R_CC, R_MLO)] == ["USED", "USED"]
+
+
 def test_a_study_without_any_breast_is_not_read(archive: Archive) -> None:
     reading = read_with(refusing(*STANDARD_VIEWS), files_of(archive, exam()))
 

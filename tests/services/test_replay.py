@@ -14,7 +14,7 @@ from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import PermanentError
 from dibmg_node.services.analysis import Subscriber
 from dibmg_node.services.images import DamagedFileError
-from dibmg_node.services.orders import Order, Reader, Report
+from dibmg_node.services.orders import Answered, Asked, Reader
 from dibmg_node.services.replay import Replay, Replayer
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
@@ -32,8 +32,8 @@ class Other(InProcess):
         super().__init__()
         self.predictor = predictor
 
-    def run(self, order: Order, tick: Callable[[], None]) -> Report:
-        return Reader(self.predictor).report(order)
+    def run(self, order: Asked, tick: Callable[[], None]) -> Answered:
+        return Reader(self.predictor).carry_out(order)
 
 
 @pytest.fixture

@@ -88,7 +88,9 @@ def test_an_order_waits_for_the_one_in_hand_and_ticks_meanwhile(shared: Sandbox[
     shared.start()
     first = threading.Thread(target=shared.run, args=("nap", quiet))
     first.start()
-    while not shared._one_at_a_time.locked():
+    deadline = time.monotonic() + 30
+    while shared.is_free:
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     ticks: list[int] = []
 
@@ -100,13 +102,22 @@ def test_an_order_waits_for_the_one_in_hand_and_ticks_meanwhile(shared: Sandbox[
     assert shared.run_if_free("answer", quiet, 30) == "ANSWER"
 
 
-def test_an_order_for_which_there_is_less_time_is_ended_earlier(sandbox: Sandbox[str, object]) -> None:
+def test_an_order_for_which_there_is_less_time_is_ended_earlier_and_its_child_replaced(
+    sandbox: Sandbox[str, object],
+) -> None:
     sandbox.start()
+    first, turn = sandbox._child, sandbox.turn
 
     with pytest.raises(DeadlineError, match="no answer within 0 s"):
         sandbox.run_if_free("hang", quiet, 0.3)
 
+    second = sandbox._child
+    assert second is not None
+    assert second is not first
+    assert second.is_alive()
+    assert sandbox.turn == turn + 2  # an order, and a child
     assert sandbox.run("answer", quiet) == "ANSWER"
+    assert sandbox.turn == turn + 3
 
 
 @pytest.mark.parametrize("name", ERRORS)

@@ -20,7 +20,7 @@ FOUND = ShadowReading(ShadowOutcome.READ, "", 0.4, 0.3, 1, 2.5, {"scores": {"exa
 
 
 def shadowed() -> Analysis:
-    reading = {"findings": [{}, {}], "seconds": {"read": 0.5, "model": 1.0, "write": 9.0}}
+    reading = {"findings": [{}, {}], "seconds": {"read": 7.0, "network": 1.0, "localize": 0.5, "write": 9.0}}
     scored = ScoredExam(UNIT, WEIGHTS, 0.7, 0.5)
     return replace(analysis(), reading=reading, scored=scored, shadowed=True)
 

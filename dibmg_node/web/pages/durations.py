@@ -58,7 +58,7 @@ class Durations:
             steps = HistogramMetricFamily(
                 "dibmg_step_duration_seconds",
                 "Duration of a step: receive (first to last image), wait (to a worker), analysis (to the "
-                "results), and within that read, decode, preprocess, network, localize and write.",
+                "results), and within that read, prepare, network, localize and write.",
                 labels=["step"],
             )
             for name, histogram in sorted(self._steps.items()):
