@@ -24,6 +24,7 @@ from dibmg_node.cli.studies import score
 from dibmg_node.cli.tables import console, uid_column
 from dibmg_node.config import Settings
 from dibmg_node.dicom.header import read_header, read_instance
+from dibmg_node.dicom.picture import overlay_pixels
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.study import Instance, Study
 from dibmg_node.errors import InstanceRejectedError
@@ -165,8 +166,8 @@ def _analyze_study(
         if names[name] > 1:  # images of two polarities are two presentation states
             name = f"{name}-{names[name]}"
         (folder / f"{name}.dcm").write_bytes(written.content)
-        if written.picture is not None:
-            Picture.fromarray(written.picture).save(folder / f"{name}.png")
+        if written.result.kind is ResultKind.OVERLAY:
+            Picture.fromarray(overlay_pixels(written.content)).save(folder / f"{name}.png")
     result = reading_json(reading)
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return {"folder": str(folder), "reason": reading.selection.reason, **result}

@@ -44,6 +44,13 @@ def windowed(mammogram: Mammogram, center: float, width: float) -> NDArray[np.ui
     return np.asarray(np.rint(image * 255), dtype=np.uint8)
 
 
+def overlay_pixels(part10: bytes) -> NDArray[np.uint8]:
+    """All of an overlay that this node made: uint8 (rows, columns, 3), RGB."""
+    dataset = read_native(part10)
+    shape = (dataset.Rows, dataset.Columns, 3)
+    return np.frombuffer(dataset.PixelData, np.uint8, count=int(np.prod(shape))).reshape(shape)
+
+
 def read_overlay(part10: bytes, source_shape: tuple[int, int]) -> NDArray[np.uint8]:
     """The marked panel of an overlay that this node made.
 
@@ -55,9 +62,8 @@ def read_overlay(part10: bytes, source_shape: tuple[int, int]) -> NDArray[np.uin
     Returns:
         uint8 (rows, columns, 3), RGB.
     """
-    dataset = read_native(part10)
-    rows, columns = dataset.Rows, dataset.Columns
-    pixels = np.frombuffer(dataset.PixelData[: rows * columns * 3], np.uint8).reshape(rows, columns, 3)
+    pixels = overlay_pixels(part10)
+    rows, columns = pixels.shape[:2]
     two_panels = columns / rows > 1.5 * source_shape[1] / source_shape[0]
     return pixels[:, columns // 2 :] if two_panels else pixels
 

@@ -136,7 +136,7 @@ class Analyst:
 
     def _report_failure(self, claim: Claim, reading: Reading, reason: str) -> Sequence[Written]:
         try:
-            return [one.without_picture() for one in write_results(reading, self._writing(claim), reason)]
+            return list(write_results(reading, self._writing(claim), reason))
         # the header that broke the analysis may break its report too: the study is FAILED without one
         except Exception as error:  # noqa: BLE001
             extra = {"study_uid": claim.study.study_uid, "error": type(error).__name__}
@@ -150,7 +150,7 @@ class Analyst:
         )
         all_written = list(report.results)
         for withdrawal, destinations in self._withdrawals(claim, report, reason, owed):
-            all_written.append(withdrawal.without_picture())
+            all_written.append(withdrawal)
             owed[withdrawal.result.sop_uid] = destinations
         results = []
         for written in all_written:

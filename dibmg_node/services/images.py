@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
@@ -27,6 +26,8 @@ from dibmg_node.storage.checksum import crc32
 
 AT_ONCE: Final = min(4, os.cpu_count() or 1)
 """Images that are read, decoded or drawn at the same time: more would take memory alone."""
+
+_PIECE: Final = 256 * 1024
 
 Prepared = TypeVar("Prepared")
 """One view as the model reads it: only the model knows what that is."""
@@ -162,25 +163,29 @@ def _all_of(
 
 def _read_checked(files: StudyFiles, instance: Instance) -> tuple[FileDataset, str]:
     """Header and SHA-256 of one file, if it is the one that was received."""
-    content = _checked(files, instance.sop_uid)
-    digest = sha256(memoryview(content)[data_set_offset(content) :]).hexdigest()
-    header = dcmread(BytesIO(content), stop_before_pixels=True)
-    header.buffer = None  # or the whole file stays in memory with it
-    return header, digest
+    path, expected = files.paths[instance.sop_uid], files.checksums.get(instance.sop_uid)
+    digest, found = _digests(path)
+    if expected is not None and found != expected:
+        raise DamagedFileError(
+            f"archived file of instance {instance.sop_uid} has size and CRC-32 {found}, "
+            f"received were {expected}"
+        )
+    return dcmread(path, stop_before_pixels=True), digest
 
 
-def _checked(files: StudyFiles, sop_uid: str) -> bytes:
-    """The bytes of one file, if they are those that were received."""
-    content = files.paths[sop_uid].read_bytes()
-    expected = files.checksums.get(sop_uid)
-    if expected is not None:
-        data_set = memoryview(content)[data_set_offset(content) :]
-        found = (len(data_set), crc32(data_set))
-        if found != expected:
-            raise DamagedFileError(
-                f"archived file of instance {sop_uid} has size and CRC-32 {found}, received were {expected}"
-            )
-    return content
+def _digests(path: Path) -> tuple[str, tuple[int, int]]:
+    """SHA-256 of a file's data set; its size and CRC-32. A piece stays in the processor's cache."""
+    digest, size, crc, before = sha256(), 0, 0, -1
+    piece = memoryview(bytearray(_PIECE))
+    with path.open("rb", buffering=0) as file:
+        while number := file.readinto(piece):
+            if before < 0:
+                before = data_set_offset(bytes(piece[: min(number, 144)]))
+            part = piece[min(before, number) : number]
+            before -= number - len(part)
+            digest.update(part)
+            size, crc = size + len(part), crc32(part, crc)
+    return digest.hexdigest(), (size, crc)
 
 
 def _decode(path: Path, instance: Instance) -> Mammogram | Exclusion:

@@ -28,7 +28,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of an order, without pictures and headers: it travels between processes."""
+    """What came of an order, without pixels and headers: it travels between processes."""
 
     selection: Selection
     scores: Scores | None
@@ -93,7 +93,7 @@ class Reader(Generic[Prepared]):
         # nothing here holds on to the images: what the network read is free while results are drawn
         reading = read_study(order.files, order.policy, self._take(order.files, order.writing.shown))
         started = time.perf_counter()
-        written = [one.without_picture() for one in write_results(reading, order.writing)]
+        written = list(write_results(reading, order.writing))
         found = reading_json(reading)
         seconds = {**found["seconds"], "write": round(time.perf_counter() - started, 3)}
         scores = reading.result.scores if reading.result else None

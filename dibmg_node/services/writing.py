@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from pickle import PickleBuffer
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 
 from dibmg_node.dicom import facts
@@ -97,20 +97,15 @@ class Writing:
 
 @dataclass(frozen=True)
 class Written:
-    """One result with its bytes.
-
-    Attributes:
-        picture: What an overlay shows: uint8 (rows, columns, 3), RGB.
-    """
+    """One result with its bytes."""
 
     result: Result
     series_uid: str
     content: bytes
-    picture: NDArray[np.uint8] | None = None
 
-    def without_picture(self) -> Written:
-        """The same as it travels between processes."""
-        return replace(self, picture=None)
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        """Pickled with the content beside the rest where whoever pickles takes such buffers (PEP 574)."""
+        return Written, (self.result, self.series_uid, PickleBuffer(self.content))
 
 
 def write_results(reading: Reading, writing: Writing, failure: str = "") -> Iterator[Written]:
@@ -170,7 +165,7 @@ def _overlays(
         header, mammogram, heat = images[key], reading.mammograms[key], result.heatmaps[key]
         picture = render_overlay(mammogram, heat, key, result, max_side=writing.max_side, style=style)
         capture = overlay(header, picture, key, result, sources, writing.now, style=style)
-        return _written(capture, writing, ResultKind.OVERLAY, view=key, picture=picture)
+        return _written(capture, writing, ResultKind.OVERLAY, view=key)
 
     # drawing and compressing release the interpreter
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -184,10 +179,9 @@ def _written(
     *,
     variant: str = "",
     view: ViewKey | None = None,
-    picture: NDArray[np.uint8] | None = None,
 ) -> Written:
     dataset.SOPInstanceUID = writing.uid_of(str(dataset.SOPInstanceUID), kind, variant)
-    return written(dataset, kind, variant=variant, view=view, picture=picture)
+    return written(dataset, kind, variant=variant, view=view)
 
 
 def written(
@@ -197,7 +191,6 @@ def written(
     variant: str = "",
     view: ViewKey | None = None,
     withdraws: str = "",
-    picture: NDArray[np.uint8] | None = None,
 ) -> Written:
     """A result as bytes, with its entry for the ledger."""
     transfer_syntax_uid = facts.RLE_LOSSLESS if kind is ResultKind.OVERLAY else facts.EXPLICIT_LE
@@ -213,7 +206,7 @@ def written(
         view=view,
         withdraws=withdraws,
     )
-    return Written(result, str(dataset.SeriesInstanceUID), content, picture)
+    return Written(result, str(dataset.SeriesInstanceUID), content)
 
 
 def _is_mammogram(header: Dataset) -> bool:

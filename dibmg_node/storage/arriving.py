@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, literal_column, select
 
 from dibmg_node.domain.lifecycle import StudyState
 from dibmg_node.domain.pause import Part
@@ -13,6 +14,13 @@ from dibmg_node.domain.study import Study
 from dibmg_node.storage.pauses import find_pause
 from dibmg_node.storage.schema import studies
 from dibmg_node.storage.stored_images import stored_images
+
+# in the words of the partial index: a parameter would not match it
+_ONE_WAITS: Final = (
+    select(studies.c.study_uid)
+    .where(studies.c.state == literal_column(f"'{StudyState.READY.value}'"))
+    .limit(1)
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,10 @@ class Arrivals:
         self._engine = engine
 
     def latest(self, before_others: str = "") -> Arriving | None:
-        """The study whose last image came last; None: none is arriving, or analysis is paused.
+        """The study whose last image came last.
+
+        None where none is arriving, where another waits to be read (whatever were made ready would be gone
+        before its turn came), or where analysis is paused.
 
         Args:
             before_others: UID of a study that is meant as long as it is arriving; empty: none.
@@ -43,7 +54,7 @@ class Arrivals:
             studies.c.state == StudyState.RECEIVING.value
         )
         with self._engine.connect() as connection:
-            if find_pause(connection, Part.ANALYSIS):
+            if connection.execute(_ONE_WAITS).first() or find_pause(connection, Part.ANALYSIS):
                 return None
             found = connection.execute(arriving.where(studies.c.study_uid == before_others)).first()
             if found is None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from hashlib import sha256
 from io import BytesIO
@@ -261,3 +262,16 @@ def test_an_attribute_of_a_side_by_side_overlay_says_how_it_was_derived(reading:
         assert (capture.Rows, capture.Columns) == (96, 128)
         assert "left half the windowed mammogram, right half the same with" in capture.DerivationDescription
         assert [float(value) for value in capture.PixelSpacing] == pytest.approx([0.1 / 1.03] * 2)
+
+
+def test_a_result_travels_with_its_content_beside_it_or_in_it(reading: Reading) -> None:
+    one = next(iter(write_results(reading, WRITING)))
+    beside: list[pickle.PickleBuffer] = []
+
+    rest = pickle.dumps(one, protocol=5, buffer_callback=beside.append)
+
+    assert len(rest) < 2000 < len(one.content)
+    came = pickle.loads(rest, buffers=[bytes(content) for content in beside])
+    assert (came, type(came.content)) == (one, bytes)
+    alone = pickle.loads(pickle.dumps(one, protocol=5))
+    assert (alone, type(alone.content)) == (one, bytes)

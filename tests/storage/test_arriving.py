@@ -5,7 +5,7 @@ from datetime import timedelta
 from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.storage.ledger import Ledger
 from tests.factories import L_CC, R_CC, STUDY_UID, Clock, instance, sop_uid
-from tests.storage.life import make_ready, store
+from tests.storage.life import claim, make_ready, store
 
 OTHER = "1.2.840.1.2"
 
@@ -33,6 +33,16 @@ def test_a_study_that_is_complete_arrives_no_more(ledger: Ledger, clock: Clock) 
 
     assert ledger.arrivals.latest() is None
     assert ledger.arrivals.latest(STUDY_UID) is None
+
+
+def test_while_a_study_waits_to_be_read_nothing_is_looked_at(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    store(ledger, clock, [instance(R_CC, study_uid=OTHER, sop_uid=sop_uid(R_CC, OTHER))])
+    assert ledger.arrivals.latest() is None
+
+    claim(ledger, clock)
+
+    assert ledger.arrivals.latest() is not None
 
 
 def test_while_analysis_is_paused_nothing_is_looked_at(ledger: Ledger, clock: Clock) -> None:
