@@ -49,7 +49,7 @@ def test_images_are_made_ready_for_the_model_while_others_of_their_exam_arrive(
     log = node.folder / "var" / "logs" / "analysis.log"
 
     def views_ready() -> list[int]:
-        told = [line for line in log.read_text().splitlines() if "images made ready ahead" in line]
+        told = [line for line in log.read_text().splitlines() if "image made ready ahead" in line]
         return [json.loads(line)["views"] for line in told]
 
     for number in (1, 2, 3):
