@@ -25,7 +25,7 @@ _IMAGE_SECONDS: Final = 10.0
 _PATIENCE: Final = timedelta(seconds=10)
 """After its last image a study makes room for another: the model's process holds the images of one."""
 _REST: Final = timedelta(minutes=5)
-"""After a look that broke the model's process: loading it again took the time that looks are to save."""
+"""After a look that failed: where it ended the model's process, loading it took more than looks save."""
 
 
 @dataclass

@@ -19,7 +19,6 @@ from dibmg_node.services.images import Shown
 from dibmg_node.services.orders import Answered, Asked, Reader
 from dibmg_node.services.sandbox import ChildDiedError, Sandbox
 from dibmg_node.services.writing import Wish
-from dibmg_node.storage.archive import Archive
 from tests.factories import (
     L_CC,
     L_MLO,
@@ -243,7 +242,7 @@ def test_after_a_look_that_broke_the_model_there_is_none_for_five_minutes(
     assert post.taken() == uids(*STANDARD_VIEWS)
 
 
-def test_a_damaged_file_is_left_to_the_analysis_which_tells_of_it(post: Post, archive: Archive) -> None:
+def test_a_damaged_file_is_left_to_the_analysis_which_tells_of_it(post: Post) -> None:
     post.receive(*STANDARD_VIEWS)
     path = post.station.archive.instance_path(sop_uid(R_CC))
     content = bytearray(path.read_bytes())
