@@ -18,7 +18,8 @@ from benchmarks.arguments import Chosen, command
 from benchmarks.exams import LARGE, SYNTAXES, write_exam
 from benchmarks.rounds import interleave, medians, ratio, timed
 from dibmg.preprocess import preprocess
-from dibmg_node.dicom.pixels import decode, read_mammogram
+from dibmg_node.dicom.mammogram import read_mammogram
+from dibmg_node.dicom.pixels import decode
 from dibmg_node.domain.study import Laterality
 
 
@@ -29,6 +30,10 @@ def _pydicom(path: Path) -> object:
 
 def _node(path: Path) -> object:
     return decode(dcmread(path))
+
+
+def _half(path: Path, side: int) -> object:
+    return decode(dcmread(path), side)
 
 
 def _does(work: Callable[[], object]) -> bool:
@@ -58,6 +63,8 @@ def measure(chosen: Chosen, folder: Path) -> dict[str, Any]:
             "exam, one by one": partial(timed, partial(_four, images, 1)),
             "exam, four at once": partial(timed, partial(_four, images, 4)),
         }
+        if "2000" in syntax:
+            turns["node, at half its size"] = partial(timed, partial(_half, paths[0], max(grid) // 2))
         if _does(partial(_pydicom, paths[0])):
             turns["pydicom"] = partial(timed, partial(_pydicom, paths[0]))
         rows = interleave(turns, chosen.rounds)

@@ -23,11 +23,11 @@ from benchmarks.sending import Flow, Template
 from benchmarks.site import RESULTS_OF_AN_EXAM, Site, running_site
 from benchmarks.weights import paper_weights
 from benchmarks.worker_start import start_seconds
-from dibmg.preprocess import preprocess
+from dibmg.preprocess import least_side, preprocess
 from dibmg.runtime import Runtime, open_runtime
 from dibmg.runtime_choice import RuntimeKind
 from dibmg.weights import load_weights
-from dibmg_node.dicom.pixels import read_mammogram
+from dibmg_node.dicom.mammogram import read_mammogram
 from dibmg_node.dicom.rendering import output_shape
 from dibmg_node.dicom.resizing import resize
 from dibmg_node.domain.study import Laterality
@@ -57,7 +57,7 @@ def needed(paths: Sequence[Path], runtime: Runtime, size: int) -> None:
 
     def view(path: Path) -> NDArray[np.float32]:
         image = dcmread(path)
-        mammogram = read_mammogram(image)
+        mammogram = read_mammogram(image, least_side(size))
         laterality = Laterality(image.ImageLaterality)
         resize(mammogram.pixels, output_shape(*mammogram.shape))
         return preprocess(mammogram, laterality, tuple(image.PatientOrientation), size).pixels

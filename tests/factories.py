@@ -408,6 +408,8 @@ class DrawnHeat:
 class ReadsMammograms:
     """The half of `Predictor` that makes nothing ready: what is read is the mammogram itself."""
 
+    least_side = 0
+
     def prepare(self, instance: Instance, mammogram: Mammogram) -> Mammogram | Exclusion:
         return mammogram
 
@@ -419,10 +421,12 @@ class FakePredictor:
     Attributes:
         refuse: Says of each image why it cannot be read, or nothing.
         point: Operating point of every exam.
+        least_side: That an image is decoded to; 0: every pixel.
     """
 
     refuse: Callable[[Instance], Exclusion | None] = lambda instance: None
     point: OperatingPoint = POINT
+    least_side: int = 0
 
     def prepare(self, instance: Instance, mammogram: Mammogram) -> Mammogram | Exclusion:
         return self.refuse(instance) or mammogram

@@ -11,7 +11,8 @@ from pydicom import dcmread
 
 from dibmg_node.cli.exits import EXIT_FAILED, fail
 from dibmg_node.dicom.header import read_header, texts_of
-from dibmg_node.dicom.pixels import PixelsUnreadableError, read_mammogram
+from dibmg_node.dicom.mammogram import read_mammogram
+from dibmg_node.dicom.pixels import PixelsUnreadableError
 from dibmg_node.dicom.sr.cad_content import CadContent, LibraryImage
 from dibmg_node.dicom.sr.picture import Marked, draw_findings
 from dibmg_node.domain.image import Image

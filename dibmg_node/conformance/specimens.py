@@ -24,7 +24,7 @@ from dibmg_node.conformance.specimen_images import full_exam, sparse_exam, table
 from dibmg_node.conformance.watched import AttributePath, watched
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.header import instance_of
-from dibmg_node.dicom.pixels import read_mammogram
+from dibmg_node.dicom.mammogram import read_mammogram
 from dibmg_node.domain.device import Device
 from dibmg_node.domain.exam import select_exam
 from dibmg_node.domain.image import Heatmap, Mammogram, Point

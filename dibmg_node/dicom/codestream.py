@@ -25,12 +25,14 @@ class CodestreamSize:
     Attributes:
         components: Samples a pixel.
         bits: Precision of the first one.
+        signed: Whether the first one may be negative; of JPEG 2000 alone.
     """
 
     rows: int
     columns: int
     components: int
     bits: int
+    signed: bool = False
 
 
 def is_whole(frame: bytes) -> bool:
@@ -76,4 +78,7 @@ def jpeg_2000_size(frame: bytes) -> CodestreamSize:
         raise ValueError("no start of codestream")
     right, bottom, left, top = _SIZ.unpack_from(frame, start + 8)
     components = int.from_bytes(frame[start + 40 : start + 42], "big")
-    return CodestreamSize(bottom - top, right - left, components, (frame[start + 42] & 0x7F) + 1)
+    precision = frame[start + 42]
+    return CodestreamSize(
+        bottom - top, right - left, components, (precision & 0x7F) + 1, signed=precision > 0x7F
+    )

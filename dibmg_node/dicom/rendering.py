@@ -21,6 +21,8 @@ MAX_SIDE: Final = 2048
 """Longer side of an overlay by default, pixels."""
 _TEXT_SHARE: Final = 72
 """The longer side has room for so many lines of text."""
+_NEARLY: Final = 0.97
+"""Share of the longest side that will do, where each pixel of an overlay is a square of whole ones then."""
 _FAINT: Final = 0.4
 """Strength of the heatmap over a breast below the operating point, where nothing is marked."""
 
@@ -35,6 +37,9 @@ def output_shape(
     longer = max(rows, columns * style.panels)
     if max_side <= 0 or longer <= max_side:
         return rows, columns * style.panels
+    step = -(-longer // max_side)
+    if longer >= _NEARLY * step * max_side:
+        return -(-rows // step), -(-columns // step) * style.panels
     widest = max_side // style.panels
     panel = min(max(1, round(columns * max_side / longer)), widest)
     return max(1, round(rows * max_side / longer)), panel * style.panels

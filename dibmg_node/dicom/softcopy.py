@@ -11,7 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence as DicomSequence
 
-from dibmg_node.dicom.pixels import VoiLut, rescale, voi_lut
+from dibmg_node.dicom.mammogram import VoiLut, rescale, voi_lut
 from dibmg_node.dicom.sr_content import decimal
 from dibmg_node.domain.image import Mammogram, WindowRule
 

@@ -14,9 +14,10 @@ from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
 
+from dibmg_node.dicom.mammogram import read_mammogram
 from dibmg_node.dicom.part10 import data_set_offset
-from dibmg_node.dicom.pixels import PixelsUnreadableError, SyntaxNotDecodedError, read_mammogram
-from dibmg_node.dicom.rendering import for_overlay
+from dibmg_node.dicom.pixels import PixelsUnreadableError, SyntaxNotDecodedError
+from dibmg_node.dicom.rendering import for_overlay, output_shape
 from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.image import Mammogram
 from dibmg_node.domain.result import ExamResult, OverlayStyle
@@ -35,6 +36,10 @@ Prepared = TypeVar("Prepared")
 
 class Predictor(Protocol[Prepared]):
     """The model, as the node sees it."""
+
+    @property
+    def least_side(self) -> int:
+        """Longer side, pixels, that an image has to be decoded to."""
 
     def prepare(self, instance: Instance, mammogram: Mammogram) -> Prepared | Exclusion:
         """Make one image of an exam ready, or say why it cannot be read."""
@@ -79,6 +84,11 @@ class Shown:
         if self.overlays:
             return for_overlay(mammogram, self.max_side, self.style)
         return mammogram.on(mammogram.pixels[:0, :0].copy())
+
+    def has_room(self, mammogram: Mammogram) -> bool:
+        """Whether an overlay has more pixels than this one was decoded to."""
+        wanted, _ = output_shape(*mammogram.shape, self.max_side, self.style)
+        return self.overlays and wanted > mammogram.pixels.shape[0]
 
 
 @dataclass(frozen=True)
@@ -138,11 +148,17 @@ class Images(Generic[Prepared]):
         return _all_of(files, instances, self._opened, partial(self._open, files))
 
     def _open(self, files: StudyFiles, instance: Instance) -> Opened[Prepared] | Exclusion:
-        mammogram = _decode(files.paths[instance.sop_uid], instance)
+        path = files.paths[instance.sop_uid]
+        mammogram = _decode(path, instance, self.predictor.least_side)
         if isinstance(mammogram, Exclusion):
             return mammogram
         view = self.predictor.prepare(instance, mammogram)
-        return view if isinstance(view, Exclusion) else Opened(view, self.shown.of(mammogram))
+        if isinstance(view, Exclusion):
+            return view
+        if self.shown.has_room(mammogram):
+            # what the model reads depends on the file alone, not on what is shown of it
+            mammogram = _decode(path, instance, 0)
+        return mammogram if isinstance(mammogram, Exclusion) else Opened(view, self.shown.of(mammogram))
 
 
 def _all_of(
@@ -188,9 +204,9 @@ def _digests(path: Path) -> tuple[str, tuple[int, int]]:
     return digest.hexdigest(), (size, crc)
 
 
-def _decode(path: Path, instance: Instance) -> Mammogram | Exclusion:
+def _decode(path: Path, instance: Instance, least_side: int) -> Mammogram | Exclusion:
     try:
-        return read_mammogram(_read(path))
+        return read_mammogram(_read(path), least_side)
     except SyntaxNotDecodedError as error:
         return Exclusion(ExclusionCode.SYNTAX_NOT_DECODED, str(error), instance.sop_uid, instance.laterality)
     except PixelsUnreadableError as error:

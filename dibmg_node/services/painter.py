@@ -8,8 +8,9 @@ from typing import Final
 
 from pydicom import dcmread
 
+from dibmg_node.dicom.mammogram import read_mammogram
 from dibmg_node.dicom.picture import jpeg, read_overlay, shrunk, windowed
-from dibmg_node.dicom.pixels import PixelsUnreadableError, read_mammogram
+from dibmg_node.dicom.pixels import PixelsUnreadableError
 from dibmg_node.domain.image import Mammogram
 from dibmg_node.services.picture_orders import Order, OverlayOrder
 
@@ -44,7 +45,7 @@ class Painter:
             except Exception as error:
                 kind = type(error).__name__
                 raise PixelsUnreadableError(f"pixel data cannot be read ({kind})") from error
-            self._kept[path] = shrunk(read_mammogram(instance), LONGEST_SIDE)
+            self._kept[path] = shrunk(read_mammogram(instance, LONGEST_SIDE), LONGEST_SIDE)
         self._kept.move_to_end(path)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dibmg.localize import Region, ViewHeat, find_regions
 from dibmg.operating_choice import OperatingChoice, choose_operating_point
-from dibmg.preprocess import NoBreastError, Prepared, preprocess
+from dibmg.preprocess import NoBreastError, Prepared, least_side, preprocess
 from dibmg.runtime import Runtime, open_runtime
 from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg.scores import pool_view, score_exam
@@ -40,6 +40,11 @@ class DibmgPredictor:
             input_size=weights.input_size,
             trained_on=weights.trained_on,
         )
+
+    @property
+    def least_side(self) -> int:
+        """Longer side, pixels, that an image has to be decoded to."""
+        return least_side(self._weights.input_size)
 
     def prepare(self, instance: Instance, mammogram: Mammogram) -> Prepared | Exclusion:
         """Make one image of an exam ready for the network.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,10 @@ from dibmg_node.dicom.resizing import resize
 from dibmg_node.domain.image import Mammogram, WindowRule
 from dibmg_node.domain.study import Laterality
 from dibmg_node.errors import RejectedError
+
+_ENOUGH: Final = 2000
+"""Longer side, pixels: of JPEG 2000, an image that is decoded smaller differs more from means of all its
+pixels; and an overlay is made of as many anyway."""
 
 
 class NoBreastError(RejectedError):
@@ -40,13 +45,18 @@ class Prepared:
     rule: WindowRule
 
 
+def least_side(size: int) -> int:
+    """How many pixels on its longer side an image needs, to be read by a network of that input size."""
+    return max(_ENOUGH, size)
+
+
 def preprocess(
     mammogram: Mammogram, laterality: Laterality, orientation: Sequence[str], size: int
 ) -> Prepared:
     """Prepare one mammogram for the network.
 
     Args:
-        mammogram: Stored values with their window.
+        mammogram: Stored values with their window, decoded to `least_side(size)` or further.
         laterality: RIGHT or LEFT; standard orientation and padding depend on it.
         orientation: Patient Orientation, direction of rows and of columns; may be empty or unusable.
         size: Side of the square network input, pixels.

@@ -13,13 +13,8 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence as DicomSequence
 
 from dibmg_node.dicom import facts
-from dibmg_node.dicom.pixels import (
-    DECODED_SYNTAXES,
-    PixelsUnreadableError,
-    SyntaxNotDecodedError,
-    decode,
-    read_mammogram,
-)
+from dibmg_node.dicom.mammogram import read_mammogram
+from dibmg_node.dicom.pixels import DECODED_SYNTAXES, PixelsUnreadableError, SyntaxNotDecodedError, decode
 from dibmg_node.domain.image import WindowRule
 from tests.factories import R_CC, encode_frame, mammogram, part10
 
@@ -82,6 +77,84 @@ def test_pixels_are_those_that_pydicom_finds(syntax: str, bits: int, signed: boo
     dataset = read_back(mammogram(pixels=random_pixels(bits, signed), bits=bits, transfer_syntax_uid=syntax))
 
     np.testing.assert_array_equal(decode(dataset), dataset.pixel_array)
+
+
+def smooth_pixels(bits: int, signed: bool, shape: tuple[int, int]) -> NDArray[Any]:
+    """All of a range, slowly: what halving and averaging agree on."""
+    low, rows, columns = -(1 << (bits - 1)) if signed else 0, *shape
+    waves = np.sin(np.linspace(0, 9, rows))[:, None] * np.cos(np.linspace(0, 7, columns))
+    values = np.rint(low + (waves + 1) / 2 * ((1 << bits) - 1))
+    return values.astype(f"{'i' if signed else 'u'}{1 if bits <= 8 else 2}")
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+@pytest.mark.parametrize("shape", [(400, 320), (403, 303)])
+@pytest.mark.parametrize("syntax", [facts.JPEG_2000_LOSSLESS, facts.HTJ2K_LOSSLESS])
+def test_jpeg_2000_is_decoded_to_the_smallest_resolution_that_will_do(
+    syntax: str, shape: tuple[int, int], bits: int, signed: bool
+) -> None:
+    if signed and syntax not in RAW_SIGN:
+        return
+    pixels = smooth_pixels(bits, signed, shape)
+    dataset = read_back(mammogram(pixels=pixels, bits=bits, transfer_syntax_uid=syntax))
+
+    half, quarter = -(-shape[0] // 2), -(-shape[0] // 4)
+    for least, halvings in ((0, 0), (half + 1, 0), (half, 1), (quarter + 1, 1), (quarter, 2)):
+        decoded = decode(dataset, least)
+
+        step = 2**halvings
+        assert decoded.shape == (-(-shape[0] // step), -(-shape[1] // step))
+        assert decoded.dtype == pixels.dtype
+        rows, columns = (side // step for side in shape)
+        squares = pixels[: rows * step, : columns * step].astype(float).reshape(rows, step, columns, step)
+        away = np.abs(decoded[:rows, :columns] - squares.mean(axis=(1, 3)))
+        assert away.max() <= (0 if halvings == 0 else 0.05 * 2**bits)
+
+
+def test_what_lacks_the_resolution_that_would_do_is_decoded_to_the_next() -> None:
+    pixels = smooth_pixels(12, False, (400, 320))
+    dataset = mammogram(pixels=pixels, transfer_syntax_uid=facts.JPEG_2000_LOSSLESS)
+    for resolutions, expected in ((1, (400, 320)), (2, (200, 160)), (3, (100, 80))):
+        frame = imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", reversible=True, resolutions=resolutions)
+        dataset.PixelData = encapsulate([bytes(frame)])
+
+        assert decode(dataset, 100).shape == expected
+
+
+def test_a_quarter_that_pillow_rounds_otherwise_is_passed_over() -> None:
+    pixels = smooth_pixels(12, False, (401, 301))
+
+    assert decode(mammogram(pixels=pixels, transfer_syntax_uid=facts.JPEG_2000_LOSSLESS), 101).shape == (
+        201,
+        151,
+    )
+
+
+@pytest.mark.parametrize("least_side", [0, 100])
+def test_values_beyond_the_stored_bits_of_a_wider_codestream_are_the_highest(least_side: int) -> None:
+    pixels = np.zeros((400, 320), np.uint16)
+    pixels[100:300, 80:240] = 4095
+    frame = bytes(imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", level=55, bitspersample=16))
+    assert imagecodecs.jpeg2k_decode(frame).max() > 4095
+    dataset = mammogram(pixels=pixels, transfer_syntax_uid=facts.JPEG_2000)
+    dataset.PixelData = encapsulate([frame])
+
+    decoded = decode(dataset, least_side)
+
+    step = 400 // decoded.shape[0]
+    assert decoded.max() == 4095
+    assert decoded[120 // step : 280 // step, 100 // step : 220 // step].min() > 3500
+
+
+def test_an_image_that_was_decoded_smaller_knows_its_stored_size() -> None:
+    pixels = smooth_pixels(12, False, (400, 320))
+    dataset = read_back(mammogram(pixels=pixels, transfer_syntax_uid=facts.JPEG_2000_LOSSLESS))
+
+    one = read_mammogram(dataset, 150)
+
+    assert (one.shape, one.pixels.shape) == ((400, 320), (200, 160))
+    assert (one.low, one.high) == (read_mammogram(dataset).low, read_mammogram(dataset).high)
 
 
 def test_jpeg_baseline_comes_out_as_its_codec_decodes_it() -> None:
@@ -187,8 +260,9 @@ def test_pixels_that_are_cut_off_are_unreadable(syntax: str, kept: float) -> Non
         dataset.PixelData = encapsulate([frame[: int(kept * len(frame))]])
     dataset.file_meta.TransferSyntaxUID = syntax
 
-    with pytest.raises(PixelsUnreadableError):
-        read_mammogram(dataset)
+    for least_side in (0, 10):
+        with pytest.raises(PixelsUnreadableError):
+            read_mammogram(dataset, least_side)
 
 
 @pytest.mark.parametrize("syntax", [s for s in DECODED_SYNTAXES if s not in PYDICOM_DECODES])
@@ -261,9 +335,10 @@ def test_an_empty_number_of_the_pixel_module_is_unreadable_and_no_crash(name: st
         [s for s in DECODED_SYNTAXES if s not in (facts.HTJ2K, facts.HTJ2K_LOSSLESS_RPCL)]
     ),
     places=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=8),
+    least_side=st.sampled_from([0, 10]),
 )
 def test_corrupt_pixels_are_read_or_unreadable_and_never_crash(
-    syntax: str, places: list[tuple[float, int]]
+    syntax: str, places: list[tuple[float, int]], least_side: int
 ) -> None:
     bits = 8 if syntax == facts.JPEG_BASELINE else 12
     dataset = mammogram(pixels=random_pixels(bits), bits=bits, transfer_syntax_uid=syntax)
@@ -273,7 +348,7 @@ def test_corrupt_pixels_are_read_or_unreadable_and_never_crash(
     dataset.PixelData = bytes(content)
 
     try:
-        read = read_mammogram(dataset)
+        read = read_mammogram(dataset, least_side)
     except PixelsUnreadableError:
         return
     assert read.shape == (37, 23)

@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.encode import encode
 from dibmg_node.dicom.identity import tracking_identifier, tracking_uid
-from dibmg_node.dicom.pixels import read_mammogram
+from dibmg_node.dicom.mammogram import read_mammogram
 from dibmg_node.dicom.presentation import OUTLINES, WORDS, presentation_states
 from dibmg_node.domain.image import Mammogram, WindowRule
 from dibmg_node.domain.study import STANDARD_VIEWS

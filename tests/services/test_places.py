@@ -19,7 +19,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset
 
 from dibmg.localize import ViewHeat, find_regions
-from dibmg.preprocess import Prepared, preprocess
+from dibmg.preprocess import Prepared, least_side, preprocess
 from dibmg_node.dicom import facts
 from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.image import Mammogram, Point
@@ -77,6 +77,10 @@ class BrightPredictor:
     """Satisfies `Predictor`: what is bright is suspicious, and the brightest most of all."""
 
     size: int
+
+    @property
+    def least_side(self) -> int:
+        return least_side(self.size)
 
     def prepare(self, instance: Instance, mammogram: Mammogram) -> Prepared:
         assert instance.laterality is not None

@@ -32,6 +32,7 @@ from tests.factories import (
     STUDY_UID,
     FakePredictor,
     archive_data_set,
+    breast_pixels,
     mammogram,
     sop_uid,
 )
@@ -270,3 +271,22 @@ def test_of_an_image_that_is_to_be_shown_the_pixels_of_its_overlay_are_kept(arch
     assert none.pixels.size == 0
     assert none.pixels.base is None  # or the whole image stays in memory with it
     assert (half.low, half.high, half.rule) == (whole.low, whole.high, whole.rule)
+
+
+def test_what_the_model_reads_of_jpeg_2000_does_not_depend_on_what_is_shown(archive: Archive) -> None:
+    images = [
+        mammogram(view, pixels=breast_pixels(view), transfer_syntax_uid=facts.JPEG_2000_LOSSLESS)
+        for view in STANDARD_VIEWS
+    ]
+    files, predictor = files_of(archive, images), FakePredictor(least_side=48)
+    none, half, whole = (
+        read_study(files, ExamPolicy(), Images(predictor, shown))
+        for shown in (Shown(), Shown(overlays=True, max_side=48), Shown(overlays=True, max_side=0))
+    )
+    of_all = read_with(FakePredictor(), files)
+
+    assert none.result and half.result and whole.result and of_all.result
+    assert none.result.scores == half.result.scores == whole.result.scores != of_all.result.scores
+    assert half.mammograms[R_CC].pixels.shape == (48, 32)
+    np.testing.assert_array_equal(whole.mammograms[R_CC].pixels, images[0].pixel_array)
+    assert half.mammograms[R_CC].shape == whole.mammograms[R_CC].shape == (96, 64)

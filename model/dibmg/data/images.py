@@ -16,7 +16,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from dibmg.data.manifest import ImageRow
 from dibmg.data.rasters import RasterError, is_jpeg, read_raster
-from dibmg_node.dicom.pixels import PixelsUnreadableError, decode, read_mammogram
+from dibmg_node.dicom.mammogram import read_mammogram
+from dibmg_node.dicom.pixels import PixelsUnreadableError, decode
 from dibmg_node.domain.image import Mammogram
 from dibmg_node.errors import RejectedError
 
@@ -41,11 +42,15 @@ class LoadedImage:
     orientation: tuple[str, ...]
 
 
-def load_image(row: ImageRow) -> LoadedImage:
+def load_image(row: ImageRow, least_side: int = 0) -> LoadedImage:
     """Decode one image by the node's own rules; its content tells the format, not its name.
 
     The window is that of the row; else, of DICOM, the one that the node takes; of 8-bit pictures the full
     range 0 to 255; of 16-bit pictures the 1st to 99.5th percentile inside the breast.
+
+    Args:
+        row: Of a manifest.
+        least_side: So many pixels on the longer side will do, of DICOM (as for `decode`); 0: every pixel.
 
     Raises:
         ImageUnreadableError: No such file, not DICOM, PNG, PGM or JPEG, damaged, cut off or in color; the
@@ -58,7 +63,7 @@ def load_image(row: ImageRow) -> LoadedImage:
             # a decimal string has 16 characters at most
             instance.WindowCenter, instance.WindowWidth = (f"{value:.10g}" for value in row.window)
             instance.VOILUTFunction = "LINEAR"
-        return LoadedImage(read_mammogram(instance), _orientation(instance))
+        return LoadedImage(read_mammogram(instance, least_side), _orientation(instance))
     except (PixelsUnreadableError, RasterError) as error:
         raise ImageUnreadableError(f"{_at(row)}: {row.path}: {error}") from error
 

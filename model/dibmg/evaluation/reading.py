@@ -17,7 +17,7 @@ from dibmg.data.manifest import ImageRow
 from dibmg.evaluation.places import Places, find_places
 from dibmg.localize import project
 from dibmg.placement import Placement
-from dibmg.preprocess import NoBreastError, Prepared, preprocess
+from dibmg.preprocess import NoBreastError, Prepared, least_side, preprocess
 from dibmg.runtime import Runtime
 from dibmg.scores import pool_view
 from dibmg.weights import Weights
@@ -83,7 +83,7 @@ def prepare(row: ImageRow, size: int, change: Change | None = None) -> Prepared:
         ImageUnreadableError: As for `load_image`.
         NoBreastError: As for `preprocess`.
     """
-    loaded = load_image(row)
+    loaded = load_image(row, least_side(size))
     mammogram = loaded.mammogram if change is None else change(loaded.mammogram, row)
     return preprocess(mammogram, row.laterality, loaded.orientation, size)
 

@@ -17,7 +17,7 @@ from dibmg.data.images import lesion_area, load_image
 from dibmg.data.kinds import Label
 from dibmg.data.manifest import ImageRow, Manifest
 from dibmg.localize import project
-from dibmg.preprocess import NoBreastError, preprocess
+from dibmg.preprocess import NoBreastError, least_side, preprocess
 from dibmg.preprocessing_version import PREPROCESSING_VERSION
 from dibmg.training.examples import LEVELS, UNKNOWN, Examples
 from dibmg.training.plan import Unit
@@ -166,7 +166,7 @@ def prepare_view(row: ImageRow, size: int) -> tuple[NDArray[np.uint8], NDArray[n
     Raises:
         RejectedError: As `prepare_examples`.
     """
-    loaded = load_image(row)
+    loaded = load_image(row, least_side(size))
     try:
         prepared = preprocess(loaded.mammogram, row.laterality, loaded.orientation, size)
     except NoBreastError as error:

@@ -11,7 +11,7 @@ import pytest
 from dibmg.data.images import ImageUnreadableError, lesion_area, load_image
 from dibmg.data.manifest import Circle
 from dibmg_node.dicom import facts
-from dibmg_node.dicom.pixels import read_mammogram
+from dibmg_node.dicom.mammogram import read_mammogram
 from dibmg_node.domain.image import WindowRule
 from tests.factories import R_CC, breast_pixels, mammogram, part10
 from tests.model.data.factories_data import picture, row
