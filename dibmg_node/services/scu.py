@@ -62,6 +62,22 @@ def _set(event: Event, option: int) -> None:
 _PROMPT: Final[Handlers] = ((EVT_CONN_OPEN, _send_at_once), (EVT_DATA_SENT, _acknowledge_at_once))
 
 
+def _leave_answers(association: Association) -> None:
+    """Keep pynetdicom's own thread from taking messages: each is for the one who waits for it.
+
+    Whoever sends stops that thread first, by a flag that it looks at just before it says that it runs:
+    interrupted there, it takes the answer for a request that nobody expected, and the sender waits until
+    its time is over. A peer of ours sends requests within C-GET alone, which waits for them, too, and
+    N-EVENT-REPORT, which has a thread of its own.
+    """
+    take = association.dimse.get_msg
+
+    def take_waiting(block: bool = False) -> Any:
+        return take(block=True) if block else (None, None)
+
+    setattr(association.dimse, "get_msg", take_waiting)  # noqa: B010 - mypy takes it for a method for good
+
+
 @dataclass(frozen=True)
 class DimsePeer:
     """A peer that this side calls.
@@ -125,6 +141,7 @@ class DimsePeer:
         except OSError as error:  # the name does not resolve
             raise PeerUnavailableError(f"{self.who}: {error.strerror}") from error
         if association.is_established:
+            _leave_answers(association)
             return association
         if tls and tls.failure is not None:
             raise PeerUnavailableError(f"{self.who}: TLS: {told_of(tls.failure)}")

@@ -14,6 +14,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_ECHO
 from pynetdicom.events import Event
 
 from dibmg_node.dicom import facts
@@ -112,6 +113,20 @@ def test_neither_side_waits_for_an_acknowledgement_in_the_middle_of_a_message(pa
         association.release()
 
     assert (whole, quick) == (1, 1)
+
+
+def test_an_answer_is_left_to_the_thread_that_waits_for_it() -> None:
+    """pynetdicom's own thread took it as an unexpected request where both ran at the wrong moment."""
+    answer = C_ECHO()
+    answer.MessageIDBeingRespondedTo, answer.Status = 1, 0x0000
+    with Peer().running() as peer:
+        association = sender(peer.port).peer.associate([plain_context(facts.VERIFICATION)])
+        association.dimse.msg_queue.put((1, answer))
+        time.sleep(0.1)  # the thread looks each millisecond
+
+        assert association.dimse.msg_queue.get(timeout=5) == (1, answer)
+        assert association.send_c_echo().Status == 0x0000
+        association.release()
 
 
 @pytest.mark.parametrize("syntax", [facts.EXPLICIT_LE, facts.IMPLICIT_LE])
