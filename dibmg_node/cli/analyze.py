@@ -193,4 +193,11 @@ def _print(told: Sequence[dict[str, object]], out: Path) -> None:
         count = str(len(findings)) if one["model"] else ""
         table.add_row(str(one["study_uid"]), *map(score, values), count, escape(str(one["reason"])))
     console.print(table)
+    for one in told:
+        unlike = one.get("unlike_training")
+        if isinstance(unlike, list) and unlike:
+            console.print(
+                f"{one['study_uid']}: {', '.join(unlike)} unlike the images that the model was trained on; "
+                "scores and regions of such images may mean nothing"
+            )
     console.print(f"written to {out}; research use only, not for diagnosis")

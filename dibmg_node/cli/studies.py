@@ -152,8 +152,13 @@ def explain(study_uid: str, settings: Settings, as_json: bool) -> None:
     found = _find(settings, study_uid)
     if as_json:
         keys = ("study_uid", "state", "revision", "reason", "scores", "instances")
-        point = (found["reading"] or {}).get("operating_point")
-        print_json({**{key: found[key] for key in keys}, "operating_point": point})
+        reading = found["reading"] or {}
+        read = {
+            "operating_point": reading.get("operating_point"),
+            "unlike_training": reading.get("unlike_training", []),
+            "notes": reading.get("notes", {}),
+        }
+        print_json({key: found[key] for key in keys} | read)
         return
     _print_head(found)
     rows = []
@@ -162,6 +167,9 @@ def explain(study_uid: str, settings: Settings, as_json: bool) -> None:
         used = {True: "[green]yes[/]", False: "[magenta]no[/]", None: "?"}[instance["used"]]
         rows.append((instance["sop_uid"], view, used, instance["code"], escape(instance["sentence"])))
     console.print(fitting_table(_IMAGE_HEADINGS, rows, console.width))
+    for view, notes in (found["reading"] or {}).get("notes", {}).items():
+        for note in notes:
+            console.print(escape(f"{view}: {note}"))
 
 
 @click.command(epilog="Example: dibmg retry 1.2.840.113619.2.66")

@@ -96,6 +96,10 @@ def _exam_lines(
         yield f"The operating point was chosen on {point.chosen_on}."
     count = len(result.findings)
     yield f"{count or 'No'} suspicious {'region' if count == 1 else 'regions'} marked."
+    if result.unlike_training:
+        unlike = ", ".join(map(str, result.unlike_training))
+        yield f"Unlike the images that the model was trained on: {unlike}."
+        yield "Scores and regions of such images may mean nothing."
     missing = [str(view) for view in STANDARD_VIEWS if view not in scores.views]
     if missing:
         yield f"Views not read: {', '.join(missing)}."

@@ -26,6 +26,7 @@ class CodestreamSize:
         components: Samples a pixel.
         bits: Precision of the first one.
         signed: Whether the first one may be negative; of JPEG 2000 alone.
+        offset: Where the image begins on the reference grid, (row, column); of JPEG 2000 alone.
     """
 
     rows: int
@@ -33,6 +34,7 @@ class CodestreamSize:
     components: int
     bits: int
     signed: bool = False
+    offset: tuple[int, int] = (0, 0)
 
 
 def is_whole(frame: bytes) -> bool:
@@ -80,5 +82,10 @@ def jpeg_2000_size(frame: bytes) -> CodestreamSize:
     components = int.from_bytes(frame[start + 40 : start + 42], "big")
     precision = frame[start + 42]
     return CodestreamSize(
-        bottom - top, right - left, components, (precision & 0x7F) + 1, signed=precision > 0x7F
+        rows=bottom - top,
+        columns=right - left,
+        components=components,
+        bits=(precision & 0x7F) + 1,
+        signed=precision > 0x7F,
+        offset=(top, left),
     )

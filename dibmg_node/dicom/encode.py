@@ -5,7 +5,6 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Final
 
-import cv2
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
@@ -76,8 +75,10 @@ def _native(dataset: FileDataset) -> FileDataset:
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     shape = (dataset.SamplesPerPixel, dataset.Rows, dataset.Columns)
     planes = np.frombuffer(imagecodecs.dicomrle_decode(frame, np.dtype(np.uint8)), np.uint8).reshape(shape)
-    # a transposed copy takes ten times as long
-    raw = cv2.merge(list(planes)).tobytes()
+    pixels = np.empty((dataset.Rows, dataset.Columns, dataset.SamplesPerPixel), np.uint8)
+    for sample, plane in enumerate(planes):  # a transposed copy takes three times as long
+        pixels[..., sample] = plane
+    raw = pixels.tobytes()
     dataset["PixelData"] = DataElement("PixelData", "OB", raw if len(raw) % 2 == 0 else raw + b"\0")
     dataset.file_meta.TransferSyntaxUID = UID(facts.EXPLICIT_LE)
     return dataset

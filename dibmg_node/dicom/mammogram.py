@@ -25,7 +25,7 @@ def read_mammogram(instance: Dataset, least_side: int = 0) -> Mammogram:
 
     Args:
         instance: Data set with its Pixel Data and its `file_meta`.
-        least_side: As for `decode`.
+        least_side: As for `decode`; every pixel is decoded where the header has no window.
 
     Returns:
         Stored values (after the VOI LUT where that is the rule) with their window.
@@ -34,7 +34,8 @@ def read_mammogram(instance: Dataset, least_side: int = 0) -> Mammogram:
         PixelsUnreadableError: The transfer syntax cannot be decoded (SyntaxNotDecodedError), the pixels
             are damaged or contradict the header; the message says what was found and what was expected.
     """
-    pixels = decode(instance, least_side)
+    # fewer pixels have less noise, and other percentiles: an estimated window depends on all of them
+    pixels = decode(instance, least_side if _window(instance) is not None else 0)
     shown = _shown(instance, pixels)
     stored = (int(instance.Rows), int(instance.Columns))
     return shown if pixels.shape == stored else replace(shown, stored=stored)

@@ -35,6 +35,8 @@ _JPEG_2000: Final = (
     facts.HTJ2K_LOSSLESS_RPCL,
     facts.HTJ2K,
 )
+_LOSSY_JPEG_2000: Final = (facts.JPEG_2000, facts.HTJ2K)
+"""These may be lossy."""
 _PLAIN: Final = (facts.EXPLICIT_LE, facts.IMPLICIT_LE)
 DECODED_SYNTAXES: Final = (*_PLAIN, facts.RLE_LOSSLESS, *_JPEG, *_JPEG_LS, *_JPEG_2000)
 """JPEG Extended (.51) is not among them: no decoder at hand reads its 12 bits."""
@@ -49,7 +51,7 @@ class SyntaxNotDecodedError(PixelsUnreadableError):
 
 
 def decode(instance: Dataset, least_side: int = 0) -> NDArray[Any]:
-    """Stored values of a single-frame grayscale image, bit-exact.
+    """Stored values of a single-frame grayscale image: bit-exact, but for `least_side`.
 
     Args:
         instance: Data set with its Pixel Data and its `file_meta`.
@@ -145,10 +147,11 @@ def _decode_frame(raw: bytes, syntax: str, shape: _Shape, least_side: int) -> ND
         return np.asarray(imagecodecs.jpeg8_decode(frame))
     if syntax in _JPEG_LS:
         return np.asarray(imagecodecs.jpegls_decode(frame))
-    for halvings in range(_halvings(max(size.rows, size.columns), least_side), 0, -1):
-        reduced = _reduced_jpeg_2000(frame, size, halvings)
-        if reduced is not None:
-            return reduced
+    if size.offset == (0, 0):
+        for halvings in range(_halvings(max(size.rows, size.columns), least_side), 0, -1):
+            reduced = _reduced_jpeg_2000(frame, size, halvings)
+            if reduced is not None and _is_within(reduced, shape, size.signed):
+                return reduced
     with _JPEG_2000_TURNS:
         return np.asarray(imagecodecs.jpeg2k_decode(frame, numthreads=_THREADS))
 
@@ -162,9 +165,10 @@ def _halvings(side: int, least_side: int) -> int:
 
 
 def _reduced_jpeg_2000(frame: bytes, size: CodestreamSize, halvings: int) -> NDArray[Any] | None:
-    """A smaller resolution of a codestream; None where it cannot be had.
+    """A smaller resolution of a codestream that begins at its grid's origin; None where it cannot be had.
 
-    Its finest details are most of the work: to leave them out once takes a quarter of the time.
+    Its finest details are most of the work: to leave them out once takes a quarter of the time. Pillow lets
+    no other thread of Python run meanwhile.
 
     Source: ITU-T T.800 B.5.
     """
@@ -178,10 +182,31 @@ def _reduced_jpeg_2000(frame: bytes, size: CodestreamSize, halvings: int) -> NDA
     except Exception:  # noqa: BLE001
         return None
     # Pillow shifts a sample's bits to the top of its word, and zero to the middle where there is a sign
-    values = pixels >> (8 * pixels.itemsize - size.bits)
+    unused = 8 * pixels.itemsize - size.bits
+    if pixels.dtype.kind != "u" or unused < 0:  # the header of a JP2 file told Pillow of fewer bits
+        return None
+    values = np.asarray(pixels >> unused)
     if not size.signed:
         return values
     return (values.astype(np.int32) - (1 << (size.bits - 1))).astype(f"i{pixels.itemsize}")
+
+
+def _is_within(values: NDArray[Any], shape: _Shape, signed: bool) -> bool:
+    """Whether values are those of the stored bits, to what wavelets swing beyond; cut to them, if so.
+
+    Where bits above are in use, they have been averaged with the value, and cannot be cut off.
+    """
+    low, high = _range(shape, signed)
+    swing, lowest, highest = (high - low) // 8, int(values.min()), int(values.max())
+    if lowest < low or highest > high:
+        np.clip(values, low, high, out=values)
+    return low - swing <= lowest and highest <= high + swing
+
+
+def _range(shape: _Shape, signed: bool) -> tuple[int, int]:
+    """Lowest and highest value of the stored bits."""
+    half = 1 << (shape.stored - 1)
+    return (-half, half - 1) if signed else (0, 2 * half - 1)
 
 
 def _words(raw: bytes | bytearray, what: str, shape: _Shape) -> NDArray[Any]:
@@ -199,7 +224,8 @@ def _stored_values(pixels: NDArray[Any], shape: _Shape, syntax: str) -> NDArray[
     its own, and the one in the codestream counts: the header's is what was wrong where they differ.
     """
     if pixels.dtype.kind == "i":
-        return pixels.astype(f"i{shape.allocated // 8}")
+        values = pixels.clip(*_range(shape, signed=True)) if syntax in _LOSSY_JPEG_2000 else pixels
+        return values.astype(f"i{shape.allocated // 8}")
     words = pixels.astype(shape.word, copy=False)
     raised = shape.high_bit + 1 - shape.stored
     if raised > 0 and shape.high_bit < shape.allocated and syntax in (*_PLAIN, facts.RLE_LOSSLESS):
@@ -211,5 +237,5 @@ def _stored_values(pixels: NDArray[Any], shape: _Shape, syntax: str) -> NDArray[
         if not unused or words.max() <= largest:
             return words
         # wavelets swing beyond the values that they come from; elsewhere higher bits are another matter
-        return np.asarray(np.minimum(words, largest) if syntax in _JPEG_2000 else words & largest)
+        return np.asarray(np.minimum(words, largest) if syntax in _LOSSY_JPEG_2000 else words & largest)
     return np.asarray((words << unused).view(f"<i{shape.allocated // 8}") >> unused)

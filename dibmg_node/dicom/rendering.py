@@ -38,8 +38,9 @@ def output_shape(
     if max_side <= 0 or longer <= max_side:
         return rows, columns * style.panels
     step = -(-longer // max_side)
-    if longer >= _NEARLY * step * max_side:
-        return -(-rows // step), -(-columns // step) * style.panels
+    whole = (-(-rows // step), -(-columns // step) * style.panels)
+    if _NEARLY * max_side <= max(whole) <= max_side:
+        return whole
     widest = max_side // style.panels
     panel = min(max(1, round(columns * max_side / longer)), widest)
     return max(1, round(rows * max_side / longer)), panel * style.panels

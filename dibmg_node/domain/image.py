@@ -42,7 +42,7 @@ class Mammogram:
 
     Attributes:
         pixels: Integer (rows, columns), stored orientation; stored values, or the values that a
-            VOI LUT maps them to; of a smaller grid, means of those.
+            VOI LUT maps them to; of a smaller grid, means of those, or what JPEG 2000 has in their place.
         low: Pixel value at and below which the display is at its minimum.
         high: Pixel value at and above which the display is at its maximum; above `low`.
         inverted: The minimum is shown white (MONOCHROME1, or Presentation LUT Shape INVERSE).

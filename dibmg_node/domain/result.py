@@ -165,6 +165,7 @@ class ExamResult:
 
     Attributes:
         notes: How images were prepared where the header left a choice (WINDOW_ESTIMATED …), by view.
+        unlike_training: Views that look unlike most of those that the model was trained on; `notes` say how.
         heatmaps: DIB map of each image read.
         seconds: Wall time of each step.
     """
@@ -176,6 +177,7 @@ class ExamResult:
     findings: tuple[Finding, ...]
     heatmaps: Mapping[ViewKey, Heat] = field(default_factory=dict, compare=False, repr=False)
     notes: Mapping[ViewKey, tuple[str, ...]] = field(default_factory=dict)
+    unlike_training: tuple[ViewKey, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property

@@ -85,10 +85,10 @@ class Shown:
             return for_overlay(mammogram, self.max_side, self.style)
         return mammogram.on(mammogram.pixels[:0, :0].copy())
 
-    def has_room(self, mammogram: Mammogram) -> bool:
-        """Whether an overlay has more pixels than this one was decoded to."""
-        wanted, _ = output_shape(*mammogram.shape, self.max_side, self.style)
-        return self.overlays and wanted > mammogram.pixels.shape[0]
+    def least_side(self, mammogram: Mammogram) -> int:
+        """Longer side, pixels, of what an overlay shows of it."""
+        rows, columns = output_shape(*mammogram.shape, self.max_side, self.style)
+        return max(rows, columns // self.style.panels) if self.overlays else 0
 
 
 @dataclass(frozen=True)
@@ -155,10 +155,12 @@ class Images(Generic[Prepared]):
         view = self.predictor.prepare(instance, mammogram)
         if isinstance(view, Exclusion):
             return view
-        if self.shown.has_room(mammogram):
-            # what the model reads depends on the file alone, not on what is shown of it
-            mammogram = _decode(path, instance, 0)
-        return mammogram if isinstance(mammogram, Exclusion) else Opened(view, self.shown.of(mammogram))
+        wanted = self.shown.least_side(mammogram)
+        if wanted > max(mammogram.pixels.shape):
+            # what the model reads depends on the file alone, not on what is shown of it; nor does whether
+            larger = _decode(path, instance, wanted)
+            mammogram = mammogram if isinstance(larger, Exclusion) else larger
+        return Opened(view, self.shown.of(mammogram))
 
 
 def _all_of(

@@ -17,7 +17,15 @@ def reading_json(reading: Reading) -> dict[str, Any]:
     study: dict[str, Any] = {"study_uid": reading.study_uid}
     result = reading.result
     if result is None:
-        study |= {"model": None, "operating_point": None, "scores": _NO_SCORES, "findings": [], "seconds": {}}
+        study |= {
+            "model": None,
+            "operating_point": None,
+            "scores": _NO_SCORES,
+            "findings": [],
+            "seconds": {},
+            "unlike_training": [],
+            "notes": {},
+        }
     else:
         point = result.operating_point
         study |= {
@@ -63,6 +71,7 @@ def reading_json(reading: Reading) -> dict[str, Any]:
                 for finding in result.findings
             ],
             "seconds": dict(result.seconds),
+            "unlike_training": [str(key) for key in result.unlike_training],
             "notes": {str(key): list(notes) for key, notes in result.notes.items()},
         }
     excluded = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -19,9 +20,13 @@ from dibmg_node.dicom import facts
 from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.tls import TlsFiles, told_of, trust_of
 
+_log = logging.getLogger(__name__)
+
 TIMEOUT_SECONDS: Final = 30
 """For the answer to a request for an association, and for silence on the network."""
 CONNECT_SECONDS: Final = 10
+_LAST_NUMBER: Final = 65535
+"""Of messages. Source: PS3.7 E.1, US."""
 MAXIMUM_PDU: Final = 131072
 """Longest P-DATA-TF PDU that peers may send, bytes without its header."""
 
@@ -62,20 +67,42 @@ def _set(event: Event, option: int) -> None:
 _PROMPT: Final[Handlers] = ((EVT_CONN_OPEN, _send_at_once), (EVT_DATA_SENT, _acknowledge_at_once))
 
 
-def _leave_answers(association: Association) -> None:
-    """Keep pynetdicom's own thread from taking messages: each is for the one who waits for it.
+class _Conversation:
+    """Who gets which message of an association that this side asked for.
 
-    Whoever sends stops that thread first, by a flag that it looks at just before it says that it runs:
-    interrupted there, it takes the answer for a request that nobody expected, and the sender waits until
-    its time is over. A peer of ours sends requests within C-GET alone, which waits for them, too, and
-    N-EVENT-REPORT, which has a thread of its own.
+    pynetdicom's own thread takes messages, too. Whoever sends stops it first, by a flag that it looks at
+    just before it says that it runs: interrupted there, it takes the answer for a request that nobody
+    expected, and the sender waits until its time is over. So that thread gets none here: a peer sends
+    requests within C-GET alone, which waits for them by itself, and N-EVENT-REPORT, which has a thread of
+    its own.
+
+    Nor does pynetdicom look which request an answer is for. Here each has a number of its own (Message ID),
+    and an answer to another one is passed over.
+
+    Source: PS3.7 9.3.1.
     """
-    take = association.dimse.get_msg
 
-    def take_waiting(block: bool = False) -> Any:
-        return take(block=True) if block else (None, None)
+    def __init__(self, association: Association) -> None:
+        dimse = association.dimse
+        self._take, self._send = dimse.get_msg, dimse.send_msg
+        self._number = 0
+        # mypy takes methods for what cannot be set
+        setattr(dimse, "get_msg", self._take_answer)  # noqa: B010
+        setattr(dimse, "send_msg", self._send_numbered)  # noqa: B010
 
-    setattr(association.dimse, "get_msg", take_waiting)  # noqa: B010 - mypy takes it for a method for good
+    def _send_numbered(self, primitive: Any, context_id: int) -> None:
+        if primitive.MessageIDBeingRespondedTo is None:
+            self._number = self._number % _LAST_NUMBER + 1
+            primitive.MessageID = self._number
+        self._send(primitive, context_id)
+
+    def _take_answer(self, block: bool = False) -> Any:
+        while block:
+            context_id, message = self._take(block=True)
+            if message is None or message.MessageIDBeingRespondedTo in (None, self._number):
+                return context_id, message
+            _log.warning("answer to another request passed over", extra={"kind": type(message).__name__})
+        return None, None
 
 
 @dataclass(frozen=True)
@@ -141,7 +168,7 @@ class DimsePeer:
         except OSError as error:  # the name does not resolve
             raise PeerUnavailableError(f"{self.who}: {error.strerror}") from error
         if association.is_established:
-            _leave_answers(association)
+            _Conversation(association)
             return association
         if tls and tls.failure is not None:
             raise PeerUnavailableError(f"{self.who}: TLS: {told_of(tls.failure)}")

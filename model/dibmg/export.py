@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from dibmg.architecture import AIR, Architecture, Context
+from dibmg.contrast_range import ContrastRange
 from dibmg.network import build_network, join_networks
 from dibmg.preprocessing_version import PREPROCESSING_VERSION
 from dibmg.quiet_openvino import openvino
@@ -34,6 +35,7 @@ def export_weights(
     trained: bool = True,
     contexts: Sequence[keras.Model] = (),
     context: Context | None = None,
+    contrast: ContrastRange | None = None,
 ) -> None:
     """Write the weights of record, their OpenVINO form, the manifest and the model card.
 
@@ -51,6 +53,7 @@ def export_weights(
         trained: False is written for what must not be served.
         contexts: Trained, of the architecture that `context` says.
         context: What is done with them; None without any.
+        contrast: Of the views of training; None: views are not compared with them.
 
     Raises:
         ValueError: Other than as many networks of whole views as the context says.
@@ -73,6 +76,7 @@ def export_weights(
         "architecture": architecture.as_json(),
         "members": len(members),
         **({} if context is None else {"context": context.as_json()}),
+        **({} if contrast is None else {"local_contrast": contrast.as_json()}),
         "input_size": input_size,
         "map_stride": architecture.stride,
         "preprocessing_version": PREPROCESSING_VERSION,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dibmg.local_contrast import local_contrast
 from dibmg.localize import Region, ViewHeat, find_regions
 from dibmg.operating_choice import OperatingChoice, choose_operating_point
 from dibmg.preprocess import NoBreastError, Prepared, least_side, preprocess
@@ -88,6 +89,7 @@ class DibmgPredictor:
         z = {key: pool_view(raw, prepared[key].pixels, pooling) for key, raw in maps.items()}
         scores = score_exam(z, self._weights.exam_pooling)
         point = self._operating_points.for_exam(exam)
+        unlike = self._unlike_training(prepared)
         regions = _find(maps, prepared, scores, point)
         heatmaps = {
             key: ViewHeat(raw, prepared[key].breast, prepared[key].placement) for key, raw in maps.items()
@@ -100,12 +102,28 @@ class DibmgPredictor:
             scores=scores,
             findings=_number(regions, exam),
             heatmaps=heatmaps,
-            notes=_notes(prepared, scores, regions, point),
+            notes=_notes(prepared, scores, regions, point, unlike),
+            unlike_training=tuple(unlike),
             seconds={
                 "network": computed - started,
                 "localize": finished - computed,
             },
         )
+
+    def _unlike_training(self, prepared: Mapping[ViewKey, Prepared]) -> dict[ViewKey, str]:
+        """How views differ from those of training; no entry where they do not, or nobody knows."""
+        usual, told = self._weights.local_contrast, {}
+        if usual is None:
+            return {}
+        for key, view in prepared.items():
+            found = local_contrast(view.pixels)
+            if not usual.holds(found):
+                shown = "hardly any tissue" if found is None else f"local contrast {found:.3f}"
+                told[key] = (
+                    f"unlike the images of training: {shown}, there local contrast {usual.low:.3f} to "
+                    f"{usual.high:.3f}; scores and marks may mean nothing"
+                )
+        return told
 
 
 def open_predictor(
@@ -158,12 +176,13 @@ def _notes(
     scores: Scores,
     regions: Mapping[ViewKey, tuple[Region, ...]],
     point: OperatingPoint,
+    unlike: Mapping[ViewKey, str],
 ) -> dict[ViewKey, tuple[str, ...]]:
     """What a reader must know about how a view was prepared and marked; no entry where nothing."""
     marked = {key.laterality for key, found in regions.items() if found}
     notes = {}
     for key, view in prepared.items():
-        words = []
+        words = [unlike[key]] if key in unlike else []
         if view.rule is WindowRule.WINDOW_ESTIMATED:
             words.append(
                 f"{WindowRule.WINDOW_ESTIMATED}: no window in the header; "

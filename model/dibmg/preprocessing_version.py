@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 PREPROCESSING_VERSION: Final = "3"
-"""Changes whenever the same image gives another network input. What version 3 does:
+"""Changes whenever the same pixels, as they were decoded, give another network input. What version 3 does:
 
-area-resize the stored values so that the longer side has the input size; window (first Window
+area-resize the pixel values so that the longer side has the input size; window (first Window
 Center/Width, else VOI LUT, else 1st to 99.5th percentile inside the breast); MONOCHROME1 and INVERSE
 turned; -1..1; standard orientation; everything outside the breast set to air; the breast moved to the
 edge at its chest wall; padded with air to a square, right breasts on the left, left ones on the right,

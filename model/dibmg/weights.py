@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dibmg.architecture import AIR, Architecture, Context
+from dibmg.contrast_range import ContrastRange
 from dibmg.preprocessing_version import PREPROCESSING_VERSION
 from dibmg.scores import ExamPooling
 from dibmg_node.domain.result import OperatingPoint
@@ -37,6 +38,7 @@ class Weights:
         members: Networks of this architecture whose maps are averaged.
         context: Networks beside them that see a view as a whole; None where there are none.
         input_size: Side of the network input, pixels.
+        local_contrast: Of most views that it was trained on; None where the manifest does not say.
         operating_points: By name; `default` is among them.
         how: The command that made it.
     """
@@ -52,6 +54,7 @@ class Weights:
     input_size: int
     preprocessing_version: str
     exam_pooling: ExamPooling
+    local_contrast: ContrastRange | None
     operating_points: Mapping[str, OperatingPoint]
     trained_on: str
     license: str
@@ -170,6 +173,9 @@ def _weights(folder: Path, fields: Mapping[str, Any]) -> Weights:
         input_size=int(fields["input_size"]),
         preprocessing_version=str(fields["preprocessing_version"]),
         exam_pooling=ExamPooling(fields["exam_pooling"]),
+        local_contrast=(
+            ContrastRange.from_json(fields["local_contrast"]) if "local_contrast" in fields else None
+        ),
         operating_points={point.name: point for point in points},
         trained_on=str(fields["trained_on"]),
         license=str(fields["license"]),

@@ -120,11 +120,19 @@ def test_films_of_cbis_ddsm_as_they_are_are_told_apart_from_what_was_expected(tm
         assert (Path(study["folder"]) / "cad-sr.dcm").exists()
 
 
-def test_the_same_films_regrouped_into_one_exam_are_read(tmp_path: Path) -> None:
+def test_the_same_films_regrouped_into_one_exam_are_read_and_told_to_be_unlike_those_of_training(
+    tmp_path: Path,
+) -> None:
     exam = next(demo_exams())
     write_exam(exam, tmp_path / "in")
+    views = sorted(str(view) for view in STANDARD_VIEWS)
 
     (told,) = analyze(tmp_path / "in", "--out", tmp_path / "out")
+    people = (
+        CliRunner().invoke(cli, ["analyze", str(tmp_path / "in"), "--out", str(tmp_path / "again")]).stdout
+    )
 
     assert told["exclusions"] == []
-    assert sorted(told["scores"]["views"]) == ["L-CC", "L-MLO", "R-CC", "R-MLO"]
+    assert sorted(told["scores"]["views"]) == views
+    assert sorted(told["unlike_training"]) == views
+    assert "unlike the images that the model was trained on" in " ".join(people.split())

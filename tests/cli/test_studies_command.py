@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from dibmg_node.cli.main import cli
 from dibmg_node.cli.tables import console
 from tests.cli.program import dibmg
 from tests.factories import PATIENCE, STANDARD_VIEWS, STUDY_UID, Clock, instance, new_ledger, received
-from tests.storage.life import analyze, make_ready
+from tests.storage.life import analysis, analyze, make_ready
 
 NOW = datetime.now(UTC)
 
@@ -135,6 +136,21 @@ def test_a_study_tells_how_long_each_step_took(tmp_path: Path) -> None:
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in people.splitlines() if "│" in line]
     assert ["waiting", "5.2 min"] in [row[:2] for row in rows]
     assert ["delivery to pacs", "", "1 owed"] in [[row[0], row[1], row[-1]] for row in rows]
+
+
+def test_explain_tells_what_a_reader_must_know_of_a_view(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    ledger, clock = new_ledger(tmp_path / "var"), Clock()
+    make_ready(ledger, clock)
+    notes = {"R-CC": ["unlike the images of training: local contrast 0.040, there 0.093 to 0.373"]}
+    analyze(ledger, clock, replace(analysis(), reading={"findings": [], "notes": notes}))
+    ledger.engine.dispose()
+
+    people = dibmg(tmp_path, "explain", STUDY_UID).stdout
+    programs = json.loads(dibmg(tmp_path, "explain", STUDY_UID, "--json").stdout)
+
+    assert f"R-CC: {notes['R-CC'][0]}" in " ".join(people.split())
+    assert programs["notes"] == notes
 
 
 LONG_UID = "1.2.826.0.1.3680043.8.498.16728394455061728394455061728394455061"

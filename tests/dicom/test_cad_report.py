@@ -384,6 +384,19 @@ def test_the_impression_of_an_exam_tells_scores_threshold_training_and_limits():
     ]
 
 
+def test_images_unlike_those_of_training_are_named_in_the_impression():
+    state = states()["findings"]
+    usual = impression(cad_report(**state)).split("\r\n")
+
+    unlike = replace(state["result"], unlike_training=(R_CC, L_MLO))
+    words = impression(cad_report(**{**state, "result": unlike})).split("\r\n")
+
+    assert [line for line in words if line not in usual] == [
+        "Unlike the images that the model was trained on: R-CC, L-MLO.",
+        "Scores and regions of such images may mean nothing.",
+    ]
+
+
 def test_sentences_that_many_images_share_are_told_once():
     many = [unread(view, ExclusionCode.TOMOSYNTHESIS, "tomosynthesis is not read") for view in STANDARD_VIEWS]
 

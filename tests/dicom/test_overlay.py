@@ -26,7 +26,7 @@ from dibmg_node.dicom.overlay import overlay
 from dibmg_node.dicom.placement import FreeSpace
 from dibmg_node.dicom.rendering import output_shape, render_overlay
 from dibmg_node.domain.image import Mammogram, WindowRule
-from dibmg_node.domain.result import Scores
+from dibmg_node.domain.result import OverlayStyle, Scores
 from dibmg_node.domain.study import Laterality
 from tests.dicom.factories_results import (
     CALIBRATED,
@@ -226,6 +226,19 @@ def test_tissue_keeps_its_contrast_under_the_hottest_color():
 )
 def test_the_longer_side_is_at_most_max_side(rows, columns, max_side, expected):
     assert output_shape(rows, columns, max_side) == expected
+
+
+@pytest.mark.parametrize("style", list(OverlayStyle))
+@pytest.mark.parametrize("max_side", [99, 100, 2047, 2048])
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(100, 2047), (3328, 4083), (4084, 3328), (4096, 1), (199, 198)]
+)
+def test_every_style_has_panels_of_one_width_within_max_side(rows, columns, max_side, style):
+    shape = output_shape(rows, columns, max_side, style)
+
+    assert max(shape) <= max(max_side, 2)
+    assert shape[1] % style.panels == 0
+    assert min(shape) >= 1
 
 
 def test_the_caption_says_research_view_scores_threshold_regions_and_model():

@@ -122,6 +122,65 @@ def test_what_lacks_the_resolution_that_would_do_is_decoded_to_the_next() -> Non
         assert decode(dataset, 100).shape == expected
 
 
+def test_a_narrow_codestream_in_a_wide_header_is_decoded_smaller_too() -> None:
+    pixels = smooth_pixels(8, False, (400, 320))
+    dataset = mammogram(pixels=pixels.astype(np.uint16), transfer_syntax_uid=facts.JPEG_2000_LOSSLESS)
+    dataset.PixelData = encapsulate([encode_frame(pixels, facts.JPEG_2000_LOSSLESS, 8, 8)])
+
+    decoded = decode(dataset, 200)
+
+    assert (decoded.shape, decoded.dtype) == ((200, 160), np.uint16)
+    assert np.abs(decoded.astype(float) - pixels[::2, ::2]).max() < 13
+
+
+def test_a_jp2_file_is_decoded_smaller_where_it_tells_pillow_of_all_of_its_bits() -> None:
+    for bits in (8, 9, 12, 16):
+        pixels = smooth_pixels(bits, False, (400, 320))
+        frame = imagecodecs.jpeg2k_encode(pixels, codecformat="jp2", reversible=True, bitspersample=bits)
+        dataset = mammogram(pixels=pixels, bits=bits, transfer_syntax_uid=facts.JPEG_2000_LOSSLESS)
+        dataset.PixelData = encapsulate([bytes(frame)])
+
+        decoded = decode(dataset, 200)
+
+        whole = decoded.shape == (400, 320)
+        assert whole == (bits == 9)  # a sample of 9 bits is one of 8 there
+        step = 1 if whole else 2
+        assert np.abs(decoded.astype(float) - pixels[::step, ::step]).max() <= 0.05 * 2**bits
+
+
+def test_an_image_that_begins_beside_the_origin_of_its_grid_is_decoded_whole() -> None:
+    pixels = smooth_pixels(12, False, (401, 321))
+    dataset = mammogram(pixels=pixels, transfer_syntax_uid=facts.JPEG_2000_LOSSLESS)
+    frame = bytearray(encode_frame(smooth_pixels(12, False, (402, 322)), facts.JPEG_2000_LOSSLESS, 16, 12))
+    frame[16:24] = (1).to_bytes(4, "big") * 2
+    dataset.PixelData = encapsulate([bytes(frame)])
+
+    assert decode(dataset, 200).shape == (401, 321)
+
+
+@pytest.mark.parametrize("least_side", [0, 200])
+def test_bits_above_the_stored_ones_of_a_lossless_codestream_are_cut_off(
+    least_side: int,
+) -> None:
+    pixels = smooth_pixels(12, False, (400, 320))
+    with_overlay = pixels.copy()
+    with_overlay[50:90, 50:90] |= np.uint16(0x8000)
+    dataset = mammogram(pixels=pixels, transfer_syntax_uid=facts.JPEG_2000_LOSSLESS)
+    dataset.PixelData = encapsulate([encode_frame(with_overlay, facts.JPEG_2000_LOSSLESS, 16, 16)])
+
+    np.testing.assert_array_equal(decode(dataset, least_side), pixels)
+
+
+def test_an_image_without_a_window_is_read_whole() -> None:
+    pixels = smooth_pixels(12, False, (400, 320))
+    bare = unwindowed(pixels=pixels, transfer_syntax_uid=facts.JPEG_2000_LOSSLESS)
+
+    one, whole = read_mammogram(read_back(bare), 100), read_mammogram(read_back(bare))
+
+    assert one.pixels.shape == (400, 320)
+    assert (one.low, one.high, one.rule) == (whole.low, whole.high, WindowRule.WINDOW_ESTIMATED)
+
+
 def test_a_quarter_that_pillow_rounds_otherwise_is_passed_over() -> None:
     pixels = smooth_pixels(12, False, (401, 301))
 
@@ -129,6 +188,20 @@ def test_a_quarter_that_pillow_rounds_otherwise_is_passed_over() -> None:
         201,
         151,
     )
+
+
+@pytest.mark.parametrize("least_side", [0, 100])
+def test_values_beyond_the_stored_bits_of_a_signed_codestream_are_the_ends(least_side: int) -> None:
+    pixels = np.full((400, 320), -2048, np.int16)
+    pixels[100:300, 80:240] = 2047
+    frame = bytes(imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", level=55, bitspersample=16))
+    dataset = mammogram(pixels=pixels, transfer_syntax_uid=facts.JPEG_2000)
+    dataset.PixelData = encapsulate([frame])
+
+    decoded = decode(dataset, least_side)
+
+    assert imagecodecs.jpeg2k_decode(frame).max() > 2047
+    assert (decoded.min(), decoded.max()) == (-2048, 2047)
 
 
 @pytest.mark.parametrize("least_side", [0, 100])

@@ -95,6 +95,8 @@ def test_training_learns_survives_a_kill_and_the_node_serves_what_was_trained(
     losses = [float(row["validation_loss"]) for row in segments]
     assert min(losses[1:]) < 0.5 * losses[0]
     assert area["value"] > 0.8
+    unlike = json.loads((report / "report.json").read_text())["unlike_training"]["lines"]
+    assert len(unlike) < 0.2 * 4 * 40  # by chance one in twenty of the four images of each exam
 
     dibmg(
         *("dataset", "synthesize", "--exams", 1, "--first", 2001, "--seed", 77, "--rows", 256, "--dicom"),

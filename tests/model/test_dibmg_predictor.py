@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dibmg.contrast_range import ContrastRange
 from dibmg.operating_choice import choose_operating_point
 from dibmg.operating_points import Threshold
 from dibmg.predictor import DibmgPredictor, open_predictor
-from dibmg.preprocess import Prepared
+from dibmg.preprocess import Prepared, least_side
 from dibmg.weights import load_weights
 from dibmg_node.dicom.resizing import resize
 from dibmg_node.domain.exam import Exam
@@ -149,6 +150,43 @@ def test_ordinary_views_have_no_notes(predictor: DibmgPredictor) -> None:
     mammograms = {LEFT_CC: breast(Laterality.LEFT)}
 
     assert read_exam(predictor, exam_of(mammograms), mammograms).notes == {}
+
+
+def test_images_are_wanted_as_large_as_an_overlay_is_or_as_the_input(predictor: DibmgPredictor) -> None:
+    assert predictor.least_side == least_side(512) == 2000
+    assert least_side(3328) == 3328
+
+
+def test_views_unlike_those_of_training_are_named_with_what_they_lack(tmp_path: Path) -> None:
+    weights = load_weights(write_weights(tmp_path / "set"))
+    mammograms = {LEFT_CC: breast(Laterality.LEFT), RIGHT_CC: textured(breast(Laterality.RIGHT))}
+    found = {
+        usual: read_exam(
+            DibmgPredictor(
+                dataclasses.replace(weights, local_contrast=usual),
+                SquareSeeker(),
+                choose_operating_point(weights, "default"),
+            ),
+            exam_of(mammograms),
+            mammograms,
+        )
+        for usual in (None, ContrastRange(0.05, 0.5), ContrastRange(0.0, 0.01))
+    }
+
+    none, strong, weak = found.values()
+    assert (none.unlike_training, none.notes) == ((), {})
+    assert strong.unlike_training == (LEFT_CC,)
+    assert strong.notes[LEFT_CC][0].startswith("unlike the images of training: local contrast 0.0")
+    assert "there local contrast 0.050 to 0.500" in strong.notes[LEFT_CC][0]
+    assert weak.unlike_training == (RIGHT_CC,)
+    assert none.scores == strong.scores == weak.scores
+
+
+def textured(mammogram: Mammogram) -> Mammogram:
+    """The same with waves of 20 pixels."""
+    rows, columns = np.indices(mammogram.shape)
+    waves = 1 + 0.3 * np.sin(rows * np.pi / 10) * np.sin(columns * np.pi / 10)
+    return mammogram.on((mammogram.pixels * waves).astype(np.uint16))
 
 
 def test_an_image_without_a_breast_is_excluded_and_named(predictor: DibmgPredictor) -> None:

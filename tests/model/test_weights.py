@@ -65,6 +65,7 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
         ({"exam_pooling": "median"}, "median"),
         ({"files": {"weights.keras": "00"}}, "no SHA-256 for weights.xml"),
         ({"input_size": "wide"}, "cannot be understood"),
+        ({"local_contrast": [0.4, 0.1]}, "two rising numbers"),
     ],
 )
 def test_a_manifest_that_does_not_fit_is_refused(

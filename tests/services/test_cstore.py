@@ -129,6 +129,19 @@ def test_an_answer_is_left_to_the_thread_that_waits_for_it() -> None:
         association.release()
 
 
+def test_an_answer_that_comes_twice_is_none_to_the_next_request() -> None:
+    stray = C_ECHO()
+    stray.MessageIDBeingRespondedTo, stray.Status = 1, 0x0122
+    with Peer().running() as peer:
+        association = sender(peer.port).peer.associate([plain_context(facts.VERIFICATION)])
+        assert association.send_c_echo().Status == 0x0000
+        association.dimse.msg_queue.put((1, stray))
+
+        assert association.send_c_echo().Status == 0x0000
+        assert association.send_c_echo().Status == 0x0000
+        association.release()
+
+
 @pytest.mark.parametrize("syntax", [facts.EXPLICIT_LE, facts.IMPLICIT_LE])
 def test_a_peer_that_takes_only_one_uncompressed_syntax_gets_the_same_pixels(
     parcels: list[Parcel], syntax: str

@@ -9,7 +9,10 @@ from pydicom.dataset import FileDataset
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.header import read_instance
+from dibmg_node.dicom.mammogram import read_mammogram
+from dibmg_node.dicom.pixels import PixelsUnreadableError
 from dibmg_node.dicom.resizing import resize
+from dibmg_node.domain.image import Mammogram
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.study import (
     STANDARD_VIEWS,
@@ -290,3 +293,35 @@ def test_what_the_model_reads_of_jpeg_2000_does_not_depend_on_what_is_shown(arch
     assert half.mammograms[R_CC].pixels.shape == (48, 32)
     np.testing.assert_array_equal(whole.mammograms[R_CC].pixels, images[0].pixel_array)
     assert half.mammograms[R_CC].shape == whole.mammograms[R_CC].shape == (96, 64)
+
+
+def test_an_overlay_larger_than_what_the_model_reads_has_no_more_pixels_than_it_shows(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [
+        mammogram(view, pixels=breast_pixels(view, 384, 256), transfer_syntax_uid=facts.JPEG_2000_LOSSLESS)
+        for view in STANDARD_VIEWS
+    ]
+    files, shown = files_of(archive, images), Shown(overlays=True, max_side=96)
+    sides: list[int] = []
+
+    def noted(instance: FileDataset, least_side: int) -> Mammogram:
+        sides.append(least_side)
+        return read_mammogram(instance, least_side)
+
+    monkeypatch.setattr("dibmg_node.services.images.read_mammogram", noted)
+    first = read_study(files, ExamPolicy(), Images(FakePredictor(least_side=48), shown))
+
+    def failing(instance: FileDataset, least_side: int) -> Mammogram:
+        if least_side != 48:
+            raise PixelsUnreadableError("the finest details are damaged")
+        return read_mammogram(instance, least_side)
+
+    monkeypatch.setattr("dibmg_node.services.images.read_mammogram", failing)
+    second = read_study(files, ExamPolicy(), Images(FakePredictor(least_side=48), shown))
+
+    assert sorted(sides) == [48] * 4 + [96] * 4
+    assert first.result and second.result
+    assert first.result.scores == second.result.scores
+    assert first.mammograms[R_CC].pixels.shape == (96, 64)
+    assert second.mammograms[R_CC].pixels.shape != (384, 256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -32,7 +33,7 @@ from tests.factories import (
     used,
 )
 from tests.services.audit_trail import PSEUDONYMS, new_audit
-from tests.storage.life import analyze, make_ready, settle
+from tests.storage.life import analysis, analyze, make_ready, settle
 from tests.web.conftest import WebSide
 from tests.web.held_results import capture
 from tests.web.multipart import body_of, content_type
@@ -180,6 +181,14 @@ def test_scores_are_filtered_from_both_sides(web: WebSide) -> None:
     ]
 
     assert found == [False, True, False]
+
+
+def test_a_study_says_how_its_images_differ_from_those_of_training(web: WebSide) -> None:
+    note = "unlike the images of training: local contrast 0.040, there 0.093 to 0.373"
+    make_ready(web.ledger, web.clock)
+    analyze(web.ledger, web.clock, replace(analysis(), reading={"findings": [], "notes": {"R-CC": [note]}}))
+
+    assert f"R-CC: {note}." in client(web).get(f"/studies/{STUDY_UID}").text
 
 
 def test_a_destination_that_does_not_answer_is_named_with_its_last_error(web: WebSide) -> None:

@@ -131,7 +131,14 @@ class StudyPages:
         raise HTTPException(404, "the study has no such image")
 
 
-_UNREAD: Final[dict[str, Any]] = {"operating_point": None, "model": None, "findings": [], "seconds": {}}
+_UNREAD: Final[dict[str, Any]] = {
+    "operating_point": None,
+    "model": None,
+    "findings": [],
+    "seconds": {},
+    "unlike_training": [],
+    "notes": {},
+}
 
 
 def shown_views(study: Mapping[str, Any]) -> list[ShownView]:

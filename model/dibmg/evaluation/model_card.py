@@ -84,6 +84,13 @@ def card_lines(evaluation: Evaluation, title: str = "Measured") -> Iterator[str]
     yield "- Not a medical device; no regulator has seen it. Do not decide on a woman's care by it."
     yield "- Figures hold for images like these; another machine or population gives others."
     yield "- It does not tell kinds of lesion apart, and reads neither earlier images nor tomosynthesis."
+    usual, readings = evaluation.model.weights.local_contrast, evaluation.readings
+    if usual is not None:
+        yield (
+            f"- Local contrast of 95 % of the images of training: {usual.low:.3f} to {usual.high:.3f}. "
+            "Images with another are named in every result: what it says of them may mean nothing. Here "
+            f"{len(readings.unlike)} of {len(readings.images)} are."
+        )
     if evaluation.left_out:
         yield f"- {len(evaluation.left_out)} entries of the manifest did not count; `report.json` says why."
 

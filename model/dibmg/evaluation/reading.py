@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dibmg.architecture import ViewPooling
 from dibmg.data.images import ImageUnreadableError, lesion_area, load_image
 from dibmg.data.manifest import ImageRow
 from dibmg.evaluation.places import Places, find_places
+from dibmg.local_contrast import local_contrast
 from dibmg.localize import project
 from dibmg.placement import Placement
 from dibmg.preprocess import NoBreastError, Prepared, least_side, preprocess
@@ -59,6 +59,7 @@ class ImageReading:
         places: Where the map points; with a lesion only on an image of a cancer.
         area: Share of the network's square that the breast fills.
         brightness: Mean of the prepared image inside the breast, 0..1.
+        unlike: It looks unlike the images of training; None where the weights do not say how those look.
     """
 
     row: ImageRow
@@ -66,6 +67,7 @@ class ImageReading:
     places: Places
     area: float
     brightness: float
+    unlike: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ class Readings:
 
     images: tuple[ImageReading, ...]
     left_out: tuple[LeftOut, ...]
+
+    @property
+    def unlike(self) -> tuple[ImageReading, ...]:
+        """Those that look unlike the images of training."""
+        return tuple(one for one in self.images if one.unlike)
 
 
 def prepare(row: ImageRow, size: int, change: Change | None = None) -> Prepared:
@@ -109,7 +116,6 @@ def read_images(
     """
     images: list[ImageReading] = []
     left_out: list[LeftOut] = []
-    pooling = weights.architecture.view_pooling
     for row, future in _ahead(rows, lambda row: prepare(row, weights.input_size, change)):
         try:
             prepared = future.result()
@@ -117,7 +123,7 @@ def read_images(
             left_out.append(LeftOut(row.line, str(error)))
         else:
             lesion = None if change is not None else _lesion(row, prepared.placement, left_out)
-            images.append(_reading(row, prepared, lesion, runtime, pooling))
+            images.append(_reading(row, prepared, lesion, runtime, weights))
         advance()
     if not images:
         raise NoUsableImageError(f"none of {len(rows)} images can be read; the first: {left_out[0].reason}")
@@ -154,15 +160,16 @@ def _reading(
     prepared: Prepared,
     lesion: NDArray[np.bool_] | None,
     runtime: Runtime,
-    pooling: ViewPooling,
+    weights: Weights,
 ) -> ImageReading:
-    raw_map = runtime.maps([prepared.pixels])[0]
+    raw_map, usual = runtime.maps([prepared.pixels])[0], weights.local_contrast
     shape = (raw_map.shape[0], raw_map.shape[1])
     cells = None if lesion is None else project(lesion, prepared.placement, shape)
     return ImageReading(
         row=row,
-        z=pool_view(raw_map, prepared.pixels, pooling),
+        z=pool_view(raw_map, prepared.pixels, weights.architecture.view_pooling),
         places=find_places(raw_map, prepared.breast, cells),
         area=float(prepared.breast.mean()),
         brightness=float((prepared.pixels[prepared.breast].mean() + 1.0) / 2.0),
+        unlike=None if usual is None else not usual.holds(local_contrast(prepared.pixels)),
     )

@@ -34,6 +34,7 @@ def report(evaluation: Evaluation, points_version: str | None, points_reason: st
         "positives": units.positives,
         "patients": len(set(units.patients)),
         "images": len(evaluation.readings.images),
+        "unlike_training": _unlike(evaluation),
         "auc": evaluation.area.as_json() | {"bootstrap": evaluation.area_bootstrap.as_json()},
         "operating_points": [_point(*pair) for pair in evaluation.decisions],
         "localization": evaluation.localization.as_json(),
@@ -105,6 +106,15 @@ def _point(decision: Decision, performance: Performance) -> dict[str, object]:
         "chosen_on": decision.chosen_on,
         **performance.as_json(),
     }
+
+
+def _unlike(evaluation: Evaluation) -> dict[str, object] | None:
+    """Lines of the manifest whose images look unlike those of training; None where nobody knows of any."""
+    usual = evaluation.model.weights.local_contrast
+    if usual is None:
+        return None
+    lines = [image.row.line for image in evaluation.readings.unlike]
+    return {"local_contrast": usual.as_json(), "lines": lines}
 
 
 def _resampled(evaluation: Evaluation) -> dict[str, object] | None:

@@ -25,6 +25,7 @@ from dibmg.recipes.default import (
     WHOLE_PATCH_TRAINING,
     WHOLE_SEEDS,
     WHOLE_WEIGHT,
+    contrast_without,
     plan_for,
     read_cesm,
     train_contexts,
@@ -87,7 +88,9 @@ def release_default(shop: Workshop, out: Path, cesm_folder: Path, mias_folder: P
     crossed = measure_folds(shop, cesm)
     point = point_of(crossed.evaluation)
     folder = out / "default"
-    write_set(train_members(shop, cesm, None), train_contexts(shop, cesm, None), folder, point)
+    contrast = contrast_without(shop, cesm, None)
+    members, contexts = train_members(shop, cesm, None), train_contexts(shop, cesm, None)
+    write_set(members, contexts, folder, point, contrast=contrast)
     card = [
         "**Not for diagnosis: research use only. Trained on a few hundred images of one hospital's series; "
         "its scores say nothing about screening.**",
@@ -134,6 +137,7 @@ def _cross_lines(crossed: CrossValidation) -> Iterator[str]:
         f"- Hottest cell in the lesion, MLO images (all malignant): {oblique.hits.text(percent=True)}"
         + ("" if oblique.chance is None else f"; by chance {oblique.chance:.3f}")
     )
+    yield "- What is unlike training was told by the images of the other folds."
     yield (
         "- How the networks are trained and joined was chosen by looking at these folds, and the offset puts "
         "0.5 where nine of ten without cancer are below: AUC and the row of 0.5 are somewhat too good. "
@@ -162,6 +166,8 @@ def _external_lines(shop: Workshop, folder: Path, mias: Path | None) -> Iterator
         "Suckling J. et al. (1994), Exerpta Medica Int. Congress Series 1069, 375-378."
     )
     yield ""
+    unlike, images = evaluation.readings.unlike, evaluation.readings.images
+    yield f"- Unlike the images of training, by local contrast: {len(unlike)} of {len(images)}"
     yield f"- AUC, malignant against the rest: {evaluation.area.text()}"
     if evaluation.resampled is not None:
         yield f"- … after random resampling and blur: {evaluation.resampled.text()}"

@@ -19,12 +19,13 @@ from typing import Any, Final
 import numpy as np
 
 from dibmg.architecture import Context, ViewPooling
+from dibmg.contrast_range import ContrastRange
 from dibmg.data.importers.registry import import_layout
 from dibmg.data.manifest import ImageRow, Manifest, read_manifest, write_manifest
 from dibmg.recipes.stages import Workshop, load_networks
 from dibmg.recipes.synthetic import PATCH_TRAINING, patch_network
 from dibmg.training.examples import UNKNOWN, Examples, walls_left
-from dibmg.training.finish import PAPERS, Threshold, finish
+from dibmg.training.finish import PAPERS, Threshold, contrast_of, finish
 from dibmg.training.plan import TrainingPlan, Unit, plan_of
 from dibmg_node.domain.study import View
 
@@ -177,6 +178,7 @@ def write_set(
     point: Threshold = PAPERS,
     card: str = "",
     version: str = "2",
+    contrast: ContrastRange | None = None,
 ) -> None:
     """A folder of weights of these networks of places and of whole breasts."""
     plan, whole = plan_for(SEEDS[0]), whole_plan_for(WHOLE_SEEDS[0])
@@ -199,12 +201,20 @@ def write_set(
         card,
         load_networks(contexts, whole),
         context,
+        contrast,
     )
+
+
+def contrast_without(shop: Workshop, cesm: Manifest, left_out: str | None) -> ContrastRange | None:
+    """Local contrast of the images of every fold but one (None: of all)."""
+    kept = [number for number, row in enumerate(cesm.rows) if fold_of(row) != left_out]
+    return contrast_of(shop.examples(cesm, SIZE, Unit.IMAGE).pick(kept))
 
 
 def cross_validate(shop: Workshop, cesm: Manifest) -> Path:
     """Train a set for each fold, on the others; a folder with one set a fold, named as the folds are."""
     folder = shop.folder / "cross-validation"
     for fold in FOLDS:
-        write_set(train_members(shop, cesm, fold), train_contexts(shop, cesm, fold), folder / fold)
+        members, contexts = train_members(shop, cesm, fold), train_contexts(shop, cesm, fold)
+        write_set(members, contexts, folder / fold, contrast=contrast_without(shop, cesm, fold))
     return folder

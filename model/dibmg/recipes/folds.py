@@ -24,7 +24,7 @@ from dibmg.evaluation.performance import decisions_of
 from dibmg.evaluation.reading import Change, Readings, prepare, read_images
 from dibmg.evaluation.request import Request
 from dibmg.evaluation.units import UnitKind
-from dibmg.recipes.default import FOLDS, cross_validate, fold_of
+from dibmg.recipes.default import FOLDS, contrast_without, cross_validate, fold_of
 from dibmg.recipes.stages import Workshop
 from dibmg.runtime import open_runtime
 from dibmg.training.finish import PAPERS, Threshold
@@ -59,6 +59,9 @@ def measure_folds(shop: Workshop, cesm: Manifest) -> CrossValidation:
     readings = _read_folds(cesm.rows, models)
     cc = _of_view(readings, View.CC)
     first = models[FOLDS[0]]
+    # images were compared with the range of their fold's set; told is that of the released one
+    usual = contrast_without(shop, cesm, None)
+    first = replace(first, weights=replace(first.weights, local_contrast=usual))
     request = Request(manifest=cesm.path, unit=UnitKind.BREAST, view=View.CC, target_specificity=SPECIFICITY)
     evaluation = measure(request, cesm, first, cc, decisions_of(first.weights)[0])
     write_outputs(evaluation, shop.folder / "report-default")

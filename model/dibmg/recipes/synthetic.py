@@ -9,7 +9,7 @@ import numpy as np
 
 from dibmg.recipes.stages import Series, Workshop, load_networks
 from dibmg.training.examples import Examples
-from dibmg.training.finish import choose_threshold, finish
+from dibmg.training.finish import choose_threshold, contrast_of, finish
 from dibmg.training.patches import PatchPlan
 from dibmg.training.plan import TrainingPlan, Unit, plan_of
 
@@ -111,6 +111,7 @@ def make_synthetic(shop: Workshop, out: Path) -> Path:
         initial=patch_network(shop),
     )
     networks = load_networks([values], plan)
+    contrast = contrast_of(shop.examples(shop.series(EXAMS), SIZE, plan.unit))
     held_out = shop.examples(shop.series(THRESHOLD), SIZE, plan.unit)
     point = choose_threshold(networks, held_out, plan, 0.9)
     words = {
@@ -122,5 +123,5 @@ def make_synthetic(shop: Workshop, out: Path) -> Path:
         "how": "make weights (python -m dibmg.recipes synthetic)",
     }
     folder = out / "synthetic"
-    finish(networks, plan, folder, point, words, "")
+    finish(networks, plan, folder, point, words, "", contrast=contrast)
     return folder

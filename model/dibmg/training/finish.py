@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dibmg.architecture import Context
+from dibmg.contrast_range import ContrastRange
 from dibmg.evaluation.choice import threshold_for
 from dibmg.evaluation.rates import rate
 from dibmg.export import export_weights
+from dibmg.local_contrast import usual_contrast
 from dibmg.scores import ExamPooling
-from dibmg.training.examples import Examples
+from dibmg.training.examples import LEVELS, Examples
 from dibmg.training.plan import TrainingPlan
 from dibmg.training.validation import example_logits, image_logits
 
@@ -105,6 +107,7 @@ def finish(
     model_card: str,
     contexts: Sequence[keras.Model] = (),
     context: Context | None = None,
+    contrast: ContrastRange | None = None,
 ) -> None:
     """Write the folder of weights.
 
@@ -117,6 +120,7 @@ def finish(
         model_card: Markdown.
         contexts: As in `export_weights`.
         context: The same.
+        contrast: The same.
     """
     export_weights(
         networks,
@@ -130,7 +134,15 @@ def finish(
         words=words,
         contexts=contexts,
         context=context,
+        contrast=contrast,
     )
+
+
+def contrast_of(examples: Examples) -> ContrastRange | None:
+    """Local contrast of the views of some examples, for the manifest of weights that were trained on them."""
+    images = np.unique(np.concatenate(examples.members))
+    scale = np.float32(2.0 / LEVELS)
+    return usual_contrast(examples.views[number] * scale - np.float32(1.0) for number in images)
 
 
 def training_card(plan: TrainingPlan, words: Mapping[str, str], counts: str, point: Threshold) -> str:

@@ -124,7 +124,7 @@ def _prepared(
         )
         for row in manifest.rows
     ]
-    key = sha256(json.dumps([PREPROCESSING_VERSION, size, facts]).encode()).hexdigest()[:16]
+    key = sha256(json.dumps([PREPROCESSING_VERSION, size, least_side(size), facts]).encode()).hexdigest()[:16]
     paths = [cache / f"{kind}-{key}.npy" for kind in ("lesions", "views")]
     if not any(row.is_placed for row in manifest.rows):
         del paths[0]

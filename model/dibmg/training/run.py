@@ -10,7 +10,7 @@ from typing import Any
 from dibmg.data.leakage import check_leakage
 from dibmg.data.manifest import Manifest, read_manifest
 from dibmg.training.examples import Examples
-from dibmg.training.finish import Threshold, choose_threshold, finish, training_card
+from dibmg.training.finish import Threshold, choose_threshold, contrast_of, finish, training_card
 from dibmg.training.logs import TensorBoardLog
 from dibmg.training.plan import TrainingPlan, read_plan
 from dibmg.training.prepare import prepare_examples
@@ -131,7 +131,8 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
         ),
     }
     weights = run.folder / "weights"
-    finish([network], plan, weights, point, words, training_card(plan, words, _counts(examples), point))
+    card = training_card(plan, words, _counts(examples), point)
+    finish([network], plan, weights, point, words, card, contrast=contrast_of(examples))
     return Summary(weights, point, last[0] if last else None)
 
 

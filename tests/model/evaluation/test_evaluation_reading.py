@@ -9,12 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
+from dibmg.contrast_range import ContrastRange
 from dibmg.data.images import load_image
 from dibmg.data.manifest import ImageRow, Label, read_manifest
 from dibmg.evaluation.confound import resampling
 from dibmg.evaluation.localization import localize
 from dibmg.evaluation.reading import NoUsableImageError, Readings, prepare, read_images
 from dibmg.evaluation.units import UnitKind, build_units
+from dibmg.local_contrast import local_contrast
 from dibmg.localize import project
 from dibmg.operating_choice import OperatingChoice
 from dibmg.predictor import DibmgPredictor
@@ -43,6 +45,22 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageRow, ...]:
 
 def read(rows: tuple[ImageRow, ...], weights: Weights, runtime: Runtime) -> Readings:
     return read_images(rows, weights, runtime, lambda: None)
+
+
+def test_images_unlike_those_of_training_are_told_by_the_range_of_the_weights(
+    rows: tuple[ImageRow, ...], weights: Weights, runtime: Runtime
+) -> None:
+    found = [local_contrast(prepare(row, weights.input_size).pixels) for row in rows]
+    usual = ContrastRange(0.0, sorted(one or 0.0 for one in found)[2])
+
+    told = read(rows, replace(weights, local_contrast=usual), runtime)
+    untold = read(rows, weights, runtime)
+
+    assert [one.row for one in told.unlike] == [
+        row for row, one in zip(rows, found, strict=True) if one and one > usual.high
+    ]
+    assert untold.unlike == ()
+    assert all(one.unlike is None for one in untold.images)
 
 
 def test_an_exam_has_the_very_score_that_the_predictor_gives_it(

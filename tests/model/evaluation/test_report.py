@@ -75,6 +75,22 @@ def report_of(folder: Path) -> dict[str, Any]:
     return content
 
 
+def test_images_unlike_those_of_training_are_named_in_every_form_of_the_report(
+    manifest: Path, tmp_path: Path
+) -> None:
+    lines = [row.line for row in read_manifest(manifest).rows[:6]]
+    weights = write_seeing_weights(tmp_path / "seeing", local_contrast=[0.9, 1.0])
+    some = part(manifest, tmp_path, [0, 1, 2, -4, -3, -2])
+
+    report = run(some, weights, tmp_path / "out")
+    card, page = ((tmp_path / "out" / name).read_text() for name in ("MODEL_CARD.md", "report.html"))
+
+    assert report["unlike_training"] == {"local_contrast": [0.9, 1.0], "lines": lines}
+    assert "Here 6 of 6 are." in card
+    assert "6 of these images look unlike those" in page
+    assert run(some, write_seeing_weights(tmp_path / "others"), tmp_path / "none")["unlike_training"] is None
+
+
 def test_the_report_has_the_fields_of_its_contract(folder: Path) -> None:
     report = report_of(folder)
 

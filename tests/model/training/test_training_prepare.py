@@ -6,13 +6,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from dibmg.data.kinds import Circle, Label
-from dibmg.data.manifest import Manifest, read_manifest
+from dibmg.data.manifest import ImageRow, Manifest, read_manifest
+from dibmg.evaluation.reading import prepare
+from dibmg.preprocess import least_side, preprocess
+from dibmg.training.examples import LEVELS
 from dibmg.training.plan import Unit
-from dibmg.training.prepare import group_examples, prepare_examples
-from dibmg_node.domain.study import Laterality
+from dibmg.training.prepare import group_examples, prepare_examples, prepare_view
+from dibmg_node.dicom.facts import JPEG_2000_LOSSLESS
+from dibmg_node.dicom.mammogram import read_mammogram
+from dibmg_node.domain.study import Laterality, View, ViewKey
 from dibmg_node.errors import RejectedError
+from tests.factories import mammogram, part10
+from tests.model.factories_model import breast
 from tests.model.training.factories_training import image_row, picture_manifest
 
 SIZE = 64
@@ -116,3 +124,43 @@ def test_an_image_without_a_breast_stops_the_training_and_names_its_line(tmp_pat
 
     with pytest.raises(RejectedError, match=r"line 7: .*no breast found"):
         prepare_examples(Manifest(tmp_path / "m.csv", tuple(rows)), SIZE, Unit.IMAGE, tmp_path / "cache")
+
+
+def write_large(folder: Path) -> tuple[ImageRow, tuple[int, int]]:
+    """A JPEG 2000 image of 512 x 384 of a left breast with a bright square, and the square's center."""
+    center = (160, 256)
+    image = breast(Laterality.LEFT, 512, 384, squares={center: 4000})
+    left = ViewKey(Laterality.LEFT, View.CC)
+    path = folder / "large.dcm"
+    path.write_bytes(
+        part10(
+            mammogram(left, pixels=image.pixels, transfer_syntax_uid=JPEG_2000_LOSSLESS, WindowCenter="2048")
+        )
+    )
+    row = image_row(path, "1", Laterality.LEFT, Label.CANCER, Label.CANCER)
+    return dataclasses.replace(row, lesion=Circle(*center, 12.0)), center
+
+
+def test_training_evaluation_and_node_read_a_large_image_alike_and_as_far_as_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dibmg.preprocess._ENOUGH", 200)
+    row, center = write_large(tmp_path)
+    instance = dcmread(row.path)
+    orientation = tuple(instance.PatientOrientation)
+
+    by_node = preprocess(read_mammogram(instance, least_side(SIZE)), Laterality.LEFT, orientation, SIZE)
+    of_all = preprocess(read_mammogram(instance), Laterality.LEFT, orientation, SIZE)
+    view, lesion = prepare_view(row, SIZE)
+
+    assert read_mammogram(instance, least_side(SIZE)).pixels.shape == (256, 192)
+    assert not np.array_equal(by_node.pixels, of_all.pixels)
+    np.testing.assert_allclose(by_node.pixels, of_all.pixels, atol=0.15)
+    np.testing.assert_array_equal(prepare(row, SIZE).pixels, by_node.pixels)
+    np.testing.assert_array_equal(view, np.round((by_node.pixels + 1.0) * (LEVELS / 2.0)).astype(np.uint8))
+    # the place is told on the stored grid
+    assert lesion is not None
+    found = np.argwhere(lesion).mean(axis=0)
+    brightest = np.argwhere(view > 240).mean(axis=0)
+    np.testing.assert_allclose(found, brightest, atol=1.0)
+    assert center[1] / 512 * SIZE == pytest.approx(found[0], abs=1.0)

@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 
 from dibmg.architecture import Context
+from dibmg.local_contrast import usual_contrast
 from dibmg.network import build_network, join_networks
+from dibmg.training.examples import LEVELS
+from dibmg.training.finish import PAPERS, contrast_of, finish
 from dibmg.training.learner import make_learner
 from dibmg.training.training import Step, train
 from dibmg.training.validation import example_logits, image_logits, validate
+from dibmg.weights import load_weights
 from dibmg_node.errors import RejectedError
 from tests.model.training.factories_training import tiny_examples, tiny_plan
 
@@ -101,6 +105,21 @@ def test_an_initial_network_of_another_architecture_is_refused(tmp_path: Path) -
 
     with pytest.raises(RejectedError, match="another architecture"):
         train(tiny_examples(), None, tiny_plan(), tmp_path / "run", initial=tmp_path / "fine.keras")
+
+
+def test_finished_weights_tell_the_local_contrast_of_what_they_were_trained_on(tmp_path: Path) -> None:
+    plan, examples = tiny_plan(), tiny_examples(8)
+    words = dict.fromkeys(("name", "version", "trained_on", "license", "attribution", "how"), "test")
+    network = build_network(plan.architecture, None)
+
+    finish([network], plan, tmp_path / "set", PAPERS, words, "", contrast=contrast_of(examples))
+
+    usual = load_weights(tmp_path / "set").local_contrast
+    views = [view.astype(np.float32) * np.float32(2 / LEVELS) - np.float32(1) for view in examples.views]
+    assert usual is not None
+    assert usual == usual_contrast(views)
+    some = contrast_of(examples.pick([0, 1]))
+    assert some == usual_contrast(views[:4]) != usual
 
 
 def test_an_unknown_breast_label_teaches_nothing() -> None:
