@@ -11,7 +11,7 @@ from typing import Any, Final
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
@@ -159,8 +159,8 @@ def _decode_frame(raw: bytes, syntax: str, shape: _Shape, least_side: int) -> ND
 def _halvings(side: int, least_side: int) -> int:
     """How often a side can be halved, and rounded up, until it would be too short."""
     number = 0
-    while 0 < least_side <= -(-side // 2 ** (number + 1)):
-        number += 1
+    while side > 1 and 0 < least_side <= -(-side // 2):
+        side, number = -(-side // 2), number + 1
     return number
 
 
@@ -173,7 +173,8 @@ def _reduced_jpeg_2000(frame: bytes, size: CodestreamSize, halvings: int) -> NDA
     Source: ITU-T T.800 B.5.
     """
     try:
-        picture: Any = PillowImage.open(BytesIO(frame), formats=("JPEG2000",))
+        # not by Image.open, which looks for modules on the disk: the model's process reads none any more
+        picture: Any = Jpeg2KImageFile(BytesIO(frame))
         picture.reduce = halvings  # of this format alone an attribute that can be set
         pixels = np.asarray(picture)
     except MemoryError:
@@ -224,8 +225,8 @@ def _stored_values(pixels: NDArray[Any], shape: _Shape, syntax: str) -> NDArray[
     its own, and the one in the codestream counts: the header's is what was wrong where they differ.
     """
     if pixels.dtype.kind == "i":
-        values = pixels.clip(*_range(shape, signed=True)) if syntax in _LOSSY_JPEG_2000 else pixels
-        return values.astype(f"i{shape.allocated // 8}")
+        values = pixels.astype(f"i{shape.allocated // 8}")
+        return values.clip(*_range(shape, signed=True)) if syntax in _LOSSY_JPEG_2000 else values
     words = pixels.astype(shape.word, copy=False)
     raised = shape.high_bit + 1 - shape.stored
     if raised > 0 and shape.high_bit < shape.allocated and syntax in (*_PLAIN, facts.RLE_LOSSLESS):

@@ -157,7 +157,8 @@ class Images(Generic[Prepared]):
             return view
         wanted = self.shown.least_side(mammogram)
         if wanted > max(mammogram.pixels.shape):
-            # what the model reads depends on the file alone, not on what is shown of it; nor does whether
+            # what the model reads depends on the file alone, not on what is shown of it; nor on whether that
+            # much of it can be decoded
             larger = _decode(path, instance, wanted)
             mammogram = mammogram if isinstance(larger, Exclusion) else larger
         return Opened(view, self.shown.of(mammogram))

@@ -118,11 +118,9 @@ class DibmgPredictor:
         for key, view in prepared.items():
             found = local_contrast(view.pixels)
             if not usual.holds(found):
-                shown = "hardly any tissue" if found is None else f"local contrast {found:.3f}"
-                told[key] = (
-                    f"unlike the images of training: {shown}, there local contrast {usual.low:.3f} to "
-                    f"{usual.high:.3f}; scores and marks may mean nothing"
-                )
+                there = f"there {usual.low:.3f} to {usual.high:.3f}"
+                shown = "hardly any tissue" if found is None else f"local contrast {found:.3f}, {there}"
+                told[key] = f"unlike the images of training: {shown}; scores and marks may mean nothing"
         return told
 
 

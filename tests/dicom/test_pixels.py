@@ -112,6 +112,15 @@ def test_jpeg_2000_is_decoded_to_the_smallest_resolution_that_will_do(
         assert away.max() <= (0 if halvings == 0 else 0.05 * 2**bits)
 
 
+def test_no_resolution_is_smaller_than_what_the_codestream_has() -> None:
+    pixels = smooth_pixels(12, False, (64, 64))
+    frame = imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", reversible=True, resolutions=4)
+    dataset = mammogram(pixels=pixels, transfer_syntax_uid=facts.JPEG_2000_LOSSLESS)
+    dataset.PixelData = encapsulate([bytes(frame)])
+
+    assert [decode(dataset, least).shape[0] for least in (65, 64, 33, 32, 2, 1)] == [64, 64, 64, 32, 8, 8]
+
+
 def test_what_lacks_the_resolution_that_would_do_is_decoded_to_the_next() -> None:
     pixels = smooth_pixels(12, False, (400, 320))
     dataset = mammogram(pixels=pixels, transfer_syntax_uid=facts.JPEG_2000_LOSSLESS)

@@ -177,7 +177,7 @@ def test_views_unlike_those_of_training_are_named_with_what_they_lack(tmp_path: 
     assert (none.unlike_training, none.notes) == ((), {})
     assert strong.unlike_training == (LEFT_CC,)
     assert strong.notes[LEFT_CC][0].startswith("unlike the images of training: local contrast 0.0")
-    assert "there local contrast 0.050 to 0.500" in strong.notes[LEFT_CC][0]
+    assert "there 0.050 to 0.500" in strong.notes[LEFT_CC][0]
     assert weak.unlike_training == (RIGHT_CC,)
     assert none.scores == strong.scores == weak.scores
 
