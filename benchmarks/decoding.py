@@ -45,9 +45,9 @@ def _does(work: Callable[[], object]) -> bool:
     return True
 
 
-def _four(images: Sequence[FileDataset], workers: int) -> None:
+def _four(images: Sequence[FileDataset], workers: int, side: int = 0) -> None:
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(decode, images))
+        list(pool.map(partial(decode, least_side=side), images))
 
 
 def measure(chosen: Chosen, folder: Path) -> dict[str, Any]:
@@ -64,7 +64,9 @@ def measure(chosen: Chosen, folder: Path) -> dict[str, Any]:
             "exam, four at once": partial(timed, partial(_four, images, 4)),
         }
         if "2000" in syntax:
-            turns["node, at half its size"] = partial(timed, partial(_half, paths[0], max(grid) // 2))
+            half = max(grid) // 2
+            turns["node, at half its size"] = partial(timed, partial(_half, paths[0], half))
+            turns["exam, four at once, at half its size"] = partial(timed, partial(_four, images, 4, half))
         if _does(partial(_pydicom, paths[0])):
             turns["pydicom"] = partial(timed, partial(_pydicom, paths[0]))
         rows = interleave(turns, chosen.rounds)
