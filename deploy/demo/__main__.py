@@ -155,6 +155,8 @@ def _report(exam: DemoExam, study: dict[str, Any], received: Sequence[FileDatase
     reading = study["reading"]
     model = reading["model"]
     console.print(f"scores    {told}   ({len(reading['findings'])} findings; 0..1, no probability of cancer)")
+    if unlike := ", ".join(reading["unlike_training"]):
+        console.print(f"caution   {unlike} unlike the images of training: scores and marks may mean nothing")
     console.print(
         f"model     DIB-MG {model['name']} {model['version']}, {model['runtime']}: {model['trained_on']}"
     )
