@@ -28,11 +28,7 @@ def _pydicom(path: Path) -> object:
     return dcmread(path).pixel_array
 
 
-def _node(path: Path) -> object:
-    return decode(dcmread(path))
-
-
-def _half(path: Path, side: int) -> object:
+def _node(path: Path, side: int = 0) -> object:
     return decode(dcmread(path), side)
 
 
@@ -65,7 +61,7 @@ def measure(chosen: Chosen, folder: Path) -> dict[str, Any]:
         }
         if "2000" in syntax:
             half = max(grid) // 2
-            turns["node, at half its size"] = partial(timed, partial(_half, paths[0], half))
+            turns["node, at half its size"] = partial(timed, partial(_node, paths[0], half))
             turns["exam, four at once, at half its size"] = partial(timed, partial(_four, images, 4, half))
         if _does(partial(_pydicom, paths[0])):
             turns["pydicom"] = partial(timed, partial(_pydicom, paths[0]))

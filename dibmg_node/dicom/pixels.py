@@ -150,8 +150,9 @@ def _decode_frame(raw: bytes, syntax: str, shape: _Shape, least_side: int) -> ND
     if size.offset == (0, 0):
         for halvings in range(_halvings(max(size.rows, size.columns), least_side), 0, -1):
             reduced = _reduced_jpeg_2000(frame, size, halvings)
-            if reduced is not None and _is_within(reduced, shape, size.signed):
-                return reduced
+            cut = None if reduced is None else _cut(reduced, shape, size.signed)
+            if cut is not None:
+                return cut
     with _JPEG_2000_TURNS:
         return np.asarray(imagecodecs.jpeg2k_decode(frame, numthreads=_THREADS))
 
@@ -192,16 +193,17 @@ def _reduced_jpeg_2000(frame: bytes, size: CodestreamSize, halvings: int) -> NDA
     return (values.astype(np.int32) - (1 << (size.bits - 1))).astype(f"i{pixels.itemsize}")
 
 
-def _is_within(values: NDArray[Any], shape: _Shape, signed: bool) -> bool:
-    """Whether values are those of the stored bits, to what wavelets swing beyond; cut to them, if so.
+def _cut(values: NDArray[Any], shape: _Shape, signed: bool) -> NDArray[Any] | None:
+    """Values without what wavelets swing beyond the stored bits; None where they are farther out.
 
-    Where bits above are in use, they have been averaged with the value, and cannot be cut off.
+    Then bits above are in use: they have been averaged with the value, and cannot be taken out of it.
     """
     low, high = _range(shape, signed)
     swing, lowest, highest = (high - low) // 8, int(values.min()), int(values.max())
-    if lowest < low or highest > high:
-        np.clip(values, low, high, out=values)
-    return low - swing <= lowest and highest <= high + swing
+    if lowest < low - swing or highest > high + swing:
+        return None
+    # where nothing is beyond, an end may be none of the values' own type
+    return values if low <= lowest and highest <= high else values.clip(low, high)
 
 
 def _range(shape: _Shape, signed: bool) -> tuple[int, int]:

@@ -143,7 +143,11 @@ def test_explain_tells_what_a_reader_must_know_of_a_view(tmp_path: Path) -> None
     ledger, clock = new_ledger(tmp_path / "var"), Clock()
     make_ready(ledger, clock)
     notes = {"R-CC": ["unlike the images of training: local contrast 0.040, there 0.093 to 0.373"]}
-    analyze(ledger, clock, replace(analysis(), reading={"findings": [], "notes": notes}))
+    analyze(
+        ledger,
+        clock,
+        replace(analysis(), reading={"findings": [], "notes": notes, "unlike_training": ["R-CC"]}),
+    )
     ledger.engine.dispose()
 
     people = dibmg(tmp_path, "explain", STUDY_UID).stdout
@@ -151,6 +155,7 @@ def test_explain_tells_what_a_reader_must_know_of_a_view(tmp_path: Path) -> None
 
     assert f"R-CC: {notes['R-CC'][0]}" in " ".join(people.split())
     assert programs["notes"] == notes
+    assert programs["unlike_training"] == ["R-CC"]
 
 
 LONG_UID = "1.2.826.0.1.3680043.8.498.16728394455061728394455061728394455061"

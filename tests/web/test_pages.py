@@ -186,9 +186,13 @@ def test_scores_are_filtered_from_both_sides(web: WebSide) -> None:
 def test_a_study_says_how_its_images_differ_from_those_of_training(web: WebSide) -> None:
     note = "unlike the images of training: local contrast 0.040, there 0.093 to 0.373"
     make_ready(web.ledger, web.clock)
-    analyze(web.ledger, web.clock, replace(analysis(), reading={"findings": [], "notes": {"R-CC": [note]}}))
+    reading = {"findings": [], "notes": {"R-CC": [note]}, "unlike_training": ["R-CC"]}
+    analyze(web.ledger, web.clock, replace(analysis(), reading=reading))
 
-    assert f"R-CC: {note}." in client(web).get(f"/studies/{STUDY_UID}").text
+    page = client(web).get(f"/studies/{STUDY_UID}").text
+
+    assert f"R-CC: {note}." in page
+    assert "Unlike the images that the model was trained on: R-CC." in page
 
 
 def test_a_destination_that_does_not_answer_is_named_with_its_last_error(web: WebSide) -> None:
