@@ -86,6 +86,7 @@ def beating(
     thread.start()
     try:
         yield
+        beside()
         ledger.beats.stop(name)
     finally:
         ended.set()

@@ -57,7 +57,7 @@ class Acceptor:
             open_instance: Opens the sink of one data set.
             ended: Told about the end of every accepted association.
             take_report: Takes one report on storage commitment; None: nobody asked for any.
-            turned_away: Told about everybody who was not let in.
+            turned_away: Told about everybody who was not let in, and about every instance that was refused.
         """
         self._settings = settings
         self._admit = admit

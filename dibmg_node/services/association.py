@@ -75,7 +75,7 @@ class Association:
             admit: Decides on the request.
             open_instance: Opens the sink of one data set.
             ended: Told about the end, if the association was accepted.
-            turned_away: Told where the request was rejected, for good or for now, or TLS refused.
+            turned_away: Told where the request was rejected, for good or for now, TLS or an instance refused.
             leave: Told before the last PDU is sent: the peer may come back at once, and must not be
                 counted twice.
             take_report: Takes one report on storage commitment; None: nobody asked for any.
@@ -200,6 +200,7 @@ class Association:
             self._open_instance,
             self._send_command,
             self._take_report,
+            self._turned_away,
         )
         facts = self._facts(
             calling_aet=request.calling_aet,

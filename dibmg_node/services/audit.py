@@ -131,9 +131,9 @@ class Auditor:
     def turned_away(self, who: TurnedAway) -> None:
         """Somebody was not let in. Source: A.5.3.11.
 
-        Who may come again later did nothing wrong: status counts that, and no alert tells of it.
+        Who may come again later, or was let in, did nothing wrong: status counts it, and no alert does.
         """
-        if who.for_now:
+        if who.for_now or who.let_in:
             return
         repeated = self._alerts.admit(who.peer_address, who.calling_aet, who.sentence)
         if repeated is not None:

@@ -28,6 +28,8 @@ from dibmg_node.services.wire import (
     StoreAnswer,
     StoreRequest,
     TakeReport,
+    TellTurnedAway,
+    refused,
 )
 
 _log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ class Dimse:
         open_instance: OpenInstance,
         send: Callable[[int, bytes], None],
         take_report: TakeReport | None = None,
+        turned_away: TellTurnedAway = lambda who: None,
     ) -> None:
         """Begin between two messages.
 
@@ -66,6 +69,7 @@ class Dimse:
             open_instance: Opens the sink of one data set.
             send: Sends one command set on one context.
             take_report: Takes one report on storage commitment; None: nobody asked for any.
+            turned_away: Told of every instance that is refused.
         """
         self.answered = self.refused = self.turn = 0
         self._association = association
@@ -74,6 +78,7 @@ class Dimse:
         self._open_instance = open_instance
         self._send = send
         self._take_report = take_report
+        self._turned_away = turned_away
         self.context_id = 0
         self._encoded = bytearray()
         self._command: Command | None = None
@@ -256,6 +261,7 @@ class Dimse:
                 "sop_uid": self._command.sop_instance_uid,
             }
             _log.warning("instance refused", extra=self._facts() | facts)
+            self._turned_away(refused(self._association, answer))
         self._send(self.context_id, encode_store_answer(self._command, answer))
 
     def _facts(self) -> dict[str, str]:

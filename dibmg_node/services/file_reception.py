@@ -10,7 +10,14 @@ from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.dicom.part10 import FileMeta, read_meta, whole_meta
 from dibmg_node.errors import InstanceRejectedError
 from dibmg_node.services.reception import Reception, check_accepted
-from dibmg_node.services.wire import InstanceSink, OpenInstance, StoreAnswer, StoreRequest
+from dibmg_node.services.wire import (
+    InstanceSink,
+    OpenInstance,
+    StoreAnswer,
+    StoreRequest,
+    TellTurnedAway,
+    refused,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -40,17 +47,25 @@ class FileReception:
     Source: PS3.10 7.1; CVE-2019-11687 (preamble).
     """
 
-    def __init__(self, open_instance: OpenInstance, request: StoreRequest, maximum: int) -> None:
+    def __init__(
+        self,
+        open_instance: OpenInstance,
+        request: StoreRequest,
+        maximum: int,
+        turned_away: TellTurnedAway = lambda who: None,
+    ) -> None:
         """Wait for the first byte.
 
         Args:
             open_instance: Opens the sink of one data set.
             request: Its class, instance and transfer syntax are taken from the file.
             maximum: Longest data set, bytes.
+            turned_away: Told where it is refused.
         """
         self._open_instance = open_instance
         self._request = request
         self._maximum = maximum
+        self._turned_away = turned_away
         self._start = bytearray()
         self._meta: FileMeta | None = None
         self._reception: Reception | None = None
@@ -89,6 +104,7 @@ class FileReception:
                 "sop_uid": self._meta.sop_uid if self._meta else "",
             }
             _log.warning("instance refused", extra=extra)
+            self._turned_away(refused(self._request, answer))
         return StoredFile(answer, self._meta, too_long)
 
     def abort(self) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
+from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.services.tls import ServerTls
 
 
@@ -208,12 +209,13 @@ class AssociationEnd:
 
 @dataclass(frozen=True)
 class TurnedAway:
-    """Somebody who was not let in. Every text is printable ASCII.
+    """Somebody who was not let in, or whose instance was refused. Every text is printable ASCII.
 
     Attributes:
         calling_aet: As the peer says; empty where it said nothing yet.
         sentence: Why, in words.
         for_now: At another moment it may come in: no room, too many at once, or intake is paused.
+        let_in: It was let in, and one instance refused: nothing that anybody has to be warned of.
     """
 
     peer_address: str
@@ -221,6 +223,16 @@ class TurnedAway:
     called_aet: str
     sentence: str
     for_now: bool = False
+    let_in: bool = False
+
+
+def refused(request: AssociationRequest | StoreRequest, answer: StoreAnswer) -> TurnedAway:
+    """Whose instance was refused with that answer."""
+    told = ascii(f"instance refused, 0x{answer.status:04X}: {answer.comment}")[1:-1]
+    for_now = answer.status == StoreStatus.OUT_OF_RESOURCES
+    return TurnedAway(
+        request.peer_address, request.calling_aet, request.called_aet, told, for_now, let_in=True
+    )
 
 
 Admit: TypeAlias = Callable[[AssociationRequest], Rejection | None]

@@ -19,7 +19,7 @@ from dibmg_node.dicom.store_response import StoreOutcome, StoreSuccess, store_re
 from dibmg_node.errors import IntakePausedError, RetryableError, StorageFullError
 from dibmg_node.services.file_reception import FileReception, StoredFile
 from dibmg_node.services.intake import Intake
-from dibmg_node.services.wire import StoreRequest
+from dibmg_node.services.wire import StoreRequest, TellTurnedAway, TurnedAway
 from dibmg_node.web import media
 from dibmg_node.web.body import BodyLimits, LongBodyError, SlowBodyError, blocks
 from dibmg_node.web.threads import in_thread
@@ -52,9 +52,10 @@ class StowLimits:
 class StowService:
     """Takes requests."""
 
-    def __init__(self, intake: Intake, limits: StowLimits) -> None:
+    def __init__(self, intake: Intake, limits: StowLimits, turned_away: TellTurnedAway) -> None:
         self._intake = intake
         self._limits = limits
+        self._turned_away = turned_away
         self._requests = 0
 
     async def store(self, request: Request) -> Response:
@@ -72,8 +73,13 @@ class StowService:
             raise HTTPException(406, f"answers are {media.JSON} or {media.XML}")
         boundary = _boundary(request)
         self._check_length(request)
-        await in_thread(self._check_open)
-        self._check_room()
+        try:
+            await in_thread(self._check_open)
+            self._check_room()
+        except HTTPException as refusal:
+            told = f"request refused, HTTP {refusal.status_code}: {refusal.detail}"
+            self._turned_away(TurnedAway(_address(request), SENDER, "", told, for_now=True))
+            raise
         self._requests += 1
         try:
             files, study_uids = await self._receive(request, boundary, study_uid)
@@ -114,11 +120,11 @@ class StowService:
     ) -> tuple[Sequence[StoredFile], frozenset[str]]:
         """All parts, and the studies that they belong to."""
         request_id = uuid4().hex[:16]
-        address = request.client.host if request.client else ""
 
         def open_file(number: int) -> FileReception:
-            offer = StoreRequest(request_id, number, "", "", "", SENDER, "", address, study_uid)
-            return FileReception(self._intake.open_instance, offer, self._limits.longest_instance)
+            offer = StoreRequest(request_id, number, "", "", "", SENDER, "", _address(request), study_uid)
+            longest = self._limits.longest_instance
+            return FileReception(self._intake.open_instance, offer, longest, self._turned_away)
 
         def end() -> frozenset[str]:
             upload.abort()
@@ -147,6 +153,10 @@ class StowService:
 def base_url(request: Request) -> str:
     """URL of the service, as the client calls it."""
     return f"{request.url.scheme}://{request.url.netloc}/dicom-web"
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _boundary(request: Request) -> str:

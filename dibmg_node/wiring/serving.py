@@ -22,6 +22,7 @@ from dibmg_node.services.patients import Patients
 from dibmg_node.services.pictures import Pictures
 from dibmg_node.services.tls import TlsFiles
 from dibmg_node.services.trail_desk import TrailDesk
+from dibmg_node.services.wire import TellTurnedAway
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.users import UserRole, Users
 from dibmg_node.web.access import Bearer
@@ -50,6 +51,7 @@ def make_web_server(
     intake: Intake,
     audit: Auditor,
     look: Callable[[], dict[str, Any]],
+    turned_away: TellTurnedAway = lambda who: None,
 ) -> WebServer:
     """The server of `make_web_app`.
 
@@ -59,6 +61,7 @@ def make_web_server(
         intake: Takes what comes by STOW-RS.
         audit: Told who asks for what.
         look: The node at a glance.
+        turned_away: Told what is refused of what comes by STOW-RS.
 
     Raises:
         ConfigError: As `check_exposure`.
@@ -66,7 +69,7 @@ def make_web_server(
     check_exposure(settings)
     web = settings.web
     assert web is not None
-    app = make_web_app(settings, ledger, intake, audit, look)
+    app = make_web_app(settings, ledger, intake, audit, look, turned_away)
     return WebServer(app, WebAddress(web.address, web.port, open_web_tls(settings)))
 
 
@@ -76,6 +79,7 @@ def make_web_app(
     intake: Intake,
     audit: Auditor,
     look: Callable[[], dict[str, Any]],
+    turned_away: TellTurnedAway = lambda who: None,
 ) -> WebApp:
     """DICOMweb, health, and the pages; arguments as those of `make_web_server`."""
     web, limits, stow = settings.web, settings.intake, settings.stow
@@ -112,7 +116,7 @@ def make_web_app(
         search=SearchService(lookup, audit),
         retrieve=RetrieveService(lookup, audit),
         health=HealthService(intake, ledger.views),
-        stow=StowService(intake, stow_limits) if stow.enabled else None,
+        stow=StowService(intake, stow_limits, turned_away) if stow.enabled else None,
         site=site,
         bearer=bearer,
         loopback_names_only=not bearer.asked and not (web.tls and web.tls.ca),

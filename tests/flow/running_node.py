@@ -210,6 +210,15 @@ class RunningNode:
         """The study once it is in a state."""
         return self.wait(study_uid, lambda study: study["state"] == state)
 
+    def wait_for_rejected(self) -> list[dict[str, Any]]:
+        """Who was turned away, as soon as status tells of somebody."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            if found := self.cli_json("status")["rejected"]:
+                return list(found)
+            time.sleep(0.2)
+        raise AssertionError(f"nobody was turned away; {self.logs()}")
+
     def logs(self) -> str:
         """Every log of the node, for the message of a failure."""
         files = sorted((self.folder / "var" / "logs").glob("*.log"))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
-from typing import Any
 
 from pacs import Orthanc
 
 from tests.factories import write_exam
-from tests.flow.running_node import PATIENCE_SECONDS, RunningNode
+from tests.flow.running_node import RunningNode
 from tests.programs import find_program
 
 
@@ -53,14 +51,6 @@ def test_a_paused_destination_gets_its_results_when_it_is_resumed(
     assert len(orthanc.instances("1.2.5.2")) == len(study["results"])
 
 
-def _rejected(node: RunningNode) -> list[dict[str, Any]]:
-    """Who was turned away, as soon as status tells of somebody."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (found := node.cli_json("status")["rejected"]) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return list(found)
-
-
 def test_while_intake_is_paused_a_sender_comes_again_and_loses_nothing(
     node: RunningNode, tmp_path: Path
 ) -> None:
@@ -72,7 +62,7 @@ def test_while_intake_is_paused_a_sender_comes_again_and_loses_nothing(
     echoed = subprocess.run(command, capture_output=True, timeout=60, check=False)
     node.cli("resume", "intake").check_returncode()
     node.send(paths)
-    counted = _rejected(node)
+    counted = node.wait_for_rejected()
 
     told = (rejected.stdout + rejected.stderr).decode()
     assert "Temporary Congestion" in told

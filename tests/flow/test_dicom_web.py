@@ -166,6 +166,17 @@ def test_status_shows_the_web_server(web_node: RunningNode, web_port: int) -> No
     assert ready == {"ready": True, "reasons": []}
 
 
+def test_an_instance_that_is_refused_is_counted_by_status(web_node: RunningNode, web_port: int) -> None:
+    with pytest.raises(HTTPError):
+        client_of(web_port).store_instances([mammogram(SOPClassUID="1.2.840.10008.5.1.4.1.1.77.1.6")])
+
+    told = web_node.wait_for_rejected()
+
+    assert [(one["calling_aet"], one["times"], one["reason"]) for one in told] == [
+        ("STOW-RS", 1, "instance refused, 0x0122: SOP class is not accepted")
+    ]
+
+
 def test_a_node_whose_web_port_is_taken_says_so_and_ends(make_node: MakeNode) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -13,7 +13,7 @@ from pynetdicom import AE
 
 from dibmg_node.dicom import facts
 from dibmg_node.services.intake import Intake
-from dibmg_node.services.wire import EndReason, InstanceSink, StoreAnswer, StoreRequest
+from dibmg_node.services.wire import EndReason, InstanceSink, StoreAnswer, StoreRequest, TurnedAway
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from tests.factories import Clock
@@ -183,6 +183,21 @@ def test_a_failure_answer_carries_its_comment_and_element():
         assert status.ErrorComment == "Study Instance UID?is missing ?"
         assert status.OffendingElement == 0x0020000D
         assert (wire.store.ends[0].answered, wire.store.ends[0].refused) == (0, 1)
+
+
+@pytest.mark.parametrize(("status", "for_now"), [(0xA900, False), (0xA700, True)])
+def test_a_refused_instance_is_told_with_titles_status_and_comment(status: int, for_now: bool) -> None:
+    refuse = MemoryStore(on_commit=lambda _: StoreAnswer(status, "no room\n"))
+    ae = AE("PEER")
+    ae.add_requested_context(facts.MG_FOR_PRESENTATION, facts.EXPLICIT_LE)
+
+    with listening(refuse) as wire:
+        association = ae.associate("127.0.0.1", wire.port, ae_title="DIBMG")
+        association.send_c_store(mammogram())
+        association.release()
+
+    told = rf"instance refused, 0x{status:04X}: no room\n"
+    assert wire.store.turned_away == [TurnedAway("127.0.0.1", "PEER", "DIBMG", told, for_now, let_in=True)]
 
 
 def test_refused_contexts_do_not_refuse_the_association():

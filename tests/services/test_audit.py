@@ -131,8 +131,11 @@ def test_somebody_who_is_not_let_in_is_an_alert(trail: AuditTrail) -> None:
     assert [one["user"] for one in alert["participants"]] == ["DIBMG", "EVIL"]
 
 
-def test_who_may_come_again_later_is_no_alert(trail: AuditTrail) -> None:
-    trail.auditor.turned_away(replace(WHO, for_now=True))
+@pytest.mark.parametrize("changes", [{"for_now": True}, {"let_in": True}])
+def test_who_may_come_again_later_or_had_an_instance_refused_is_no_alert(
+    trail: AuditTrail, changes: dict[str, bool]
+) -> None:
+    trail.auditor.turned_away(replace(WHO, **changes))
 
     assert trail.lines == []
 

@@ -21,7 +21,8 @@ SHAPE = (3300, 2640)
 
 def _file(folder: Path, syntax: str, pixels: NDArray[np.uint16]) -> Path:
     path = folder / f"{syntax}.dcm"
-    image = mammogram(R_CC, pixels=pixels, transfer_syntax_uid=syntax, WindowCenter="2000", WindowWidth="4000")
+    window = {"WindowCenter": "2000", "WindowWidth": "4000"}
+    image = mammogram(R_CC, pixels=pixels, transfer_syntax_uid=syntax, **window)
     path.write_bytes(part10(image))
     return path
 

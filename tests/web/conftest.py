@@ -21,6 +21,7 @@ from dibmg_node.services.lookup import Lookup
 from dibmg_node.services.patients import Patients
 from dibmg_node.services.pictures import Pictures
 from dibmg_node.services.trail_desk import TrailDesk
+from dibmg_node.services.wire import TurnedAway
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.growth import Inflow
 from dibmg_node.storage.ledger import Ledger
@@ -59,6 +60,7 @@ class WebSide:
         self.drift: dict[str, Any] = {"reference": "none", "minimum": 100, "devices": []}
         self.shadow: dict[str, Any] | None = None
         self.beside: list[str] = []
+        self.turned_away: list[TurnedAway] = []
         self.patients = Patients(self.archive, SILENT.patient)
 
     def app(
@@ -80,7 +82,7 @@ class WebSide:
             search=SearchService(lookup, audit),
             retrieve=RetrieveService(lookup, audit),
             health=HealthService(intake, self.ledger.views),
-            stow=StowService(intake, limits) if stow else None,
+            stow=StowService(intake, limits, self.turned_away.append) if stow else None,
             site=self.site(bearer, login_always, audit),
             bearer=bearer,
             loopback_names_only=loopback_names_only,

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.dicom.part10 import part10_prefix
+from dibmg_node.services.wire import TurnedAway
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from tests.factories import (
@@ -174,6 +175,9 @@ def test_what_the_scp_refuses_fails_with_its_reason(web: WebSide, file: bytes, r
 
     assert (answer.status_code, reasons(answer)) == (409, [reason])
     assert web.files("spool") + web.files("instances") == []
+    (told,) = web.turned_away
+    assert (told.calling_aet, told.let_in, told.for_now) == ("STOW-RS", True, False)
+    assert told.sentence.startswith(f"instance refused, 0x{reason:04X}: ")
 
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"])
@@ -257,6 +261,8 @@ def test_less_free_than_the_reserve_is_a_507_to_try_again(web: WebSide) -> None:
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (507, "60")
     assert web.files("spool") == []
+    told = "request refused, HTTP 507: less disk is free than the reserve"
+    assert web.turned_away == [TurnedAway("testclient", "STOW-RS", "", told, for_now=True)]
 
 
 def test_who_accepts_xml_is_told_in_xml(web: WebSide) -> None:
