@@ -47,23 +47,30 @@ def _shown(instance: Dataset, pixels: NDArray[Any]) -> Mammogram:
         _text(instance, "PhotometricInterpretation") == "MONOCHROME1"
         or _text(instance, "PresentationLUTShape") == "INVERSE"
     )
+    # stored values against a falling modality LUT: the lowest are what the display has highest
+    turned = inverted != is_falling(instance)
     window = _window(instance)
     if window is not None:
         low, high = window
-        return Mammogram(pixels, low, high, inverted, WindowRule.WINDOW)
+        return Mammogram(pixels, low, high, turned, WindowRule.WINDOW)
     table = _voi_lut(instance)
     if table is not None:
         first, values = table
         index = np.clip(_after_modality_lut(instance, pixels) - first, 0, len(values) - 1)
-        top = float(2 ** _lut_bits(instance, values) - 1)
+        top = float(2 ** _lut_bits(values) - 1)
         return Mammogram(values[index], 0.0, top, inverted, WindowRule.VOI_LUT)
-    low, high = _estimated_window(pixels, inverted)
-    return Mammogram(pixels, low, high, inverted, WindowRule.WINDOW_ESTIMATED)
+    low, high = _estimated_window(pixels, turned)
+    return Mammogram(pixels, low, high, turned, WindowRule.WINDOW_ESTIMATED)
 
 
 def rescale(instance: Dataset) -> tuple[float, float]:
     """Slope and intercept of the modality LUT; 1 and 0 for mammograms by the letter."""
     return _first(instance, "RescaleSlope") or 1.0, _first(instance, "RescaleIntercept") or 0.0
+
+
+def is_falling(instance: Dataset) -> bool:
+    """Whether the modality LUT gives a higher stored value the lower one."""
+    return rescale(instance)[0] < 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +97,11 @@ def voi_lut(instance: Dataset) -> VoiLut | None:
     Source: PS3.3 C.11.2.1.1.
     """
     table = _voi_lut(instance)
-    return None if table is None else VoiLut(*table, _lut_bits(instance, table[1]))
+    return None if table is None else VoiLut(*table, _lut_bits(table[1]))
 
 
 def _window(instance: Dataset) -> tuple[float, float] | None:
-    """Values shown darkest and brightest by the first window.
+    """Stored values at the two ends of the first window, the lower one first.
 
     Window values are in the units after the modality LUT, and turned back to stored values here.
     A SIGMOID function is shown by the straight line through its middle that has its slope.
@@ -110,9 +117,7 @@ def _window(instance: Dataset) -> tuple[float, float] | None:
     else:
         low, high = center - width / 2, center + width / 2
     slope, intercept = rescale(instance)
-    if slope < 0:
-        return None
-    low, high = (low - intercept) / slope, (high - intercept) / slope
+    low, high = sorted(((low - intercept) / slope, (high - intercept) / slope))
     if max(abs(low), abs(high)) > _FARTHEST:
         return None
     return low, max(high, low + _NARROWEST)
@@ -126,21 +131,25 @@ def _after_modality_lut(instance: Dataset, pixels: NDArray[Any]) -> NDArray[np.i
 
 
 def _voi_lut(instance: Dataset) -> tuple[int, NDArray[np.uint16]] | None:
-    """First stored value and table of the first VOI LUT. Source: PS3.3 C.11.2.1.1."""
+    """First value and table of the first VOI LUT.
+
+    Two entries of 8 bits share a word; that some have a word each is told by its length.
+
+    Source: PS3.3 C.11.2.1.1.
+    """
     try:
         sequence = instance.get("VOILUTSequence")
         if not sequence:
             return None
-        entries, first, _ = (int(value) for value in sequence[0].LUTDescriptor)
+        entries, first, bits = (int(value) for value in sequence[0].LUTDescriptor)
+        entries = entries % 65536 or 65536  # an entry count of SS representation comes out negative
         raw = sequence[0]["LUTData"].value
-        if isinstance(raw, bytes):
-            values = np.frombuffer(raw, "<u2")
-        else:
-            values = (np.atleast_1d(np.asarray(raw, dtype=np.int64)) & 0xFFFF).astype(np.uint16)
+        if not isinstance(raw, bytes):
+            raw = (np.atleast_1d(np.asarray(raw, dtype=np.int64)) & 0xFFFF).astype("<u2").tobytes()
+        values = np.frombuffer(raw, np.uint8 if bits == 8 and len(raw) < 2 * entries else "<u2")
     # pydicom tells a damaged element by many exceptions
     except Exception as error:
         raise PixelsUnreadableError(f"VOI LUT Sequence cannot be read ({type(error).__name__})") from error
-    entries = entries % 65536 or 65536  # an entry count of SS representation comes out negative
     if instance.get("PixelRepresentation", 0) == 1 and first >= 32768:
         first -= 65536
     if len(values) < entries:
@@ -148,17 +157,17 @@ def _voi_lut(instance: Dataset) -> tuple[int, NDArray[np.uint16]] | None:
     return first, values[:entries].astype(np.uint16)
 
 
-def _lut_bits(instance: Dataset, values: NDArray[np.uint16]) -> int:
-    """Bits of a VOI LUT's output; some units state 16 and fill 12, so the table decides when it is fuller."""
-    stated = int(instance.VOILUTSequence[0].LUTDescriptor[2])
-    return max(min(stated, 16), int(values.max()).bit_length(), 1)
+def _lut_bits(values: NDArray[np.uint16]) -> int:
+    """Bits of a VOI LUT's output: its table decides, some units state 16 and fill 12, others the reverse."""
+    return max(int(values.max()).bit_length(), 8)
 
 
 def _estimated_window(pixels: NDArray[Any], inverted: bool) -> tuple[float, float]:
-    """1st to 99.5th percentile inside the breast, for images that bring no window."""
+    """1st to 99.5th percentile of brightness inside the breast, for images that bring no window."""
     mask = breast_mask(pixels, inverted=inverted)
     inside = pixels[mask] if mask.any() else pixels.reshape(-1)
-    low, high = (float(value) for value in np.percentile(inside, (1.0, 99.5)))
+    ends = (0.5, 99.0) if inverted else (1.0, 99.5)
+    low, high = (float(value) for value in np.percentile(inside, ends))
     return low, max(high, low + 1.0)
 
 

@@ -154,11 +154,17 @@ def _contributing_equipment(source: Dataset) -> list[Dataset]:
 
 
 def _in_zone_of(source: Dataset, now: datetime) -> datetime:
-    """Timezone Offset From UTC holds for every time of an instance. Source: PS3.3 C.12.1.1.9."""
+    """Timezone Offset From UTC, -1200 to +1400, holds for every time of an instance.
+
+    Source: PS3.3 C.12.1.1.
+    """
     match = re.fullmatch(r"([+-])(\d\d)(\d\d)", str(source.get("TimezoneOffsetFromUTC", "")).strip())
     if now.tzinfo is None:
         return now
     if match is None:
         return now.astimezone()
     sign = -1 if match[1] == "-" else 1
-    return now.astimezone(timezone(sign * timedelta(hours=int(match[2]), minutes=int(match[3]))))
+    offset = sign * timedelta(hours=int(match[2]), minutes=int(match[3]))
+    if int(match[3]) > 59 or not timedelta(hours=-12) <= offset <= timedelta(hours=14):
+        return now.astimezone()
+    return now.astimezone(timezone(offset))

@@ -11,7 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence as DicomSequence
 
-from dibmg_node.dicom.mammogram import VoiLut, rescale, voi_lut
+from dibmg_node.dicom.mammogram import VoiLut, is_falling, rescale, voi_lut
 from dibmg_node.dicom.sr_content import decimal
 from dibmg_node.domain.image import Mammogram, WindowRule
 
@@ -31,7 +31,9 @@ class Grayscale(NamedTuple):
 
 def grayscale_of(header: FileDataset, mammogram: Mammogram) -> Grayscale:
     """What the state of an image must say for it."""
-    return Grayscale(mammogram.inverted, *rescale(header))
+    # its modality LUT turns what a window is laid on, and not what a VOI LUT gave
+    turned = is_falling(header) and mammogram.rule is not WindowRule.VOI_LUT
+    return Grayscale(mammogram.inverted != turned, *rescale(header))
 
 
 def describe_grayscale(state: Dataset, grayscale: Grayscale) -> None:
@@ -55,7 +57,7 @@ def window_of(header: FileDataset, mammogram: Mammogram) -> Dataset:
         item.VOILUTSequence = DicomSequence([_sixteen_bits(table)])
         return item
     slope, intercept = rescale(header)
-    low, high = mammogram.low * slope + intercept, mammogram.high * slope + intercept
+    low, high = sorted((mammogram.low * slope + intercept, mammogram.high * slope + intercept))
     function = str(header.get("VOILUTFunction") or "").strip().upper()
     if mammogram.rule is WindowRule.WINDOW and function in ("LINEAR_EXACT", "SIGMOID"):
         item.WindowCenter, item.WindowWidth = decimal((low + high) / 2), decimal(high - low)

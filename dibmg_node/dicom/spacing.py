@@ -36,14 +36,20 @@ def spacing_of(header: FileDataset) -> Spacing | None:
     Viewers correct a mammogram's Imager Pixel Spacing for magnification themselves, but not that of
     another image. Source: PS3.3 10.7.1.3.
     """
-    imager = numbers_of(header, "ImagerPixelSpacing")
-    values = imager or numbers_of(header, "PixelSpacing")
-    if len(values) != 2:
+    imager = _two_of(header, "ImagerPixelSpacing")
+    values = imager or _two_of(header, "PixelSpacing")
+    if not values:
         return None
     magnification = instance_of(header).magnification
     if imager and magnification is not None and magnification > 0:
         return Spacing(values[0] / magnification, values[1] / magnification, True, True)
     return Spacing(values[0], values[1], bool(imager), False)
+
+
+def _two_of(header: FileDataset, name: str) -> tuple[float, ...]:
+    """Distances of rows and of columns; empty where one is missing, or none."""
+    values = numbers_of(header, name)
+    return values if len(values) == 2 and min(values) > 0 else ()
 
 
 def describe_calibration(image: Dataset, header: FileDataset, spacing: Spacing) -> None:

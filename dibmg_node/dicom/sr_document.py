@@ -79,7 +79,8 @@ def _request(attributes: Dataset, source: FileDataset) -> Dataset:
     request = Dataset()
     request.StudyInstanceUID = source.StudyInstanceUID
     copy_attributes(source, request, ("AccessionNumber",))
-    copy_attributes(attributes, request, _REQUEST)
+    # its words may need another character set than the image's
+    copy_attributes(attributes, request, ("SpecificCharacterSet", *_REQUEST))
     for name in _REQUEST:
         if name not in request:
             setattr(request, name, DicomSequence() if name.endswith("Sequence") else "")

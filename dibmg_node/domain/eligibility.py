@@ -118,4 +118,24 @@ def _rules(i: Instance, policy: ExamPolicy) -> list[tuple[ExclusionCode, bool, s
             i.partial_view,
             "partial view of a breast that was too large for the detector: expected the whole breast",
         ),
+        (
+            code.ON_ITS_SIDE,
+            _is_on_its_side(i.orientation),
+            "lies on its side: Patient Orientation "
+            + "\\".join(i.orientation)
+            + ", expected the chest wall on the left or on the right",
+        ),
     ]
+
+
+def _is_on_its_side(orientation: tuple[str, ...]) -> bool:
+    r"""Whether the header says that the chest wall is above or below the breast.
+
+    `L\F` is no such thing: the template of a frontal view, which some systems put on every image.
+
+    Source: Patient Orientation (0020,0020), PS3.3 C.7.6.1.1.1.
+    """
+    if len(orientation) != 2 or any(set(part) - set("APLRHF") for part in orientation):
+        return False
+    along_rows, along_columns = (part[:1] for part in orientation)
+    return along_rows in {"L", "R", "H", "F"} and along_columns in {"A", "P"}

@@ -221,6 +221,18 @@ def test_the_time_of_analysis_is_written_in_the_time_zone_of_the_source():
     assert copied.TimezoneOffsetFromUTC == "+0900"
 
 
+@pytest.mark.parametrize("offset", ["+9999", "-1260", "+1460", "0100", "+1500", "-1300", "UTC"])
+def test_an_offset_that_is_none_leaves_the_time_of_this_machine(offset: str) -> None:
+    now = datetime(2026, 3, 4, 23, 30, tzinfo=UTC)
+
+    copied = shared(header(R_CC, TimezoneOffsetFromUTC=offset), now=now)
+
+    assert (copied.ContentDate, copied.ContentTime) == (
+        now.astimezone().strftime("%Y%m%d"),
+        now.astimezone().strftime("%H%M%S"),
+    )
+
+
 def test_own_words_are_plain_ascii():
     assert plain_text("Größe ≥ 3 – ‘x’\n\u200bA\\B") == "Gro?e >= 3 - 'x' ?A/B"
 

@@ -395,6 +395,15 @@ def test_without_a_spacing_none_is_invented():
     assert "PixelSpacing" not in capture(ImagerPixelSpacing=None)
 
 
+@pytest.mark.parametrize("imager", [[0, 0], [0.1, 0], [-0.1, 0.1]])
+def test_a_spacing_that_is_none_is_not_carried_on(imager: list[float]) -> None:
+    assert "PixelSpacing" not in capture(ImagerPixelSpacing=imager)
+
+    told = capture(ImagerPixelSpacing=imager, PixelSpacing=[0.1, 0.1])
+
+    assert [float(value) for value in told.PixelSpacing] == pytest.approx([0.1, 0.1])
+
+
 def test_once_lossy_stays_lossy():
     lossy = capture(
         LossyImageCompression="01",

@@ -479,11 +479,30 @@ def test_the_first_window_is_taken_as_the_standard_says(
         {"WindowWidth": "-100"},
         {"WindowWidth": "0.5"},
         {"WindowCenter": "", "WindowWidth": ""},
-        {"RescaleSlope": "-1"},
     ],
 )
 def test_a_window_that_is_none_is_estimated(changes: dict[str, object]) -> None:
     assert read_mammogram(read_back(ramp(**changes))).rule is WindowRule.WINDOW_ESTIMATED
+
+
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": None, "WindowWidth": None}])
+@pytest.mark.parametrize("shape", ["IDENTITY", "INVERSE"])
+def test_a_falling_modality_lut_turns_an_image(shape: str, window: dict[str, object]) -> None:
+    pixels = np.asarray(mammogram(R_CC).pixel_array)
+    rising = read_mammogram(mammogram(R_CC, PresentationLUTShape=shape, **window))
+    falling = read_mammogram(
+        mammogram(
+            R_CC,
+            pixels=4095 - pixels,
+            RescaleSlope="-1",
+            RescaleIntercept="4095",
+            PresentationLUTShape=shape,
+            **window,
+        )
+    )
+
+    assert (falling.inverted, falling.rule) == (not rising.inverted, rising.rule)
+    assert falling.image() == pytest.approx(rising.image(), abs=1e-5)
 
 
 def test_a_window_of_junk_is_no_window() -> None:
@@ -604,6 +623,31 @@ def test_a_voi_lut_that_is_fuller_than_it_states_is_shown_whole() -> None:
     assert read_mammogram(ramp(WindowCenter=None, WindowWidth=None, VOILUTSequence=lut)).high == 4095
 
 
+def test_a_voi_lut_that_states_more_bits_than_it_fills_is_not_shown_dark() -> None:
+    lut = voi_lut(4, 0, 16, [0, 100, 1000, 4000])
+
+    assert read_mammogram(ramp(WindowCenter=None, WindowWidth=None, VOILUTSequence=lut)).high == 4095
+
+
+@pytest.mark.parametrize("as_words", [False, True])
+def test_a_voi_lut_of_8_bits_has_two_entries_a_word(as_words: bool) -> None:
+    table = np.minimum(np.arange(4096) // 8, 255).astype(np.uint8)
+    values = table.view("<u2").tolist() if as_words else table.tobytes()
+    dataset = ramp(WindowCenter=None, WindowWidth=None, VOILUTSequence=voi_lut(4096, 0, 8, values))
+
+    one = read_mammogram(dataset)
+
+    assert one.high == 255
+    np.testing.assert_array_equal(one.pixels.reshape(-1), table)
+
+
+def test_a_voi_lut_of_8_bits_may_have_one_entry_a_word() -> None:
+    table = np.minimum(np.arange(4096) // 8, 255).astype("<u2")
+    dataset = ramp(WindowCenter=None, WindowWidth=None, VOILUTSequence=voi_lut(4096, 0, 8, table.tobytes()))
+
+    np.testing.assert_array_equal(read_mammogram(dataset).pixels.reshape(-1), table)
+
+
 def _broken_luts() -> list[DicomSequence]:
     empty, short_descriptor = Dataset(), Dataset()
     short_descriptor.add_new("LUTDescriptor", "US", [4, 0])
@@ -635,6 +679,16 @@ def test_an_estimated_window_spans_the_breast_and_not_the_air() -> None:
     inside = one.pixels[one.pixels > 1000]
     assert inside.min() <= one.low < np.percentile(inside, 3)
     assert np.percentile(inside, 99) < one.high < np.percentile(inside, 99.9)
+
+
+def test_an_image_whose_low_values_are_bright_gets_the_same_estimated_window() -> None:
+    pixels = np.asarray(mammogram(R_CC).pixel_array)
+
+    plain = read_mammogram(unwindowed(pixels=pixels))
+    turned = read_mammogram(unwindowed(pixels=4095 - pixels, PhotometricInterpretation="MONOCHROME1"))
+
+    assert (turned.low, turned.high) == pytest.approx((4095 - plain.high, 4095 - plain.low))
+    assert turned.image() == pytest.approx(plain.image(), abs=1e-5)
 
 
 def test_an_image_of_one_value_has_an_estimated_window_too() -> None:

@@ -170,15 +170,16 @@ def test_what_does_not_fit_together_is_refused():
         states_of(replace(finding(R_CC), sop_uid="1.2.3"))
 
 
-def lut(first, signed=False):
+def lut(first, signed=False, stated=12):
     """A VOI LUT of 12 bits that is no straight line."""
     item = Dataset()
-    item.add_new("LUTDescriptor", "SS" if signed else "US", [4096, first, 12])
+    item.add_new("LUTDescriptor", "SS" if signed else "US", [4096, first, stated])
     values = 4095 * np.sqrt(np.arange(4096) / 4095)
     item.add_new("LUTData", "OW", values.astype("<u2").tobytes())
     return {"WindowCenter": None, "WindowWidth": None, "VOILUTSequence": Sequence([item])}
 
 
+FALLING = {"RescaleSlope": "-1", "RescaleIntercept": "4095"}
 SIGNED = {"pixels": (np.arange(96 * 64).reshape(96, 64) % 4096 - 2048).astype(np.int16)}
 WAYS = {
     "window": {},
@@ -188,7 +189,12 @@ WAYS = {
     "no window": {"WindowCenter": None, "WindowWidth": None},
     "inverted": {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"},
     "rescaled": {"RescaleSlope": "2", "RescaleIntercept": "-100"},
+    "falling": FALLING,
+    "falling, no window": {**FALLING, "WindowCenter": None, "WindowWidth": None},
+    "falling, exact window": {**FALLING, "VOILUTFunction": "LINEAR_EXACT"},
+    "falling, table": {**FALLING, **lut(0)},
     "table": lut(0),
+    "table that states more bits than it fills": lut(0, stated=16),
     "signed": {**SIGNED, "WindowCenter": "0", "WindowWidth": "3000"},
     "signed table": {**SIGNED, **lut(-2048, signed=True)},
 }

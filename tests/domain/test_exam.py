@@ -77,6 +77,14 @@ EXCLUDED: list[tuple[dict[str, Any], ExclusionCode, str]] = [
     ),
     ({"magnification": 1.5}, ExclusionCode.MAGNIFIED, "magnified 1.50 times: expected a contact view"),
     ({"partial_view": True}, ExclusionCode.PARTIAL_VIEW, "expected the whole breast"),
+    *(
+        (
+            {"orientation": orientation},
+            ExclusionCode.ON_ITS_SIDE,
+            rf"Patient Orientation {orientation[0]}\{orientation[1]}, expected the chest wall on the left or",
+        )
+        for orientation in (("F", "A"), ("HR", "P"), ("L", "A"), ("R", "P"))
+    ),
 ]
 
 
@@ -87,6 +95,26 @@ def codes(instances: list[Instance], policy: ExamPolicy = ExamPolicy()) -> list[
 def read_uids(instances: list[Instance], policy: ExamPolicy = ExamPolicy()) -> list[str]:
     selection = select_exam(STUDY_UID, instances, policy)
     return [i.sop_uid for i in selection.exam.views.values()] if selection.exam else []
+
+
+@pytest.mark.parametrize(
+    "orientation",
+    [
+        ("A", "R"),
+        ("P", "FL"),
+        ("P", "H"),
+        ("L", "F"),
+        ("A",),
+        ("", ""),
+        ("F", "anterior"),
+        ("CC", "A"),
+        ("F", "A", "A"),
+    ],
+)
+def test_an_orientation_that_states_no_quarter_turn_keeps_no_image_out(orientation: tuple[str, ...]) -> None:
+    assert codes([instance(R_CC, orientation=orientation)], ExamPolicy(minimum=ExamMinimum.ONE_VIEW)) == [
+        "USED"
+    ]
 
 
 def only(*views: ViewKey) -> list[Instance]:

@@ -60,6 +60,21 @@ def test_words_deeper_in_a_result_are_in_its_character_set_too(tmp_path: Path, c
     assert told.report.ReferencedRequestSequence[0].RequestedProcedureDescription == "Früherkennung"
 
 
+def test_a_request_in_a_character_set_of_its_own_stays_as_it_is(tmp_path: Path) -> None:
+    request = Dataset()
+    request.SpecificCharacterSet = "ISO_IR 192"
+    request.RequestedProcedureDescription = "乳房X線"
+    changes = {"RequestAttributesSequence": DicomSequence([request])}
+
+    told = answer(
+        tmp_path, screening(SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Anna", **changes)
+    )
+
+    copied = told.report.ReferencedRequestSequence[0]
+    assert (copied.RequestedProcedureDescription, copied.SpecificCharacterSet) == ("乳房X線", "ISO_IR 192")
+    assert str(told.report.PatientName) == "Müller^Anna"
+
+
 def test_views_in_different_character_sets_give_results_that_are_each_right(tmp_path: Path) -> None:
     sets = ("ISO_IR 192", "ISO_IR 100", "ISO_IR 192", "ISO_IR 100")
     images = [
