@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, case, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from dibmg_node.domain.lifecycle import DeliveryState, Proof, StudyState, retry_delay
 from dibmg_node.domain.pause import Part
@@ -105,7 +117,7 @@ class Outbox:
     def claim(
         self, study_uid: str, destination: str, now: datetime, lease: timedelta, owner: str = ""
     ) -> list[Owed]:
-        """Take all that a study owes one destination and that is due; SR last.
+        """Take all that a study owes one destination and that is due: of an older reading first, SR last.
 
         While a study is read anew nothing of it is sent: what that reading will say replaces only the reports
         that it knew of when it began.
@@ -138,6 +150,10 @@ class Outbox:
                 .join(deliveries, deliveries.c.result_uid == results.c.sop_uid)
                 .where(condition)
             ).mappings()
+            # a reader that finds the report finds the images that it speaks of
+            in_order = sorted(
+                rows, key=lambda row: (row["revision"], row["kind"] in REPORTS, row["kind"], row["sop_uid"])
+            )
             owed = [
                 Owed(
                     row["sop_uid"],
@@ -147,15 +163,14 @@ class Outbox:
                     row["kind"],
                     row["lease_until"] is not None,
                 )
-                for row in rows
+                for row in in_order
             ]
             if not owed:
                 raise LedgerConflictError(f"nothing of study {study_uid} is due at {destination}")
             connection.execute(
                 update(deliveries).where(condition).values(lease_until=now + lease, claimed_by=owner)
             )
-            # a reader that finds the report finds the images that it speaks of
-            return sorted(owed, key=lambda one: (one.kind in REPORTS, one.kind, one.sop_uid))
+            return owed
 
     def renew(
         self, study_uid: str, destination: str, now: datetime, lease: timedelta, owner: str = ""
@@ -199,7 +214,10 @@ class Outbox:
             for one in settlements:
                 _settle_one(connection, destination, one, now, delay, proof)
             if asked or all(one.state is DeliveryState.OWED and not one.status for one in settlements):
-                _postpone(connection, destination, now, now + delay)
+                # what broke an association may be this study's own: the others are tried soon
+                own = any(one.in_doubt for one in settlements)
+                wait = max(asked, retry_delay(1, self._jitter())) if own else delay
+                _postpone(connection, destination, now, now + wait)
             elif any(one.state is DeliveryState.STORED for one in settlements):
                 kept_back = [one.sop_uid for one in settlements if one.state is DeliveryState.OWED]
                 _hasten(connection, destination, kept_back, now)
@@ -360,9 +378,18 @@ def _postpone(connection: Connection, destination: str, now: datetime, until: da
 def _hasten(connection: Connection, destination: str, kept_back: Sequence[str], now: datetime) -> None:
     """A destination takes results: what waited for it to come back goes out now.
 
-    Not what this send kept back: a report waits for its images, which have a delay. Of very much a part each
-    time: what is sent next brings the next part.
+    Not what this send kept back: a report waits for its images, which have a delay. Nor a study that broke
+    an association: it might break the next one, each time before all others. Of very much a part each time:
+    what is sent next brings the next part.
     """
+    broken = deliveries.alias("broken")
+    broke_one = exists().where(
+        broken.c.study_uid == deliveries.c.study_uid,
+        broken.c.destination == destination,
+        # by the study's index, see `of_study`
+        func.coalesce(broken.c.state, "") == DeliveryState.OWED.value,
+        broken.c.lease_until.is_not(None),
+    )
     connection.execute(
         update(deliveries)
         .where(
@@ -373,6 +400,7 @@ def _hasten(connection: Connection, destination: str, kept_back: Sequence[str], 
                 deliveries.c.result_uid.not_in(kept_back),
                 deliveries.c.status == "",
                 deliveries.c.next_at > now,
+                ~broke_one,
                 most=_MOST_MOVED,
             )
         )
