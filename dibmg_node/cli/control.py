@@ -102,7 +102,8 @@ def operating_on(settings: Settings, study_uid: str | None = None) -> Operating:
     ledger = open_existing_ledger(settings)
     if study_uid is not None and ledger.views.study(study_uid) is None:
         no_such_study(study_uid)
-    return Operating(ledger, open_audit(settings, "operator", foundation.now), foundation.now)
+    audit = open_audit(settings, "operator", foundation.now)
+    return Operating(ledger, audit, foundation.now, foundation.wanted(settings))
 
 
 def this_person() -> Person:

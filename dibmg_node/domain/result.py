@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from dibmg_node.domain.device import ANY_DEVICE, Device
 from dibmg_node.domain.image import Heat, Point
@@ -19,6 +19,10 @@ class ResultKind(StrEnum):
     MEASUREMENT_SR = "measurement-sr"
     OVERLAY = "overlay"
     PRESENTATION = "presentation"
+
+
+Wanted: TypeAlias = Mapping[str, Collection[tuple[ResultKind, str]]]
+"""Kinds of result, each with its variant, that destinations are to get, by the destination's name."""
 
 
 class FindingCode(StrEnum):

@@ -19,7 +19,7 @@ from dibmg_node.services.delivery import Parcel
 from dibmg_node.services.outcomes import meaning_of, outcome_of
 from dibmg_node.services.scu import DimsePeer, plain_context
 from dibmg_node.services.tls import TlsFiles
-from dibmg_node.storage.outbox import Settlement
+from dibmg_node.storage.settlement import Settlement
 
 
 @dataclass(frozen=True)

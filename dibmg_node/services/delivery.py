@@ -24,7 +24,8 @@ from dibmg_node.errors import (
 )
 from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.storage.archive import Archive
-from dibmg_node.storage.outbox import Outbox, Owed, Settlement
+from dibmg_node.storage.outbox import Outbox, Owed
+from dibmg_node.storage.settlement import Settlement
 
 _log = logging.getLogger(__name__)
 

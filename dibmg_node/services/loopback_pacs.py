@@ -18,8 +18,8 @@ from dibmg_node.services.acceptor import Acceptor
 from dibmg_node.services.cstore import CStoreSender
 from dibmg_node.services.delivery import Parcel
 from dibmg_node.services.wire import AcceptorSettings, StoreAnswer, StoreRequest
-from dibmg_node.storage.outbox import Settlement
 from dibmg_node.storage.selftests import SelfTests
+from dibmg_node.storage.settlement import Settlement
 
 LOOPBACK: Final = "127.0.0.1"
 _STOP_SECONDS: Final = 2.0

@@ -11,6 +11,7 @@ from typing import Final
 from dibmg_node.domain.audit import EventType
 from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.domain.priority import Priority
+from dibmg_node.domain.result import Wanted
 from dibmg_node.errors import PermanentError
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.drift import DriftWatch
@@ -41,11 +42,16 @@ class Person:
 
 @dataclass(frozen=True)
 class Operating:
-    """Carries out decisions."""
+    """Carries out decisions.
+
+    Attributes:
+        wanted: What destinations are to get; None: whatever they are owed.
+    """
 
     ledger: Ledger
     audit: Auditor
     now: Callable[[], datetime]
+    wanted: Wanted | None = None
 
     def retry(self, who: Person, study_uid: str, what: Retry = Retry.AUTOMATIC) -> Retry:
         """Have an analysis or deliveries tried again.
@@ -53,7 +59,7 @@ class Operating:
         Raises:
             PermanentError: As `Retries.ask`.
         """
-        tried = self.ledger.retries.ask(study_uid, self.now(), what)
+        tried = self.ledger.retries.ask(study_uid, self.now(), what, self.wanted)
         self._tell(who, EventType.RETRY, tried.value, study_uid)
         return tried
 

@@ -34,7 +34,7 @@ from dibmg_node.services.stow_answer import (
 )
 from dibmg_node.services.tls import TlsFiles
 from dibmg_node.services.web_service import WebService, told_of
-from dibmg_node.storage.outbox import Settlement
+from dibmg_node.storage.settlement import Settlement
 
 REQUEST_SECONDS: Final = 240.0
 """Of one request, its token included, beside the time that its bytes may take."""

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, RowMapping, and_, delete, insert, update
 from dibmg_node.domain.lifecycle import StudyEvent
 from dibmg_node.domain.result import Result, Scores, model_seconds
 from dibmg_node.domain.study import Laterality, Verdict
-from dibmg_node.storage.delivery_rows import close_if_delivered, enter_result, owe, supersede
 from dibmg_node.storage.exam_scores import ScoredExam, enter_score
+from dibmg_node.storage.owing import close_if_delivered, enter_result, owe, supersede
 from dibmg_node.storage.schema import analyses, instances
 from dibmg_node.storage.shadow_readings import FirstReading, enter_due
 from dibmg_node.storage.study_row import apply_event, replace_verdicts
@@ -90,7 +90,8 @@ def enter_analysis(connection: Connection, row: RowMapping, analysis: Analysis, 
     )
     series = enter_score(connection, study_uid, analysis.scored, now)
     enter_due(connection, study_uid, revision, _for_shadow(analysis, series), now)
-    supersede(connection, study_uid, [result.sop_uid for result, _ in analysis.results], now)
+    current = {result.sop_uid: analysis.owed.get(result.sop_uid, ()) for result, _ in analysis.results}
+    supersede(connection, study_uid, current, now)
     for result, series_uid in analysis.results:
         purged = result.sop_uid in analysis.purged
         enter_result(connection, study_uid, revision, result, series_uid, purged=purged)

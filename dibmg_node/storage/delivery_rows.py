@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
-    case,
-    delete,
+    exists,
     func,
-    insert,
     literal,
     literal_column,
     or_,
     select,
     tuple_,
-    update,
 )
 
-from dibmg_node.domain.lifecycle import HELD, DeliveryState, Proof, StudyEvent, StudyState
-from dibmg_node.domain.result import Delivered, Result, ResultKind
+from dibmg_node.domain.lifecycle import HELD, DeliveryState, Proof
+from dibmg_node.domain.result import Delivered, ResultKind
 from dibmg_node.domain.study import ViewKey
 from dibmg_node.storage.schema import Instant, deliveries, results, studies
-from dibmg_node.storage.study_row import apply_event, lock_study
 
 UNDELIVERED = (DeliveryState.OWED.value, DeliveryState.REFUSED.value)
 """What a destination lacks and is still to get, or a person is to look at."""
-_LACKED = (*UNDELIVERED, DeliveryState.CANCELED.value)
-_HELD = tuple(state.value for state in HELD)
+HELD_STATES = tuple(state.value for state in HELD)
 
 
 def is_owed() -> ColumnElement[bool]:
@@ -104,7 +98,13 @@ def _unproven(state: ColumnElement[str]) -> ColumnElement[bool]:
         .correlate(deliveries)
         .scalar_subquery()
     )
-    return and_(_to_prove(state), deliveries.c.revision == analyzed)
+    return and_(_to_prove(state), deliveries.c.revision == analyzed, ~is_replaced())
+
+
+def is_replaced() -> ColumnElement[bool]:
+    """Deliveries of results that a later reading has replaced, even one of the same images."""
+    one = results.alias("one")
+    return exists().where(one.c.sop_uid == deliveries.c.result_uid, one.c.replaced_at.is_not(None))
 
 
 def is_to_prove() -> ColumnElement[bool]:
@@ -135,7 +135,7 @@ def delivered(
         deliveries.c.state.in_((DeliveryState.REFUSED.value, DeliveryState.SUPERSEDED.value)),
         deliveries.c.proof != Proof.NONE.value,
     )
-    sent = or_(deliveries.c.state.in_(_HELD), is_in_doubt(), was_stored)
+    sent = or_(deliveries.c.state.in_(HELD_STATES), is_in_doubt(), was_stored)
     since = func.coalesce(deliveries.c.settled_at, deliveries.c.owed_since)
     early = [] if before is None else [since < literal(before, Instant)]
     rows = connection.execute(
@@ -158,172 +158,3 @@ def delivered(
         )
         for row in rows
     )
-
-
-def supersede(connection: Connection, study_uid: str, current: Sequence[str], now: datetime) -> None:
-    """What is still owed of results that are no longer current need not be sent.
-
-    What a worker is sending, or was when it or the destination broke off, is sent all the same: it may be
-    there, the new report names it as the one that it replaces, and the ledger must say so.
-    """
-    connection.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.study_uid == study_uid,
-            deliveries.c.state.in_(_LACKED),
-            deliveries.c.result_uid.not_in(list(current)),
-            deliveries.c.lease_until.is_(None),
-        )
-        .values(state=DeliveryState.SUPERSEDED.value, next_at=None, settled_at=now)
-    )
-
-
-def enter_result(
-    connection: Connection,
-    study_uid: str,
-    revision: int,
-    result: Result,
-    series_uid: str,
-    *,
-    purged: bool = False,
-) -> None:
-    """Enter a result; one that is there already belongs to this revision too.
-
-    Args:
-        connection: Of the transaction.
-        study_uid: The study.
-        revision: Of the study.
-        result: What the archive holds now, or held before it was purged.
-        series_uid: Of the result.
-        purged: It is not in the archive again.
-    """
-    changes = {"revision": revision} if purged else {"revision": revision, "purged_at": None}
-    known = connection.execute(
-        update(results).where(results.c.sop_uid == result.sop_uid).values(**changes)
-    ).rowcount
-    if known:
-        return
-    connection.execute(
-        insert(results).values(
-            sop_uid=result.sop_uid,
-            study_uid=study_uid,
-            revision=revision,
-            series_uid=series_uid,
-            sop_class_uid=result.sop_class_uid,
-            transfer_syntax_uid=result.transfer_syntax_uid,
-            kind=result.kind.value,
-            variant=result.variant,
-            view=str(result.view) if result.view else "",
-            withdraws=result.withdraws,
-            sha256=result.sha256,
-            size=result.size,
-        )
-    )
-
-
-def owe(
-    connection: Connection, study_uid: str, revision: int, sop_uid: str, destination: str, now: datetime
-) -> None:
-    """Owe a result to a destination, unless it has it or is owed it already.
-
-    One that was given up while a worker sent it stays in that worker's hands.
-    """
-    key = and_(deliveries.c.result_uid == sop_uid, deliveries.c.destination == destination)
-    before = connection.execute(
-        select(deliveries.c.state, deliveries.c.lease_until, deliveries.c.claimed_by).where(key)
-    ).first()
-    if before and before.state in (*_HELD, DeliveryState.OWED.value):
-        connection.execute(update(deliveries).where(key).values(revision=revision))
-        return
-    given_up = before if before and before.state == DeliveryState.CANCELED.value else None
-    connection.execute(delete(deliveries).where(key))
-    connection.execute(
-        insert(deliveries).values(
-            result_uid=sop_uid,
-            destination=destination,
-            study_uid=study_uid,
-            revision=revision,
-            state=DeliveryState.OWED.value,
-            owed_since=now,
-            next_at=now,
-            published_at=now,  # by the worker that owes it; the sweep finds it where that failed
-            lease_until=given_up and given_up.lease_until,
-            claimed_by=given_up and given_up.claimed_by,
-        )
-    )
-
-
-def owe_again(connection: Connection, study_uid: str, now: datetime, *, even_stored: bool) -> bool:
-    """Make deliveries of a study, and the proofs that are still missing, due at once; whether there is any.
-
-    What a worker is sending just now stays in its hands.
-
-    Args:
-        connection: Of the transaction.
-        study_uid: The study.
-        now: The time.
-        even_stored: Send again what destinations said that they have, too: one may have lost it. Of an
-            earlier revision nothing is sent again: it would come back after what took its place.
-    """
-    missing = deliveries.c.state.in_(_LACKED)
-    current = select(studies.c.revision).where(studies.c.study_uid == study_uid).scalar_subquery()
-    held = and_(deliveries.c.state.in_(_HELD), deliveries.c.revision == current)
-    wanted = and_(deliveries.c.study_uid == study_uid, or_(missing, held) if even_stored else missing)
-    unproven = is_unproven_of(study_uid)
-    found = connection.execute(select(deliveries.c.result_uid).where(or_(wanted, unproven)).limit(1)).first()
-    # what was given up while a worker sent it is that worker's to settle, if it is wanted again
-    not_in_hand = or_(is_free(now), deliveries.c.state == DeliveryState.CANCELED.value)
-    connection.execute(
-        update(deliveries)
-        .where(wanted, not_in_hand)
-        .values(
-            state=DeliveryState.OWED.value,
-            attempts=0,
-            proof_attempts=0,
-            owed_since=now,
-            next_at=now,
-            # what the destination said that it has, it may have still
-            lease_until=case(
-                (deliveries.c.state.in_(_HELD), literal(now, Instant)),
-                else_=deliveries.c.lease_until,
-            ),
-            published_at=None,
-            settled_at=None,
-        )
-    )
-    connection.execute(
-        update(deliveries)
-        .where(unproven, is_free(now))
-        .values(proof_attempts=0, next_at=now, published_at=None)
-    )
-    return found is not None
-
-
-def close_if_delivered(connection: Connection, study_uid: str, now: datetime) -> None:
-    """Close an ANALYZED study that owes nothing, and no proof: DELIVERED, or FAILED where one was refused."""
-    row = lock_study(connection, study_uid)
-    if row["state"] != StudyState.ANALYZED.value:
-        return
-    states = connection.execute(
-        select(deliveries.c.state, deliveries.c.destination, deliveries.c.status, deliveries.c.comment)
-        .where(deliveries.c.study_uid == study_uid, deliveries.c.state != DeliveryState.SUPERSEDED.value)
-        .distinct()
-    ).all()
-    if any(state == DeliveryState.OWED.value for state, *_ in states):
-        return
-    unproven = select(deliveries.c.result_uid).where(is_unproven_of(study_uid))
-    if connection.execute(unproven.limit(1)).first():
-        return
-    refused = sorted(
-        {
-            f"{name} refused ({status or comment})"
-            for state, name, status, comment in states
-            if state == DeliveryState.REFUSED.value
-        }
-    )
-    if refused:
-        reason = "; ".join(refused)
-        apply_event(connection, row, StudyEvent.DELIVERY_REFUSED, now, reason, reason=reason)
-    else:
-        detail = "" if states else "no destination wants any result"
-        apply_event(connection, row, StudyEvent.ALL_DELIVERED, now, detail)

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Engine,
     and_,
     case,
-    exists,
     func,
     literal,
     or_,
@@ -26,18 +25,18 @@ from dibmg_node.domain.pause import Part
 from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.result import REPORTS
 from dibmg_node.errors import LedgerConflictError
-from dibmg_node.storage.delivery_rows import close_if_delivered, is_free, is_owed, of_study, unlocked
+from dibmg_node.storage.delivery_rows import is_free, is_owed, of_study
 from dibmg_node.storage.distinct import distinct
 from dibmg_node.storage.engine import reading
+from dibmg_node.storage.owing import close_if_delivered
 from dibmg_node.storage.pauses import find_pause, paused_destinations
 from dibmg_node.storage.reach import NOT_SENT
 from dibmg_node.storage.schema import Instant, deliveries, results, studies
+from dibmg_node.storage.settlement import Settlement, give_way, hasten, postpone, settle_one
 from dibmg_node.storage.study_row import lock_study, note
 
 _MOST_RESULTS: Final = 150
 """That are told of at once, of one destination: a long pause that is over must not hold up a sweep."""
-_MOST_MOVED: Final = 2000
-"""Results whose time one answer of a destination changes."""
 _MOST_COMPARED: Final = 3000
 """Results of one destination among which STAT ones are looked for: to look among all might take too long."""
 _BEING_READ = select(studies.c.study_uid).where(studies.c.state == StudyState.ANALYZING.value)
@@ -54,27 +53,6 @@ class Owed:
     kind: str
     in_doubt: bool = False
     """It was sent before without an answer: the destination may have it."""
-
-
-@dataclass(frozen=True)
-class Settlement:
-    """What a destination said to one result.
-
-    Attributes:
-        state: STORED, REFUSED, or OWED for: try again later.
-        status: `0x0000`, `200`, `202 0xA700` (HTTP status and the reason of this result), or empty where
-            there was no answer.
-        comment: For people; holds no patient identity.
-        retry_after: How long the destination wants to be left alone; None where it did not say.
-        in_doubt: Of a result that is still owed: it may have arrived, its answer did not.
-    """
-
-    sop_uid: str
-    state: DeliveryState
-    status: str
-    comment: str
-    retry_after: timedelta | None = None
-    in_doubt: bool = False
 
 
 class Outbox:
@@ -212,18 +190,18 @@ class Outbox:
             )
             delay = max(asked, self._delay(connection, destination, settlements))
             for one in settlements:
-                _settle_one(connection, destination, one, now, delay, proof)
+                settle_one(connection, destination, one, now, delay, proof)
             if asked or all(one.state is DeliveryState.OWED and not one.status for one in settlements):
                 # what broke an association may be this study's own: the others are tried soon
                 own = any(one.in_doubt for one in settlements)
                 wait = max(asked, retry_delay(1, self._jitter())) if own else delay
-                _postpone(connection, destination, now, now + wait)
+                postpone(connection, destination, now, now + wait)
             elif any(one.state is DeliveryState.STORED for one in settlements):
                 kept_back = [one.sop_uid for one in settlements if one.state is DeliveryState.OWED]
-                _hasten(connection, destination, kept_back, now)
+                hasten(connection, destination, kept_back, now)
             told = ", ".join(sorted({f"{s.state} {s.status} {s.comment}".strip() for s in settlements}))
             sent = any(one.state is not DeliveryState.OWED for one in settlements)
-            _give_way(connection, study_uid, destination, now)
+            give_way(connection, study_uid, destination, now)
             event = "sent" if sent else NOT_SENT
             note(connection, study_uid, event, now, f"to {destination}: {told}")
             close_if_delivered(connection, study_uid, now)
@@ -302,107 +280,3 @@ def _due(
     connection.execute(update(deliveries).where(mine).values(published_at=now))
     found = dict.fromkeys((row.priority, row.study_uid, row.revision) for row in rows)
     return [(*one, destination) for one in found]
-
-
-def _settle_one(
-    connection: Connection,
-    destination: str,
-    one: Settlement,
-    now: datetime,
-    delay: timedelta,
-    proof: Proof,
-) -> None:
-    again = one.state is DeliveryState.OWED
-    to_be_proven = one.state is DeliveryState.STORED and proof is not Proof.NONE
-    next_at = now + delay if again else now if to_be_proven else None
-    mine = and_(deliveries.c.result_uid == one.sop_uid, deliveries.c.destination == destination)
-    unsettled = [DeliveryState.OWED.value]
-    if one.state is DeliveryState.STORED:
-        unsettled.append(DeliveryState.CANCELED.value)  # it was given up too late: the destination has it
-    else:
-        given_up = and_(mine, deliveries.c.state == DeliveryState.CANCELED.value)
-        in_doubt = now if again and one.in_doubt else None
-        connection.execute(update(deliveries).where(given_up).values(lease_until=in_doubt))
-    connection.execute(
-        update(deliveries)
-        .where(mine, deliveries.c.state.in_(unsettled))
-        .values(
-            state=one.state.value,
-            attempts=deliveries.c.attempts + 1,
-            status=one.status,
-            comment=one.comment,
-            lease_until=now if again and one.in_doubt else None,
-            published_at=None,
-            next_at=next_at,
-            settled_at=None if again else now,
-            proof=(proof if to_be_proven else Proof.NONE).value,
-        )
-    )
-
-
-def _give_way(connection: Connection, study_uid: str, destination: str, now: datetime) -> None:
-    """What came to be owed while this was sent may have been refused to another worker: it is told anew."""
-    connection.execute(
-        update(deliveries)
-        .where(
-            of_study(study_uid, destination, DeliveryState.OWED),
-            deliveries.c.attempts == 0,
-            deliveries.c.next_at <= now,
-            is_free(now),
-        )
-        .values(published_at=None)
-    )
-
-
-def _postpone(connection: Connection, destination: str, now: datetime, until: datetime) -> None:
-    """A destination cannot be reached, or wants to be left alone: what else it is owed waits too.
-
-    Otherwise it would starve the others. Of very much a part each time: who fails next moves the next part,
-    and no writer waits for seconds.
-    """
-    connection.execute(
-        update(deliveries)
-        .where(
-            unlocked(
-                deliveries.c.destination == destination,
-                deliveries.c.state == DeliveryState.OWED.value,
-                is_free(now),
-                deliveries.c.next_at < until,
-                most=_MOST_MOVED,
-            )
-        )
-        .values(next_at=until, published_at=None)
-    )
-
-
-def _hasten(connection: Connection, destination: str, kept_back: Sequence[str], now: datetime) -> None:
-    """A destination takes results: what waited for it to come back goes out now.
-
-    Not what this send kept back: a report waits for its images, which have a delay. Nor a study that broke
-    an association: it might break the next one, each time before all others. Of very much a part each time:
-    what is sent next brings the next part.
-    """
-    broken = deliveries.alias("broken")
-    broke_one = exists().where(
-        broken.c.study_uid == deliveries.c.study_uid,
-        broken.c.destination == destination,
-        # by the study's index, see `of_study`
-        func.coalesce(broken.c.state, "") == DeliveryState.OWED.value,
-        broken.c.lease_until.is_not(None),
-    )
-    connection.execute(
-        update(deliveries)
-        .where(
-            unlocked(
-                deliveries.c.destination == destination,
-                deliveries.c.state == DeliveryState.OWED.value,
-                is_free(now),
-                deliveries.c.result_uid.not_in(kept_back),
-                deliveries.c.status == "",
-                deliveries.c.next_at > now,
-                ~broke_one,
-                most=_MOST_MOVED,
-            )
-        )
-        .values(next_at=now, published_at=None)
-    )

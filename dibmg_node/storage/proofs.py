@@ -14,14 +14,9 @@ from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, sele
 from dibmg_node.domain.lifecycle import DeliveryState, Proof, proof_delay, retry_delay
 from dibmg_node.domain.pause import Part
 from dibmg_node.errors import LedgerConflictError
-from dibmg_node.storage.delivery_rows import (
-    close_if_delivered,
-    is_free,
-    is_unproven,
-    is_unproven_of,
-    unlocked,
-)
+from dibmg_node.storage.delivery_rows import is_free, is_unproven, is_unproven_of, unlocked
 from dibmg_node.storage.engine import reading
+from dibmg_node.storage.owing import close_if_delivered
 from dibmg_node.storage.pauses import find_pause, paused_destinations
 from dibmg_node.storage.schema import commitments, deliveries, results
 from dibmg_node.storage.study_row import lock_study, note

@@ -115,7 +115,10 @@ def _may_go() -> ColumnElement[bool]:
     owed = deliveries.c.state.in_((DeliveryState.OWED.value, DeliveryState.REFUSED.value))
     arrived = exists().where(deliveries.c.result_uid == results.c.sop_uid, deliveries.c.state.in_(_HELD))
     only_here = exists().where(
-        results.c.study_uid == studies.c.study_uid, results.c.revision == studies.c.revision, ~arrived
+        results.c.study_uid == studies.c.study_uid,
+        results.c.revision == studies.c.revision,
+        results.c.replaced_at.is_(None),
+        ~arrived,
     )
     came_again = exists().where(instances.c.study_uid == studies.c.study_uid, instances.c.purged_at.is_(None))
     return and_(

@@ -28,7 +28,7 @@ class Record:
         checksums: Size and CRC-32 of each instance, by SOP Instance UID.
         reading: Scores, findings and exclusions, as `result.json` has them.
         codes: Of the verdict of each instance, by SOP Instance UID.
-        results: Of this revision.
+        results: Of this reading.
         delivered: Results that destinations had when the study was first claimed, oldest first.
         readings: Of the study so far, this one included.
     """
@@ -73,7 +73,11 @@ class Records:
             _check(row, None if read is None else read.outcome, images)
             assert read is not None
             made = connection.execute(
-                select(results).where(results.c.study_uid == study_uid, results.c.revision == revision)
+                select(results).where(
+                    results.c.study_uid == study_uid,
+                    results.c.revision == revision,
+                    results.c.replaced_at.is_(None),
+                )
             ).mappings()
             judged = select(verdicts.c.sop_uid, verdicts.c.code).where(verdicts.c.study_uid == study_uid)
             readings = select(func.count()).where(analyses.c.study_uid == study_uid)

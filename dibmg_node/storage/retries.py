@@ -8,8 +8,9 @@ from enum import StrEnum
 from sqlalchemy import Connection, Engine, RowMapping
 
 from dibmg_node.domain.lifecycle import StudyEvent, StudyState
+from dibmg_node.domain.result import Wanted
 from dibmg_node.errors import LedgerConflictError, PermanentError
-from dibmg_node.storage.delivery_rows import owe_again
+from dibmg_node.storage.owing import close_if_delivered, owe_again
 from dibmg_node.storage.study_row import apply_event, lock_study, note
 
 
@@ -27,12 +28,21 @@ class Retries:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def ask(self, study_uid: str, now: datetime, what: Retry = Retry.AUTOMATIC) -> Retry:
+    def ask(
+        self, study_uid: str, now: datetime, what: Retry = Retry.AUTOMATIC, wanted: Wanted | None = None
+    ) -> Retry:
         """A person asks for another try.
 
         AUTOMATIC means: of the whole analysis, where that failed or was canceled, or every result is
         delivered; else of what the destinations refused or have not taken yet, or what of it was given up.
-        DELIVERY sends everything again, also what a destination said that it has.
+        DELIVERY sends everything again, also what a destination said that it has. What a destination is not
+        to get any more is not sent, and no longer owed.
+
+        Args:
+            study_uid: The study.
+            now: The time.
+            what: To try.
+            wanted: What destinations are to get; None: whatever they are owed.
 
         Returns:
             What is tried again, DELIVERY or ANALYSIS.
@@ -51,8 +61,9 @@ class Retries:
                     )
                 if what is not Retry.ANALYSIS and not (what is Retry.AUTOMATIC and _lacks_analysis(row)):
                     even_stored = what is Retry.DELIVERY
-                    if owe_again(connection, study_uid, now, even_stored=even_stored):
+                    if owe_again(connection, study_uid, now, even_stored=even_stored, wanted=wanted):
                         _redeliver(connection, row, now)
+                        close_if_delivered(connection, study_uid, now)
                         return Retry.DELIVERY
                     if even_stored:
                         raise PermanentError(f"study {study_uid} has no result to deliver")

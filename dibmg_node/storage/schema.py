@@ -277,6 +277,7 @@ results = Table(
     Column("sha256", String(64), nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("purged_at", Instant),
+    Column("replaced_at", Instant),
     Index("results_study", "study_uid"),
 )
 

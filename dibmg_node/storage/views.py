@@ -245,7 +245,7 @@ class Views:
                         "sha256": one["sha256"],
                         "view": one["view"],
                         "revision": one["revision"],
-                        "current": one["revision"] == row["revision"],
+                        "current": one["revision"] == row["revision"] and one["replaced_at"] is None,
                         "withdraws": one["withdraws"] or None,
                         "size": one["size"],
                         "purged": one["purged_at"] is not None,

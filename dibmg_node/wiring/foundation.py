@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from dibmg_node.config import Settings
+from dibmg_node.domain.result import ResultKind, Wanted
 from dibmg_node.environment import read_secret
 from dibmg_node.services.tls import TlsFiles
 from dibmg_node.storage.archive import Archive
@@ -26,6 +27,16 @@ _ARCHIVE_SECRET: Final = "DIBMG_ARCHIVE_SECRET"
 def now() -> datetime:
     """The time: made here, handed down."""
     return datetime.now(UTC)
+
+
+def wanted(settings: Settings) -> Wanted:
+    """What each destination is to get."""
+    return {
+        one.name: {
+            (kind, one.finding_code.value if kind is ResultKind.CAD_SR else "") for kind in one.results
+        }
+        for one in settings.destination
+    }
 
 
 def open_archive(settings: Settings, spool: str = "spool") -> Archive:

@@ -36,7 +36,7 @@ from dibmg_node.web.server import WebAddress, WebServer
 from dibmg_node.web.stow import StowLimits, StowService
 from dibmg_node.wiring.auditing import trail_folder, verification_file
 from dibmg_node.wiring.exposure import check_exposure, open_web_tls, reached_by_others
-from dibmg_node.wiring.foundation import log_folder, now, open_archive
+from dibmg_node.wiring.foundation import log_folder, now, open_archive, wanted
 
 WEB_SPOOL: Final = "spool-web"
 """Folder of the archive that the web server receives in."""
@@ -111,6 +111,7 @@ def make_web_app(
         bearer=bearer,
         desk=TrailDesk(trail_folder(settings), verification_file(settings), audit, now),
         audit=audit,
+        wanted=wanted(settings),
     )
     return make_app(
         search=SearchService(lookup, audit),

@@ -23,7 +23,7 @@ from dibmg_node.services.analysis import Subscriber
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import open_ledger
-from dibmg_node.storage.outbox import Settlement
+from dibmg_node.storage.settlement import Settlement
 from tests.chaos.accounting import Account, Expectation, account
 from tests.chaos.modality import Acknowledgment
 from tests.factories import (

@@ -23,7 +23,7 @@ from dibmg_node.services.throttle import Throttle
 from dibmg_node.services.wire import TurnedAway
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Settlement
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import CANARY, L_CC, R_CC, STUDY_UID, Clock, a_result, mammogram, part10, sop_uid
 from tests.services.audit_trail import PSEUDONYMS, AuditTrail
 from tests.services.test_delivery import RecordingSender

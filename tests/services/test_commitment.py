@@ -20,7 +20,7 @@ from dibmg_node.services.scu import TIMEOUT_SECONDS, DimsePeer
 from dibmg_node.services.wire import AcceptorSettings
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Settlement
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import STUDY_UID, Clock, a_result, mammogram
 from tests.services.commitment_peer import CommittingPeer
 from tests.services.test_intake import MG1, POLICY

@@ -15,7 +15,8 @@ from dibmg_node.services.delivery import LEASE, Courier, Parcel
 from dibmg_node.services.scu import TIMEOUT_SECONDS
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Outbox, Settlement
+from dibmg_node.storage.outbox import Outbox
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import STUDY_UID, Clock, a_result
 from tests.storage.life import analysis, analyze, deliveries_of, make_ready, reason_of, state_of
 

@@ -16,7 +16,7 @@ from dibmg_node.services.analysis import Analyst, Subscriber
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Settlement
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import R_CC, STUDY_UID, Clock, mammogram
 from tests.services.test_analysis import InProcess, Station
 

@@ -22,7 +22,7 @@ from dibmg_node.services.scu import DimsePeer
 from dibmg_node.services.tls import TlsFiles
 from dibmg_node.services.web_service import WebService
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Settlement
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import START, STUDY_UID, Clock, a_result
 from tests.services.web_peers import Asked, Told, WebPeer
 from tests.storage.life import analysis, analyze, deliveries_of, make_ready, state_of

@@ -21,7 +21,7 @@ from dibmg_node.services.delivery import Parcel
 from dibmg_node.services.outcomes import outcome_of_http
 from dibmg_node.services.stow import MOST_RESULTS, StowSender
 from dibmg_node.services.tls import TlsFiles
-from dibmg_node.storage.outbox import Settlement
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import CANARY, Clock
 from tests.services.parcels import OVERLAY, PIXELS, REPORT, make_parcels_of
 from tests.services.web_peers import (

@@ -17,8 +17,8 @@ from dibmg_node.services.analysis import Subscriber
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Settlement
 from dibmg_node.storage.retries import Retry
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import L_CC, L_MLO, R_CC, R_MLO, STUDY_UID, Clock, mammogram, sop_uid
 from tests.services.test_analysis import Station
 from tests.services.test_late_images import replaced

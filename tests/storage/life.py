@@ -11,7 +11,7 @@ from dibmg_node.domain.study import Instance, Laterality
 from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.claims import Claim
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Settlement
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import LEASE, PATIENCE, STUDY_UID, Clock, a_result, received, screening, used
 
 SCORES = Scores(0.7, {Laterality.RIGHT: 0.7, Laterality.LEFT: 0.1}, {})

@@ -16,8 +16,8 @@ from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.claims import Claim
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Settlement
 from dibmg_node.storage.retries import Retry
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import L_MLO, LEASE, START, STUDY_UID, Clock, a_result, instance, screening
 from tests.storage.life import (
     analysis,

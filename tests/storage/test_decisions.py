@@ -11,8 +11,8 @@ from dibmg_node.domain.priority import Priority
 from dibmg_node.errors import LedgerConflictError, PermanentError
 from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Settlement
 from dibmg_node.storage.retries import Retry
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import (
     L_MLO,
     LEASE,

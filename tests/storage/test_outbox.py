@@ -11,7 +11,8 @@ from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Outbox, Settlement
+from dibmg_node.storage.outbox import Outbox
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import L_MLO, PATIENCE, START, STUDY_UID, Clock, a_result, instance, received, screening
 from tests.storage.life import (
     analysis,

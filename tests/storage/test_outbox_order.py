@@ -10,7 +10,8 @@ import pytest
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Outbox, Settlement
+from dibmg_node.storage.outbox import Outbox
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import L_MLO, PATIENCE, STUDY_UID, Clock, a_result, instance, received, screening
 from tests.storage.life import analysis, analyze, make_ready
 

@@ -11,7 +11,7 @@ from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.domain.priority import Priority
 from dibmg_node.errors import LedgerConflictError, PermanentError
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Settlement
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import LEASE, START, STUDY_UID, Clock
 from tests.storage.life import analysis, analyze, claim, make_ready, settle
 

@@ -9,10 +9,10 @@ from dibmg_node.domain.lifecycle import DeliveryState, Proof
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Settlement
 from dibmg_node.storage.proofs import Evidence, Finding, Proofs
 from dibmg_node.storage.retries import Retry
 from dibmg_node.storage.schema import deliveries
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import L_MLO, START, STUDY_UID, Clock, a_result, instance
 from tests.storage.life import (
     analysis,

@@ -5,8 +5,8 @@ from datetime import timedelta
 from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.outbox import Settlement
 from dibmg_node.storage.reach import DestinationReach
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import STUDY_UID, Clock, a_result
 from tests.storage.life import analysis, analyze, make_ready, settle
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from dibmg_node.domain.lifecycle import DeliveryState
+from dibmg_node.domain.result import ResultKind, Wanted
 from dibmg_node.errors import LedgerConflictError, PermanentError
 from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.records import Records
 from dibmg_node.storage.retries import Retry
+from dibmg_node.storage.settlement import Settlement
 from tests.factories import L_MLO, LEASE, STUDY_UID, Clock, a_result, instance, screening
 from tests.storage.life import (
     analysis,
@@ -131,3 +134,130 @@ def test_what_another_result_has_replaced_is_not_sent_again(ledger: Ledger, cloc
     ledger.retries.ask(STUDY_UID, clock(), Retry.DELIVERY)
 
     assert deliveries_of(ledger) == [("2.25.1", "STORED"), ("2.25.2", "OWED")]
+
+
+def read_twice(ledger: Ledger, clock: Clock) -> None:
+    """A study whose first reading was delivered, and which other weights have read since: delivered, too."""
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis([a_result("2.25.1"), a_result("2.25.2", ResultKind.OVERLAY)]))
+    settle(ledger, clock, DeliveryState.STORED)
+    ledger.retries.ask(STUDY_UID, clock.advance(10))
+    analyze(ledger, clock, analysis([a_result("2.25.3"), a_result("2.25.2", ResultKind.OVERLAY)]))
+    settle(ledger, clock, DeliveryState.STORED)
+
+
+def test_what_a_second_reading_of_the_same_images_replaced_is_not_sent_again(
+    ledger: Ledger, clock: Clock
+) -> None:
+    read_twice(ledger, clock)
+
+    ledger.retries.ask(STUDY_UID, clock.advance(10), Retry.DELIVERY)
+
+    owed = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+    assert [one.sop_uid for one in owed] == ["2.25.2", "2.25.3"]
+
+
+def test_what_a_second_reading_replaced_is_no_result_of_the_study_any_more(
+    ledger: Ledger, clock: Clock
+) -> None:
+    read_twice(ledger, clock)
+
+    study = ledger.views.study(STUDY_UID)
+    record = Records(ledger.engine).of(STUDY_UID)
+
+    assert study is not None
+    assert {one["sop_uid"]: one["current"] for one in study["results"]} == {
+        "2.25.1": False,
+        "2.25.2": True,
+        "2.25.3": True,
+    }
+    assert record is not None
+    assert sorted(one.sop_uid for one in record.results) == ["2.25.2", "2.25.3"]
+
+
+def test_what_a_first_reading_found_holds_again_where_a_third_finds_it_again(
+    ledger: Ledger, clock: Clock
+) -> None:
+    read_twice(ledger, clock)
+    ledger.retries.ask(STUDY_UID, clock.advance(10))
+    analyze(ledger, clock, analysis([a_result("2.25.1"), a_result("2.25.2", ResultKind.OVERLAY)]))
+
+    ledger.retries.ask(STUDY_UID, clock.advance(10), Retry.DELIVERY)
+
+    owed = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+    assert [one.sop_uid for one in owed] == ["2.25.2", "2.25.1"]
+
+
+def test_a_study_whose_first_reading_nobody_was_owed_may_be_purged_when_a_second_one_was(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(destinations=(), outcome=Outcome.FAILED, reason="broke"))
+    ledger.retries.ask(STUDY_UID, clock())
+    analyze(ledger, clock, analysis([a_result("2.25.5")]))
+    settle(ledger, clock, DeliveryState.STORED)
+
+    assert [one.study_uid for one in ledger.purges.oldest(clock.advance(1), 10)] == [STUDY_UID]
+
+
+def test_a_reading_after_a_destination_was_renamed_leaves_nothing_to_the_old_name(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock)
+    settle(ledger, clock, DeliveryState.REFUSED)
+    ledger.retries.ask(STUDY_UID, clock(), Retry.ANALYSIS)
+    analyze(ledger, clock, analysis(destinations=["archive"]))
+    settle(ledger, clock, DeliveryState.STORED, destination="archive")
+
+    study = ledger.views.study(STUDY_UID)
+
+    assert study is not None
+    assert study["state"] == "DELIVERED"
+    assert {one["destination"]: one["state"] for one in study["deliveries"]} == {
+        "pacs": "SUPERSEDED",
+        "archive": "STORED",
+    }
+
+
+REPORT, OVERLAY = (ResultKind.CAD_SR, ""), (ResultKind.OVERLAY, "")
+
+
+def refused_overlay(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis([a_result("2.25.1"), a_result("2.25.2", ResultKind.OVERLAY)]))
+    overlay, report = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+    said = [
+        Settlement(overlay.sop_uid, DeliveryState.REFUSED, "0x0122", ""),
+        Settlement(report.sop_uid, DeliveryState.STORED, "0x0000", ""),
+    ]
+    ledger.outbox.settle(STUDY_UID, "pacs", said, clock())
+
+
+@pytest.mark.parametrize("wanted", [{"pacs": {REPORT}}, {}], ids=["another kind", "no such destination"])
+def test_a_retry_gives_up_what_no_destination_is_to_get_any_more(
+    ledger: Ledger, clock: Clock, wanted: Wanted
+) -> None:
+    refused_overlay(ledger, clock)
+    assert state_of(ledger) == "FAILED"
+
+    assert ledger.retries.ask(STUDY_UID, clock(), wanted=wanted) == "delivery"
+
+    assert (state_of(ledger), reason_of(ledger)) == ("DELIVERED", "")
+    assert dict(deliveries_of(ledger)) == {"2.25.1": "STORED", "2.25.2": "SUPERSEDED"}
+
+
+def test_a_retry_sends_what_a_destination_still_is_to_get(ledger: Ledger, clock: Clock) -> None:
+    refused_overlay(ledger, clock)
+
+    assert ledger.retries.ask(STUDY_UID, clock(), wanted={"pacs": {OVERLAY}}) == "delivery"
+
+    assert dict(deliveries_of(ledger)) == {"2.25.1": "STORED", "2.25.2": "OWED"}
+
+
+def test_a_retry_does_not_send_again_what_is_not_wanted_any_more(ledger: Ledger, clock: Clock) -> None:
+    refused_overlay(ledger, clock)
+
+    ledger.retries.ask(STUDY_UID, clock(), Retry.DELIVERY, wanted={"pacs": {OVERLAY}})
+
+    assert [one.sop_uid for one in ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)] == ["2.25.2"]

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from dibmg_node.domain.result import Wanted
 from dibmg_node.errors import RetryableError
 from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.oidc import CALLBACK, OidcLogin
@@ -77,6 +78,7 @@ def make_site(
     bearer: Bearer,
     desk: TrailDesk,
     audit: Auditor = SILENT,
+    wanted: Wanted | None = None,
 ) -> Starlette:
     """The pages and the metrics.
 
@@ -90,12 +92,13 @@ def make_site(
         bearer: The token that opens the metrics too.
         desk: Where the audit trail is read.
         audit: Told who logs in, who looks at which study, and what operators decide.
+        wanted: As for `Operating`.
     """
     templates = Templates(now)
     node = NodePages(ledger, look, now, templates)
     studies = StudiesPages(ledger.listing, patients, templates)
     study = StudyPages(ledger.views, patients, pictures, audit, templates)
-    acts = ActPages(Operating(ledger, audit, now), ledger.views, look)
+    acts = ActPages(Operating(ledger, audit, now, wanted), ledger.views, look)
     trail = AuditPages(desk, templates)
     attempts, oidc = Attempts(), access.oidc
     provider = urlsplit(oidc.client.issuer).netloc if oidc else ""
