@@ -53,7 +53,7 @@ class AcceptorSettings:
     minimum_rate: int = 10_000
     maximum_request: int = 64 * 1024
     maximum_command: int = 8 * 1024
-    maximum_data_set: int = 1024 * 1024 * 1024
+    maximum_data_set: int = 4 * 1024 * 1024 * 1024
     tls: ServerTls | None = None
 
 

@@ -18,6 +18,8 @@ from dibmg_node.wiring.receiving import make_intake
 from dibmg_node.wiring.registration import check_archive
 
 _LONGEST_AE_TITLE: Final = 16
+_MOST_IN_MEMORY: Final = 2**30
+"""Bytes of an instance: what is fetched is held in memory until it is whole."""
 FETCH_SPOOL: Final = "spool-fetch"
 """Where fetches receive: not where intake does, which clears its own spool when it starts."""
 
@@ -50,7 +52,7 @@ def fetch_study(
         intake = make_intake(settings, ledger, archive, audit)
         intake.check_open()
         intake.repair()
-        longest = int(settings.intake.max_instance_gb * 2**30)
+        longest = min(int(settings.intake.max_instance_gb * 2**30), _MOST_IN_MEMORY)
         sender = (source.ae_title or source.name)[:_LONGEST_AE_TITLE]
         landing = Landing(study_uid, sender, intake.open_instance, longest)
         wants = is_acceptable if everything else is_mammography

@@ -433,9 +433,12 @@ def test_a_deflated_context_is_refused(wire: Wire):
 
 def test_a_data_set_over_the_limit_is_refused_and_the_association_goes_on():
     with listening(settings=replace(SETTINGS, maximum_data_set=100_000)) as wire:
-        statuses = store_all(wire.port, [mammogram(size=300_000), mammogram(size=20_000)])
+        long = mammogram()
+        long.PixelData = bytes(20_000_000)  # by far: as a tomosynthesis is, and the exam comes behind it
 
-        assert statuses == [0xA700, 0]
+        statuses = store_all(wire.port, [long, mammogram(size=20_000)])
+
+        assert statuses == [0xC000, 0]
         assert [(s.aborts, s.commits) for s in wire.store.sinks] == [(1, 0), (0, 1)]
         assert len(wire.store.sinks[0].content) <= 100_000
         wire.check_alive()

@@ -215,15 +215,37 @@ def test_refused_contexts_do_not_refuse_the_association():
         association.release()
 
 
-def test_our_preference_chooses_the_transfer_syntax():
+def chosen(sop_class: str, *proposed: str) -> list[str]:
+    """The transfer syntax that is accepted of several in one context."""
     ae = AE("PEER")
-    ae.add_requested_context(facts.MG_FOR_PRESENTATION, list(reversed(facts.IMAGE_SYNTAXES)))
-
+    ae.add_requested_context(sop_class, list(proposed))
     with listening() as wire:
         association = ae.associate("127.0.0.1", wire.port, ae_title="DIBMG")
-
-        assert association.accepted_contexts[0].transfer_syntax == [facts.IMAGE_SYNTAXES[0]]
+        syntaxes = association.accepted_contexts[0].transfer_syntax
         association.release()
+    return [str(one) for one in syntaxes]
+
+
+def test_our_preference_chooses_the_transfer_syntax():
+    assert chosen(facts.MG_FOR_PRESENTATION, *reversed(facts.IMAGE_SYNTAXES)) == [facts.EXPLICIT_LE]
+
+
+LARGE = (facts.TOMOSYNTHESIS, facts.PROJECTION_FOR_PRESENTATION, facts.PROJECTION_FOR_PROCESSING)
+
+
+@pytest.mark.parametrize("sop_class", LARGE)
+@pytest.mark.parametrize(
+    ("proposed", "wanted"),
+    [
+        ((facts.IMPLICIT_LE, facts.EXPLICIT_LE, facts.JPEG_LS_LOSSLESS), facts.JPEG_LS_LOSSLESS),
+        ((facts.JPEG_2000, facts.EXPLICIT_LE), facts.EXPLICIT_LE),
+        ((facts.IMPLICIT_LE,), facts.IMPLICIT_LE),
+    ],
+)
+def test_images_of_many_frames_are_wanted_losslessly_compressed(
+    sop_class: str, proposed: tuple[str, ...], wanted: str
+):
+    assert chosen(sop_class, *proposed) == [wanted]
 
 
 def test_one_thread_serves_one_association():
