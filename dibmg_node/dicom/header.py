@@ -30,6 +30,8 @@ _POSITIONS: Final = frozenset(view.value for view in View)
 _LONG_VALUE: Final = 2**16
 _BEHIND_HEADER: Final = 0x60000000
 """Overlay planes, private pictures, pixels: nothing that tells what an instance is."""
+_CONTENT_SEQUENCE: Final = 0x0040A730
+"""The findings of a report, which may be tens of thousands; no image has one."""
 _MARKED_IMAGE_TYPES: Final = frozenset({"CAD", "OVERLAY", "ANNOTATED"})
 
 
@@ -60,8 +62,8 @@ def read_header(file: IO[bytes] | BufferedIOBase | BytesIO) -> FileDataset:
 def read_received_header(file: IO[bytes]) -> FileDataset:
     """The attributes that tell what a received Part 10 file is, within bounds that hold whatever it holds.
 
-    Attributes behind group 5FFF are left out, and values longer than 64 KiB count as absent: none that is
-    asked for is that long.
+    Attributes behind group 5FFF are left out, those from a Content Sequence on, too, and values longer than
+    64 KiB count as absent: none that is asked for is that long.
 
     Raises:
         InstanceRejectedError: 0xC000, it is not a data set that can be parsed, or it has more elements, or
@@ -71,7 +73,7 @@ def read_received_header(file: IO[bytes]) -> FileDataset:
     try:
         header = read_partial(
             cast(IO[bytes], bounded),  # type: ignore[arg-type]
-            stop_when=lambda tag, vr, length: tag >= _BEHIND_HEADER,
+            stop_when=lambda tag, vr, length: tag == _CONTENT_SEQUENCE or tag >= _BEHIND_HEADER,
             defer_size=_LONG_VALUE,
         )
         deferred = [one.tag for one in header.values() if isinstance(one, RawDataElement) and _is_long(one)]
