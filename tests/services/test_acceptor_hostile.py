@@ -114,7 +114,7 @@ def test_a_request_that_is_not_for_us_is_rejected(
         (pdu(5, bytes(4)), 2),
         (pdu(1, b""), 6),
         (pdu(1, bytes(67)), 6),
-        (struct.pack(">BxI", 1, 64 * 1024 + 1), 6),
+        (struct.pack(">BxI", 1, SETTINGS.maximum_request + 1), 6),
         (struct.pack(">BxI", 1, 0xFFFFFFFF), 6),
         (associate_rq(context(2, facts.VERIFICATION, facts.IMPLICIT_LE)), 6),
         (associate_rq(context(1, "1.2/../../etc", facts.IMPLICIT_LE)), 6),

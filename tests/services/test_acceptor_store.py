@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pynetdicom import AE
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES
 
 from dibmg_node.dicom import facts
 from dibmg_node.services.intake import Intake
@@ -228,6 +228,20 @@ def chosen(sop_class: str, *proposed: str) -> list[str]:
 
 def test_our_preference_chooses_the_transfer_syntax():
     assert chosen(facts.MG_FOR_PRESENTATION, *reversed(facts.IMAGE_SYNTAXES)) == [facts.EXPLICIT_LE]
+
+
+def test_as_many_contexts_as_there_can_be_are_read_with_every_syntax_that_a_peer_may_know():
+    ae = AE("PEER")
+    for number in range(127):
+        ae.add_requested_context(f"1.2.840.10008.5.1.4.1.1.9999.{number}", ALL_TRANSFER_SYNTAXES)
+    ae.add_requested_context(facts.MG_FOR_PRESENTATION, ALL_TRANSFER_SYNTAXES)
+
+    with listening() as wire:
+        association = ae.associate("127.0.0.1", wire.port, ae_title="DIBMG")
+
+        accepted = [one.abstract_syntax for one in association.accepted_contexts]
+        association.release()
+    assert accepted == [facts.MG_FOR_PRESENTATION]
 
 
 LARGE = (facts.TOMOSYNTHESIS, facts.PROJECTION_FOR_PRESENTATION, facts.PROJECTION_FOR_PROCESSING)
