@@ -44,8 +44,8 @@ _ANSWERS: Final[Mapping[StoreStatus, tuple[str, str]]] = {
         "nothing is kept",
     ),
     StoreStatus.OUT_OF_RESOURCES: (
-        "less disk is free than the reserve, the ledger does not answer, an operator paused intake while the "
-        "association was open, or the data set is too long",
+        "less disk is free than the reserve, the ledger does not answer, or an operator paused intake while "
+        "the association was open",
         "nothing is kept; the sender may try again",
     ),
     StoreStatus.DATA_SET_MISMATCH: (
@@ -54,8 +54,8 @@ _ANSWERS: Final[Mapping[StoreStatus, tuple[str, str]]] = {
         "nothing is kept",
     ),
     StoreStatus.CANNOT_UNDERSTAND: (
-        "no data set, a header that cannot be parsed, or other bytes under a known SOP Instance UID "
-        '(`intake.same_uid = "refuse"`)',
+        "no data set, or one that is too long, a header that cannot be parsed, or other bytes under a known "
+        'SOP Instance UID (`intake.same_uid = "refuse"`)',
         "nothing is kept; other bytes under a known UID are put into quarantine",
     ),
     StoreStatus.TRANSFER_SYNTAX_NOT_SUPPORTED: (

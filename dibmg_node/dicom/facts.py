@@ -70,9 +70,8 @@ HTJ2K_LOSSLESS: Final = "1.2.840.10008.1.2.4.201"
 HTJ2K_LOSSLESS_RPCL: Final = "1.2.840.10008.1.2.4.202"
 HTJ2K: Final = "1.2.840.10008.1.2.4.203"
 
+PLAIN_SYNTAXES: Final[tuple[str, ...]] = (EXPLICIT_LE, IMPLICIT_LE)
 LOSSLESS_SYNTAXES: Final[tuple[str, ...]] = (
-    EXPLICIT_LE,
-    IMPLICIT_LE,
     JPEG_LOSSLESS_SV1,
     JPEG_2000_LOSSLESS,
     JPEG_LS_LOSSLESS,
@@ -81,6 +80,7 @@ LOSSLESS_SYNTAXES: Final[tuple[str, ...]] = (
     HTJ2K_LOSSLESS,
     HTJ2K_LOSSLESS_RPCL,
 )
+"""Compressed; the plain ones are lossless, too."""
 LOSSY_SYNTAXES: Final[tuple[str, ...]] = (
     JPEG_BASELINE,
     JPEG_EXTENDED,
@@ -96,9 +96,10 @@ LOSSY_METHODS: Final[Mapping[str, str]] = {
     HTJ2K: "ISO_15444_15",
 }
 """Lossy Image Compression Method (0028,2114) of a transfer syntax. Source: PS3.3 C.7.6.1.1.5.1."""
-IMAGE_SYNTAXES: Final[tuple[str, ...]] = LOSSLESS_SYNTAXES + LOSSY_SYNTAXES
+IMAGE_SYNTAXES: Final[tuple[str, ...]] = PLAIN_SYNTAXES + LOSSLESS_SYNTAXES + LOSSY_SYNTAXES
 """Accepted for images, most wanted first. Deflated (a bomb) and big endian (retired) are refused."""
-PLAIN_SYNTAXES: Final[tuple[str, ...]] = (EXPLICIT_LE, IMPLICIT_LE)
+LARGE_IMAGE_SYNTAXES: Final[tuple[str, ...]] = LOSSLESS_SYNTAXES + PLAIN_SYNTAXES + LOSSY_SYNTAXES
+"""The same, most wanted first, for images of many frames: uncompressed, a tomosynthesis has gigabytes."""
 
 _IMAGE_CLASSES: Final = (
     MG_FOR_PRESENTATION,
@@ -118,6 +119,7 @@ _IMAGE_CLASSES: Final = (
     ULTRASOUND,
     ULTRASOUND_MULTI_FRAME,
 )
+_LARGE_IMAGE_CLASSES: Final = (TOMOSYNTHESIS, PROJECTION_FOR_PRESENTATION, PROJECTION_FOR_PROCESSING)
 _DOCUMENT_CLASSES: Final = (
     BASIC_TEXT_SR,
     ENHANCED_SR,
@@ -135,6 +137,7 @@ _DOCUMENT_CLASSES: Final = (
 ACCEPTED_CONTEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     VERIFICATION: PLAIN_SYNTAXES,
     **dict.fromkeys(_IMAGE_CLASSES, IMAGE_SYNTAXES),
+    **dict.fromkeys(_LARGE_IMAGE_CLASSES, LARGE_IMAGE_SYNTAXES),
     **dict.fromkeys(_DOCUMENT_CLASSES, PLAIN_SYNTAXES),
 }
 """Abstract syntax → transfer syntaxes that intake accepts, most wanted first. Objects that are no

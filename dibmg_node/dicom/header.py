@@ -6,13 +6,14 @@ import math
 import re
 from collections.abc import Sequence
 from io import BufferedIOBase, BytesIO
-from typing import IO, Final, cast
+from typing import IO, BinaryIO, Final, cast
 
 from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_partial
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.bounded_file import BoundedFile
@@ -30,6 +31,8 @@ _POSITIONS: Final = frozenset(view.value for view in View)
 _LONG_VALUE: Final = 2**16
 _BEHIND_HEADER: Final = 0x60000000
 """Overlay planes, private pictures, pixels: nothing that tells what an instance is."""
+_CONTENT_SEQUENCE: Final = 0x0040A730
+"""The findings of a report, which may be tens of thousands; no image has one."""
 _MARKED_IMAGE_TYPES: Final = frozenset({"CAD", "OVERLAY", "ANNOTATED"})
 
 
@@ -60,8 +63,8 @@ def read_header(file: IO[bytes] | BufferedIOBase | BytesIO) -> FileDataset:
 def read_received_header(file: IO[bytes]) -> FileDataset:
     """The attributes that tell what a received Part 10 file is, within bounds that hold whatever it holds.
 
-    Attributes behind group 5FFF are left out, and values longer than 64 KiB count as absent: none that is
-    asked for is that long.
+    Attributes behind group 5FFF are left out, those from a Content Sequence on, too, and values longer than
+    64 KiB count as absent: none that is asked for is that long.
 
     Raises:
         InstanceRejectedError: 0xC000, it is not a data set that can be parsed, or it has more elements, or
@@ -69,11 +72,7 @@ def read_received_header(file: IO[bytes]) -> FileDataset:
     """
     bounded = BoundedFile(file)
     try:
-        header = read_partial(
-            cast(IO[bytes], bounded),  # type: ignore[arg-type]
-            stop_when=lambda tag, vr, length: tag >= _BEHIND_HEADER,
-            defer_size=_LONG_VALUE,
-        )
+        header = read_partial(cast(BinaryIO, bounded), _is_behind_header, defer_size=_LONG_VALUE)
         deferred = [one.tag for one in header.values() if isinstance(one, RawDataElement) and _is_long(one)]
         for tag in deferred:
             del header[tag]  # pydicom would read it when it is asked for
@@ -84,6 +83,19 @@ def read_received_header(file: IO[bytes]) -> FileDataset:
         if bounded.exceeded:
             raise _not_understood("header has more elements or bytes than any mammogram's") from error
         raise _not_understood(f"data set cannot be parsed ({type(error).__name__})") from error
+
+
+def read_stored_header(file: IO[bytes]) -> FileDataset:
+    """As much of a file as `read_received_header` looked at when it came, long values, too.
+
+    What was not looked at is not looked at later: the content of a report may be damaged, or without end,
+    and costs the images of its study nothing.
+    """
+    return read_partial(cast(BinaryIO, file), _is_behind_header)
+
+
+def _is_behind_header(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return int(tag) == _CONTENT_SEQUENCE or int(tag) >= _BEHIND_HEADER
 
 
 def _is_long(element: RawDataElement) -> bool:

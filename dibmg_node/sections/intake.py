@@ -50,7 +50,7 @@ class IntakeSection(Section):
     pdu_seconds: Seconds = 15
     idle_seconds: Seconds = 30
     min_bytes_per_second: Annotated[int, Field(ge=1)] = 10_000
-    max_instance_gb: Annotated[float, Field(gt=0, le=4)] = 1.0
+    max_instance_gb: Annotated[float, Field(gt=0, le=4)] = 4.0
     insecure: Annotated[bool, Field(strict=True)] = False
     tls: ServerTlsSection | None = None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -20,7 +19,7 @@ from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.errors import PeerRefusedError
 from dibmg_node.services.cfind import SUCCESS, associated, code_of, identifier, no_answer
 from dibmg_node.services.fetching import Landing, Offer
-from dibmg_node.services.reception import SWALLOWED
+from dibmg_node.services.pdu import COMMAND_FRAGMENT, LAST_FRAGMENT
 from dibmg_node.services.scu import DimsePeer, plain_context
 from dibmg_node.services.wire import StoreAnswer
 
@@ -40,7 +39,7 @@ class Errand:
     Attributes:
         answers: What this node answered for each that came, by SOP Instance UID.
         ended: Why others did not come.
-        pending: Bytes that came since the last whole instance.
+        pending: Bytes of the data set that is coming.
     """
 
     peer: DimsePeer
@@ -89,32 +88,32 @@ class Errand:
         except RuntimeError:  # the association broke before it was asked
             code = None
         if code is None:
-            if not self._is_too_long:
-                self.ended = no_answer(self.peer, "C-GET")
+            self.ended = no_answer(self.peer, "C-GET")
             return False
         if code != SUCCESS:
             self.ended = f"C-GET answered with 0x{code:04X}"
         return True
 
-    @property
-    def _is_too_long(self) -> bool:
-        return self.pending > self.landing.longest_instance + SWALLOWED
-
     def _measure(self, event: Event) -> None:
-        """End the connection over a data set far too long: the library keeps all of it in memory."""
+        """Drop the rest of a data set that is too long: the library keeps all of it in memory.
+
+        What is kept is too long, too, so that it is refused when its end has come. One without an end meets
+        the time-out of its C-GET.
+        """
         pdu = event.pdu
         if not isinstance(pdu, P_DATA_TF):
             return
-        self.pending += pdu.pdu_length
-        if self._is_too_long:
-            self.ended = f"an instance is longer than {self.landing.longest_instance} bytes"
-            transport = event.assoc.dul.socket
-            if transport is not None and transport.socket is not None:
-                transport.socket.shutdown(socket.SHUT_RDWR)
+        for item in pdu.presentation_data_value_items:
+            value = item.presentation_data_value or b"\0"
+            control = value[0]
+            if control & COMMAND_FRAGMENT:
+                continue
+            if self.pending > self.landing.longest_instance:
+                item.presentation_data_value = value[:1]
+            self.pending = 0 if control & LAST_FRAGMENT else self.pending + len(value) - 1
 
     def _receive(self, event: Event) -> int:
         """One C-STORE of the PACS; called on the association's thread."""
-        self.pending = 0
         request = event.request
         assert isinstance(request, C_STORE)
         sop_uid = str(request.AffectedSOPInstanceUID)

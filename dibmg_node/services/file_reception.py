@@ -29,12 +29,10 @@ class StoredFile:
     Attributes:
         answer: As the sender of a C-STORE would be told.
         meta: What the file said that it is; None where that could not be read.
-        too_long: The data set is over the limit: to send it again would not help.
     """
 
     answer: StoreAnswer
     meta: FileMeta | None
-    too_long: bool = False
 
 
 class FileReception:
@@ -96,7 +94,6 @@ class FileReception:
         nothing = InstanceRejectedError(StoreStatus.CANNOT_UNDERSTAND, "no DICOM file")
         reception = self._reception or self._receive(_refusing(nothing))
         answer = reception.finish()
-        too_long = reception.received > self._maximum
         if answer.status != StoreStatus.SUCCESS:
             extra = {
                 "status": f"0x{answer.status:04X}",
@@ -105,7 +102,7 @@ class FileReception:
             }
             _log.warning("instance refused", extra=extra)
             self._turned_away(refused(self._request, answer))
-        return StoredFile(answer, self._meta, too_long)
+        return StoredFile(answer, self._meta)
 
     def abort(self) -> None:
         """The last byte will not come. Harmless after `finish`."""

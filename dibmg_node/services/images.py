@@ -14,6 +14,7 @@ from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
 
+from dibmg_node.dicom.header import read_stored_header
 from dibmg_node.dicom.mammogram import read_mammogram
 from dibmg_node.dicom.part10 import data_set_offset
 from dibmg_node.dicom.pixels import PixelsUnreadableError, SyntaxNotDecodedError
@@ -189,7 +190,8 @@ def _read_checked(files: StudyFiles, instance: Instance) -> tuple[FileDataset, s
             f"archived file of instance {instance.sop_uid} has size and CRC-32 {found}, "
             f"received were {expected}"
         )
-    return dcmread(path, stop_before_pixels=True), digest
+    with path.open("rb") as file:
+        return read_stored_header(file), digest
 
 
 def _digests(path: Path) -> tuple[str, tuple[int, int]]:

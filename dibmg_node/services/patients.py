@@ -9,7 +9,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from dibmg_node.dicom.header import read_header, texts_of
+from dibmg_node.dicom.header import read_received_header, texts_of
 from dibmg_node.errors import InstanceRejectedError, RetryableError
 from dibmg_node.storage.archive import Archive
 
@@ -67,7 +67,7 @@ class Patients:
 
     def _from_header(self, sop_uid: str) -> Patient:
         with self._archive.instance(sop_uid).open("rb") as file:
-            header = read_header(file)
+            header = read_received_header(file)
 
         return Patient(
             # family, given, … stand between carets; ideographic groups between equals signs
@@ -88,7 +88,7 @@ def accession_number(archive: Archive, sop_uid: str) -> str:
     """
     try:
         with archive.instance(sop_uid).open("rb") as file:
-            return _text(read_header(file), "AccessionNumber")
+            return _text(read_received_header(file), "AccessionNumber")
     except (InstanceRejectedError, FileNotFoundError):
         return ""
     except OSError as error:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from dibmg_node.dicom.header import read_header
+from dibmg_node.dicom.header import read_received_header
 from dibmg_node.errors import InstanceRejectedError, LedgerConflictError, StorageFullError
 from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.storage.archive import Archive
@@ -146,7 +146,7 @@ class Purge:
         for bring in files:
             try:
                 with bring().open("rb") as file:
-                    return self.audit.patient(read_header(file))
+                    return self.audit.patient(read_received_header(file))
             except (OSError, InstanceRejectedError):
                 continue
         return ""

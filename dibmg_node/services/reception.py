@@ -18,8 +18,9 @@ _GATHERED = 1024 * 1024
 """Bytes after which they go to the sink, whatever follows."""
 _MOST_PENDING = 1024
 """Fragments: a peer that sends them of one byte each must not fill the memory with their addresses."""
-SWALLOWED = 16 * 1024 * 1024
-"""Bytes over the limit that are still read, so that the sender hears a status and goes on."""
+SWALLOWED = 16 * 1024 * 1024 * 1024
+"""Bytes over the limit that are still read, so that the sender hears a status and goes on. No image is that
+long: it is the end of what has none."""
 
 
 class Reception:
@@ -64,7 +65,8 @@ class Reception:
         if self._sink is not None:
             if self.received > self._maximum:
                 comment = f"data set longer than {self._maximum} bytes"
-                self._refuse(StoreAnswer(StoreStatus.OUT_OF_RESOURCES, comment))
+                # for good: a sender that is told that there is no room sends it again, without end
+                self._refuse(StoreAnswer(StoreStatus.CANNOT_UNDERSTAND, comment))
                 return
             self._pending += fragments
             self._pending_bytes += size

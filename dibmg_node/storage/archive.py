@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -72,11 +72,20 @@ class SpoolFile:
         self._file.close()
         self.path.unlink(missing_ok=True)
 
+    def replace(self, earlier: Path) -> None:
+        """Take the entry in the spool that an earlier file has, or would have."""
+        try:
+            self.path = self.path.replace(earlier)
+        except OSError as error:
+            raise _translated(error, earlier) from error
+
     def abandon(self) -> None:
         """Remove the file, unless it has a name already: then the next start decides by the ledger."""
         self._file.close()
-        if self.path.exists() and self.path.stat().st_nlink == 1:
-            self.path.unlink()
+        # a later attempt may have taken its entry over, and discarded it
+        with suppress(FileNotFoundError):
+            if self.path.stat().st_nlink == 1:
+                self.path.unlink()
 
     def _write(self, *chunks: bytes | memoryview) -> None:
         rest = list(chunks)
@@ -112,7 +121,8 @@ class Archive:
 
     `instances`, `results` and `quarantine` hold what is finished.
     A received file keeps its entry in the spool until its ledger entry is committed, so what is found
-    there at the next start was told to nobody.
+    there at the next start was told to nobody. Once it has its name, that entry is the instance's: however
+    often one is sent while the ledger cannot be written, one file is left.
 
     Attributes:
         spool: Folder in which this process receives. Each receiving process has one of its own: it repairs
@@ -249,16 +259,19 @@ class Archive:
         """
         path = self.instance_path(sop_uid)
         _publish(spooled.path, path)
+        spooled.replace(self.root / self.spool / path.name)
         return path
 
     def quarantine(self, spooled: SpoolFile, sop_uid: str) -> Path:
         """Put bytes that contradict what is archived under the same UID aside.
 
-        A sender that is refused sends the same bytes again and again: they are kept once.
+        A sender that is refused sends the same bytes again and again: they are kept once. Nothing is left in
+        the spool: whatever becomes of the ledger's note of it, they stay where they are.
         """
         name = f"{_name(sop_uid)}-{spooled.size:x}-{spooled.crc32:08x}.dcm"
         path = self.root / "quarantine" / name
         _publish(spooled.path, path)
+        spooled.discard()
         return path
 
     def set_aside(self, path: Path) -> None:

@@ -183,7 +183,7 @@ def _answer(files: Sequence[StoredFile], url: str, media_type: str) -> Response:
     response = store_response(outcomes, url)
     success = success_of(outcomes)
     # 409 would be for good; a full disk or a silent ledger is not
-    passing = any(f.answer.status == StoreStatus.OUT_OF_RESOURCES and not f.too_long for f in files)
+    passing = any(file.answer.status == StoreStatus.OUT_OF_RESOURCES for file in files)
     later = success is StoreSuccess.NONE and passing
     return Response(
         to_xml(response) if media_type == media.XML else one_to_json(response),

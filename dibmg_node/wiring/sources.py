@@ -18,6 +18,7 @@ from dibmg_node.wiring.receiving import make_intake
 from dibmg_node.wiring.registration import check_archive
 
 _LONGEST_AE_TITLE: Final = 16
+_MOST_IN_MEMORY: Final = 2**30
 FETCH_SPOOL: Final = "spool-fetch"
 """Where fetches receive: not where intake does, which clears its own spool when it starts."""
 
@@ -50,14 +51,18 @@ def fetch_study(
         intake = make_intake(settings, ledger, archive, audit)
         intake.check_open()
         intake.repair()
-        longest = int(settings.intake.max_instance_gb * 2**30)
         sender = (source.ae_title or source.name)[:_LONGEST_AE_TITLE]
-        landing = Landing(study_uid, sender, intake.open_instance, longest)
+        landing = Landing(study_uid, sender, intake.open_instance, longest_fetched(settings))
         wants = is_acceptable if everything else is_mammography
         try:
             return open_source(settings, source).fetch(study_uid, wants, landing)
         finally:
             intake.sender_done(landing.association_id)
+
+
+def longest_fetched(settings: Settings) -> int:
+    """Bytes of an instance at most: what is fetched is held in memory until it is whole, and then written."""
+    return min(int(settings.intake.max_instance_gb * 2**30), _MOST_IN_MEMORY)
 
 
 def open_source(settings: Settings, source: DestinationSection) -> StudySource:

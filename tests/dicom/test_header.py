@@ -388,9 +388,9 @@ def many_elements(number: int) -> bytes:
     return b"".join(element(9, n % 0xFFFF, b"LO", b"") for n in range(number))
 
 
-def many_items(number: int) -> bytes:
+def many_items(number: int, group: int = 9, tag: int = 1) -> bytes:
     items = struct.pack("<HHI", 0xFFFE, 0xE000, 0) * number + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
-    return element(9, 1, b"SQ", b"", length=0xFFFFFFFF) + items
+    return element(group, tag, b"SQ", b"", length=0xFFFFFFFF) + items
 
 
 def long_items(number: int) -> bytes:
@@ -412,6 +412,14 @@ def test_a_header_larger_than_any_mammograms_is_refused(make: Callable[[int], by
 @pytest.mark.parametrize(("make", "number"), [(many_elements, 20_000), (many_items, 20_000), (long_items, 8)])
 def test_a_header_as_large_as_a_tomosynthesis_is_read(make: Callable[[int], bytes], number: int) -> None:
     header = read_received_header(BytesIO(PREFIX + UIDS + make(number) + STUDY))
+
+    assert read_instance(header, facts.EXPLICIT_LE).study_uid == "1.2.40"
+
+
+def test_the_content_of_a_report_may_be_as_large_as_it_is() -> None:
+    content = PREFIX + UIDS + STUDY + many_items(500_000, 0x40, 0xA730)
+
+    header = read_received_header(BytesIO(content))
 
     assert read_instance(header, facts.EXPLICIT_LE).study_uid == "1.2.40"
 

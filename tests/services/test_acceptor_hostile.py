@@ -114,7 +114,7 @@ def test_a_request_that_is_not_for_us_is_rejected(
         (pdu(5, bytes(4)), 2),
         (pdu(1, b""), 6),
         (pdu(1, bytes(67)), 6),
-        (struct.pack(">BxI", 1, 64 * 1024 + 1), 6),
+        (struct.pack(">BxI", 1, SETTINGS.maximum_request + 1), 6),
         (struct.pack(">BxI", 1, 0xFFFFFFFF), 6),
         (associate_rq(context(2, facts.VERIFICATION, facts.IMPLICIT_LE)), 6),
         (associate_rq(context(1, "1.2/../../etc", facts.IMPLICIT_LE)), 6),
@@ -433,9 +433,12 @@ def test_a_deflated_context_is_refused(wire: Wire):
 
 def test_a_data_set_over_the_limit_is_refused_and_the_association_goes_on():
     with listening(settings=replace(SETTINGS, maximum_data_set=100_000)) as wire:
-        statuses = store_all(wire.port, [mammogram(size=300_000), mammogram(size=20_000)])
+        long = mammogram()
+        long.PixelData = bytes(20_000_000)  # by far: as a tomosynthesis is, and the exam comes behind it
 
-        assert statuses == [0xA700, 0]
+        statuses = store_all(wire.port, [long, mammogram(size=20_000)])
+
+        assert statuses == [0xC000, 0]
         assert [(s.aborts, s.commits) for s in wire.store.sinks] == [(1, 0), (0, 1)]
         assert len(wire.store.sinks[0].content) <= 100_000
         wire.check_alive()

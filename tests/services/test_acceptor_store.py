@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pynetdicom import AE
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES
 
 from dibmg_node.dicom import facts
 from dibmg_node.services.intake import Intake
@@ -215,15 +215,51 @@ def test_refused_contexts_do_not_refuse_the_association():
         association.release()
 
 
-def test_our_preference_chooses_the_transfer_syntax():
+def chosen(sop_class: str, *proposed: str) -> list[str]:
+    """The transfer syntax that is accepted of several in one context."""
     ae = AE("PEER")
-    ae.add_requested_context(facts.MG_FOR_PRESENTATION, list(reversed(facts.IMAGE_SYNTAXES)))
+    ae.add_requested_context(sop_class, list(proposed))
+    with listening() as wire:
+        association = ae.associate("127.0.0.1", wire.port, ae_title="DIBMG")
+        syntaxes = association.accepted_contexts[0].transfer_syntax
+        association.release()
+    return [str(one) for one in syntaxes]
+
+
+def test_our_preference_chooses_the_transfer_syntax():
+    assert chosen(facts.MG_FOR_PRESENTATION, *reversed(facts.IMAGE_SYNTAXES)) == [facts.EXPLICIT_LE]
+
+
+def test_as_many_contexts_as_there_can_be_are_read_with_every_syntax_that_a_peer_may_know():
+    ae = AE("PEER")
+    for number in range(127):
+        ae.add_requested_context(f"1.2.840.10008.5.1.4.1.1.9999.{number}", ALL_TRANSFER_SYNTAXES)
+    ae.add_requested_context(facts.MG_FOR_PRESENTATION, ALL_TRANSFER_SYNTAXES)
 
     with listening() as wire:
         association = ae.associate("127.0.0.1", wire.port, ae_title="DIBMG")
 
-        assert association.accepted_contexts[0].transfer_syntax == [facts.IMAGE_SYNTAXES[0]]
+        accepted = [one.abstract_syntax for one in association.accepted_contexts]
         association.release()
+    assert accepted == [facts.MG_FOR_PRESENTATION]
+
+
+LARGE = (facts.TOMOSYNTHESIS, facts.PROJECTION_FOR_PRESENTATION, facts.PROJECTION_FOR_PROCESSING)
+
+
+@pytest.mark.parametrize("sop_class", LARGE)
+@pytest.mark.parametrize(
+    ("proposed", "wanted"),
+    [
+        ((facts.IMPLICIT_LE, facts.EXPLICIT_LE, facts.JPEG_LS_LOSSLESS), facts.JPEG_LS_LOSSLESS),
+        ((facts.JPEG_2000, facts.EXPLICIT_LE), facts.EXPLICIT_LE),
+        ((facts.IMPLICIT_LE,), facts.IMPLICIT_LE),
+    ],
+)
+def test_images_of_many_frames_are_wanted_losslessly_compressed(
+    sop_class: str, proposed: tuple[str, ...], wanted: str
+):
+    assert chosen(sop_class, *proposed) == [wanted]
 
 
 def test_one_thread_serves_one_association():

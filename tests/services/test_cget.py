@@ -20,6 +20,7 @@ from dibmg_node.services.cget import CGetSource
 from dibmg_node.services.errand import STUDY_ROOT_GET
 from dibmg_node.services.fetching import (
     Fate,
+    Fetched,
     Haul,
     Landing,
     NoSuchStudyError,
@@ -29,8 +30,8 @@ from dibmg_node.services.fetching import (
     is_mammography,
 )
 from dibmg_node.services.intake import Intake
-from dibmg_node.services.reception import SWALLOWED
 from dibmg_node.services.scu import DimsePeer
+from dibmg_node.services.wire import StoreAnswer
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from tests.factories import L_MLO, R_CC, STANDARD_VIEWS, STUDY_UID, Clock, mammogram, part10, sop_uid
@@ -330,18 +331,34 @@ def test_mammography_is_what_the_node_would_look_at(sop_class_uid: str, modality
     assert is_mammography(Offer("1.2", sop_class_uid, "1.3", modality)) is wanted
 
 
-def test_an_instance_without_an_end_is_cut_off(tmp_path: Path, ledger: Ledger, archive: Archive) -> None:
-    endless = mammogram(R_CC)
-    endless.PixelData = bytes(SWALLOWED + (4 << 20))
-    intake = Intake(archive, ledger.receipts, POLICY, Clock())
-    landing = Landing(STUDY_UID, "PACS", intake.open_instance, 1000)
+class MeasuredLanding(Landing):
+    """Notes the length of what comes ashore."""
 
-    with Pacs([endless]).running() as source:
+    longest_seen = 0
+
+    def store(
+        self, sop_uid: str, sop_class_uid: str, transfer_syntax_uid: str, data_set: memoryview
+    ) -> StoreAnswer:
+        self.longest_seen = max(self.longest_seen, len(data_set))
+        return super().store(sop_uid, sop_class_uid, transfer_syntax_uid, data_set)
+
+
+def test_an_instance_far_too_long_is_refused_and_the_others_come(
+    archive: Archive, ledger: Ledger, clock: Clock
+) -> None:
+    long = mammogram(R_CC, PixelData=bytes(20_000_000))
+    others = exam()[1:]
+    intake = Intake(archive, ledger.receipts, POLICY, clock)
+    landing = MeasuredLanding(STUDY_UID, "PACS", intake.open_instance, 1_000_000)
+
+    with Pacs([long, *others]).running() as source:
         haul = source.fetch(STUDY_UID, is_mammography, landing)
 
-    assert [(one.fate, one.reason) for one in haul.instances] == [
-        (Fate.MISSING, "an instance is longer than 1000 bytes")
-    ]
+    assert haul.instances[0] == Fetched(
+        sop_uid(R_CC), Fate.REFUSED, "this node answered 0xC000 data set longer than 1000000 bytes"
+    )
+    assert [one.fate for one in haul.instances[1:]] == [Fate.STORED] * 3
+    assert landing.longest_seen < 1_500_000, "no more of it is held in memory"
     assert archive.left_in_spool() == []
 
 
@@ -354,7 +371,7 @@ def test_an_instance_longer_than_the_node_takes_is_refused(
         haul = source.fetch(STUDY_UID, is_mammography, Landing(STUDY_UID, "PACS", intake.open_instance, 1000))
 
     assert {one.reason for one in haul.instances} == {
-        "this node answered 0xA700 data set longer than 1000 bytes"
+        "this node answered 0xC000 data set longer than 1000 bytes"
     }
     assert ledger.views.study(STUDY_UID) is None
 

@@ -7,8 +7,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -106,6 +107,20 @@ def heard(rejection: Rejection | None) -> tuple[int, int, int] | None:
 
 def files_under(archive: Archive, folder: str) -> list[Path]:
     return [path for path in (archive.root / folder).rglob("*") if path.is_file()]
+
+
+@contextmanager
+def unwritable(ledger: Ledger, folder: Path) -> Iterator[None]:
+    """The ledger in a folder can be read, and not written."""
+    with ledger.engine.connect() as connection:
+        connection.execute(text("PRAGMA busy_timeout=1"))
+        connection.rollback()
+    writer = sqlite3.connect(folder / "ledger.sqlite")
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        writer.close()
 
 
 def state_of(ledger: Ledger) -> str | None:
@@ -267,22 +282,41 @@ def test_less_free_than_the_reserve_is_a_full_storage(archive: Archive, ledger: 
 def test_a_ledger_that_does_not_answer_is_out_of_resources_and_the_next_try_succeeds(
     tmp_path: Path, intake: Intake, archive: Archive, ledger: Ledger
 ) -> None:
-    with ledger.engine.connect() as connection:
-        connection.execute(text("PRAGMA busy_timeout=1"))
-        connection.rollback()
-    writer = sqlite3.connect(tmp_path / "ledger.sqlite")
-    writer.execute("BEGIN IMMEDIATE")
-    refused = send(intake, mammogram())
-    writer.close()
+    with unwritable(ledger, tmp_path):
+        refused = send(intake, mammogram())
 
     stored = send(intake, mammogram())
 
     assert refused.status == StoreStatus.OUT_OF_RESOURCES
     assert stored.status == StoreStatus.SUCCESS
-    # what was named before the ledger failed is left for the next start, which asks the ledger
-    assert (len(files_under(archive, "spool")), intake.repair()) == (1, 1)
     assert files_under(archive, "spool") == []
     assert len(files_under(archive, "instances")) == 1
+
+
+def test_what_is_sent_again_and_again_to_a_ledger_that_cannot_be_written_is_kept_once(
+    tmp_path: Path, intake: Intake, archive: Archive, ledger: Ledger
+) -> None:
+    with unwritable(ledger, tmp_path):
+        answers = [send(intake, mammogram(number=number)) for number in (1, 1, 2, 1, 2)]
+
+    (named, other), left = files_under(archive, "instances"), files_under(archive, "spool")
+    assert {answer.status for answer in answers} == {StoreStatus.OUT_OF_RESOURCES}
+    # what was named before the ledger failed is left for the next start, which asks the ledger
+    assert sorted(path.stat().st_ino for path in left) == sorted([named.stat().st_ino, other.stat().st_ino])
+    assert intake.repair() == 2
+    assert files_under(archive, "spool") + files_under(archive, "instances") == []
+
+
+def test_other_bytes_are_kept_once_while_the_ledger_cannot_be_written(
+    tmp_path: Path, intake: Intake, archive: Archive, ledger: Ledger
+) -> None:
+    send(intake, mammogram())
+    with unwritable(ledger, tmp_path):
+        for _ in range(3):
+            send(intake, mammogram(PatientAge="067Y"))
+
+    assert len(files_under(archive, "quarantine")) == 1
+    assert files_under(archive, "spool") == []
 
 
 def test_what_a_killed_intake_named_without_entering_it_is_removed_at_the_next_start(
@@ -391,15 +425,10 @@ def test_the_end_of_an_association_is_harmless_when_the_ledger_does_not_answer(
     tmp_path: Path, intake: Intake, ledger: Ledger
 ) -> None:
     send(intake, mammogram())
-    with ledger.engine.connect() as connection:
-        connection.execute(text("PRAGMA busy_timeout=1"))
-        connection.rollback()
-    writer = sqlite3.connect(tmp_path / "ledger.sqlite")
-    writer.execute("BEGIN IMMEDIATE")
 
-    intake.ended(ended())
+    with unwritable(ledger, tmp_path):
+        intake.ended(ended())
 
-    writer.close()
     assert state_of(ledger) == "RECEIVING"
 
 

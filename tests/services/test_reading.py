@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from dibmg_node.domain.study import (
 from dibmg_node.services.images import DamagedFileError, Images, Shown, StudyFiles
 from dibmg_node.services.reading import Reading, read_headers, read_study
 from dibmg_node.storage.archive import Archive
+from tests.dicom.test_header import element
 from tests.factories import (
     CANARY,
     L_CC,
@@ -155,6 +157,19 @@ def test_a_file_that_is_not_what_was_received_stops_the_reading(archive: Archive
 
     with pytest.raises(DamagedFileError, match="CRC-32"):
         read_with(FakePredictor(), files)
+
+
+def test_a_report_whose_content_is_damaged_costs_no_image_its_reading(archive: Archive) -> None:
+    report = mammogram(
+        number=9, SOPClassUID=facts.MAMMOGRAPHY_CAD_SR, SOPInstanceUID="1.2.9", Modality="SR", PixelData=None
+    )
+    files = files_of(archive, [*exam(), report])
+    with files.paths["1.2.9"].open("ab") as file:
+        file.write(element(0x40, 0xA730, b"SQ", b"no item", length=0xFFFFFFFF))
+
+    reading = read_with(FakePredictor(), replace(files, checksums={}))
+
+    assert reading.result is not None
 
 
 def test_a_file_that_is_gone_stops_the_reading(archive: Archive) -> None:

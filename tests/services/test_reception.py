@@ -53,5 +53,5 @@ def test_what_was_gathered_is_not_written_once_the_data_set_is_refused() -> None
     reception.write(memoryview(b"too much"))
     answer = reception.finish()
 
-    assert answer.status == 0xA700
+    assert (answer.status, answer.comment) == (0xC000, "data set longer than 4 bytes")
     assert sink.handed == []

@@ -109,6 +109,16 @@ def test_a_spool_file_keeps_its_entry_until_it_is_discarded(archive: Archive) ->
     assert (archive.left_in_spool(), path.exists()) == ([], True)
 
 
+def test_a_spool_file_takes_the_place_of_an_earlier_one_of_its_instance(archive: Archive) -> None:
+    for content in (b"first", b"second"):
+        with_name = archive.open_spool(content)
+        with_name.sync()
+        path = archive.keep(with_name, "1.2.3")
+
+    (left,) = archive.left_in_spool()
+    assert (left, left.samefile(path), left.read_bytes()) == (with_name.path, True, b"second")
+
+
 def test_a_name_without_a_ledger_entry_can_be_forgotten_but_not_by_another_file(archive: Archive) -> None:
     first, second = archive.open_spool(b"first"), archive.open_spool(b"second")
     for spooled in (first, second):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -28,7 +29,7 @@ from tests.factories import (
     sop_uid,
 )
 from tests.services.test_intake import LEDGER, POLICY, SAFE, Intake, send, traced_steps
-from tests.web.conftest import WebSide
+from tests.web.conftest import BODY, LIMITS, WebSide
 from tests.web.multipart import body_of, content_type
 
 REFERENCED, FAILED, OTHER = "00081199", "00081198", "0008119A"
@@ -211,12 +212,14 @@ def test_a_part_of_another_media_type_is_an_other_failure(web: WebSide) -> None:
     assert web.files("instances") == []
 
 
-def test_an_instance_over_the_limit_fails_alone(web: WebSide) -> None:
-    long = part10(mammogram(number=1, PixelData=b"\0" * 1_000_001 + b"\0"))
+@pytest.mark.parametrize("length", [1_000_002, 20_000_000])
+def test_an_instance_over_the_limit_fails_alone(web: WebSide, length: int) -> None:
+    long = part10(mammogram(number=1, PixelData=b"\0" * length))
+    limits = replace(LIMITS, body=replace(BODY, longest=30_000_000))
 
-    answer = post(web.client(), [long, part10(mammogram())])
+    answer = post(web.client(limits=limits), [long, part10(mammogram())])
 
-    assert (answer.status_code, reasons(answer)) == (202, [0xA700])
+    assert (answer.status_code, reasons(answer)) == (202, [0xC000])
     assert uids(answer) == [sop_uid(R_CC)]
     assert web.files("spool") == []
 
