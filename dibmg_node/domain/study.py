@@ -62,6 +62,12 @@ class ImageKind(StrEnum):
     OTHER = "another object"
 
 
+MAMMOGRAMS: frozenset[ImageKind] = frozenset(
+    {ImageKind.FOR_PRESENTATION, ImageKind.FOR_PROCESSING, ImageKind.TOMOSYNTHESIS, ImageKind.PROJECTION}
+)
+"""Kinds for whose sake a study is read; whatever else comes with them changes no reading."""
+
+
 class ViewKey(NamedTuple):
     """One view of one breast, written R-CC, L-MLO and so on."""
 
