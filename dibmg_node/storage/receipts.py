@@ -85,11 +85,14 @@ class Receipts:
         with self._reading.connect() as connection:
             return _compare(connection, sop_uid, size, crc32)
 
-    def holds(self, sop_uid: str) -> bool:
-        """Whether the archive should hold an instance: it was received, and not purged since."""
+    def holds(self, sop_uid: str, study_uid: str | None = None) -> bool:
+        """Whether the archive should hold an instance (of a study): it was received, and not purged since."""
+        query = select(instances.c.study_uid).where(
+            instances.c.sop_uid == sop_uid, instances.c.purged_at.is_(None)
+        )
         with self._reading.connect() as connection:
-            mine = instances.c.sop_uid == sop_uid, instances.c.purged_at.is_(None)
-            return connection.execute(select(instances.c.sop_uid).where(*mine)).first() is not None
+            found = connection.scalar(query)
+        return found is not None and study_uid in (None, found)
 
     def store(self, received: Received, patience: Patience, now: datetime) -> Receipt:
         """Enter an instance; its study is RECEIVING again, one revision on.
