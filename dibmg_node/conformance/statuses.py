@@ -27,7 +27,8 @@ _Judgment: TypeAlias = tuple[DeliveryState, str]
 
 _ANSWERS: Final[Mapping[StoreStatus, tuple[str, str]]] = {
     StoreStatus.SUCCESS: (
-        "the instance is on disk and in the ledger; or it was there already, byte for byte",
+        "the instance is on disk and in the ledger; or it was there already, byte for byte; or its "
+        'first bytes are, and these are put into quarantine (`intake.same_uid = "keep_first"`)',
         "the study is read once it is complete",
     ),
     StoreStatus.PROCESSING_FAILURE: (
@@ -54,8 +55,9 @@ _ANSWERS: Final[Mapping[StoreStatus, tuple[str, str]]] = {
         "nothing is kept",
     ),
     StoreStatus.CANNOT_UNDERSTAND: (
-        "no data set, or one that is too long, a header that cannot be parsed, or other bytes under a known "
-        'SOP Instance UID (`intake.same_uid = "refuse"`)',
+        "no data set, or one that is too long, a header that cannot be parsed, or other bytes under a known SOP "
+        'Instance UID (`intake.same_uid = "refuse"`; with `"keep_first"` where the first were purged, are gone, '
+        "or are of another study)",
         "nothing is kept; other bytes under a known UID are put into quarantine",
     ),
     StoreStatus.TRANSFER_SYNTAX_NOT_SUPPORTED: (

@@ -147,6 +147,7 @@ def read_instance(header: FileDataset, transfer_syntax_uid: str) -> Instance:
         modifiers=_modifiers(header),
         image_type=tuple(value.upper() for value in texts_of(header, "ImageType")),
         acquired_at=_acquired_at(header),
+        content_at=_moment(header, "Content"),
         instance_number=_integer(header, "InstanceNumber", 0),
         rows=_integer(header, "Rows", 0),
         columns=_integer(header, "Columns", 0),
@@ -260,15 +261,23 @@ def _modifiers(header: Dataset) -> tuple[ViewModifier, ...]:
 
 
 def _acquired_at(header: Dataset) -> str:
-    """Sortable time of acquisition, `YYYYMMDDHHMMSS.FFFFFF`; words in place of a time are dropped."""
-    stamp = _stamp(header, "AcquisitionDateTime")
-    if stamp:
-        return stamp[:21]
-    for kind in ("Acquisition", "Content", "Series", "Study"):
-        date = _stamp(header, f"{kind}Date")
-        if date:
-            return date + _stamp(header, f"{kind}Time")
-    return ""
+    """Sortable time of acquisition, `YYYYMMDDHHMMSS.FFFFFF`; words in place of a time are dropped.
+
+    A day alone counts only where there is no time at all: it would hide which of its images is newer.
+    """
+    stamp = _stamp(header, "AcquisitionDateTime")[:21]
+    if len(stamp) > len("YYYYMMDD"):
+        return stamp
+    kinds = ("Acquisition", "Content", "Series", "Study")
+    moments = [_moment(header, kind) for kind in kinds]
+    days = [_stamp(header, f"{kind}Date") for kind in kinds]
+    return next(filter(None, [*moments, stamp, *days]), "")
+
+
+def _moment(header: Dataset, kind: str) -> str:
+    """Date and time of one kind, likewise; empty where one of them is absent."""
+    date, time = _stamp(header, f"{kind}Date"), _stamp(header, f"{kind}Time")
+    return date + time if date and time else ""
 
 
 def _stamp(header: Dataset, name: str) -> str:

@@ -62,8 +62,10 @@ def select_exam(
     MLO of one known breast, whole, without marks burned in, not of a specimen or a phantom, neither
     magnified nor with a view modifier that changes the projection, and of a breast without an implant: one
     image that tells of it, an implant displaced view too, speaks for every image of the breast. Of several
-    images of one view the newest acquisition is read. With `policy.implants = READ` breasts with an
-    implant are read from their implant displaced views, else from their ordinary ones.
+    images of one view the newest acquisition is read; of one acquisition (processed again, say) the image
+    with the latest Content Date and Time, else that with the highest Instance Number. With
+    `policy.implants = READ` breasts with an implant are read from their implant displaced views, else from
+    their ordinary ones.
 
     By `policy.minimum` a breast is read when it has both CC and MLO (ONE_BREAST), when it has any of
     them (ONE_VIEW), or only in a study that has all four standard views (FOUR_VIEWS).
@@ -128,18 +130,30 @@ def _newest_of_each_view(
         by_view.setdefault(key, []).append(instance)
     chosen = {}
     for key, several in by_view.items():
-        several.sort(key=lambda i: (_displaced(i, policy), i.acquired_at, i.instance_number, i.sop_uid))
+        several.sort(
+            # a UID tells nothing of time: it makes the choice the same each time
+            key=lambda i: (_displaced(i, policy), i.acquired_at, i.content_at, i.instance_number, i.sop_uid)
+        )
         chosen[key] = several[-1]
         for other in several[:-1]:
-            displaced = _displaced(chosen[key], policy) and not _displaced(other, policy)
-            why = "the implant displaced view counts" if displaced else "the newest acquisition counts"
             found[other.sop_uid] = Exclusion(
                 ExclusionCode.RETAKEN,
-                f"another image of {key} is read instead: {why}",
+                f"another image of {key} is read instead: {_why(chosen[key], other, policy)}",
                 other.sop_uid,
                 key.laterality,
             )
     return chosen
+
+
+def _why(chosen: Instance, other: Instance, policy: ExamPolicy) -> str:
+    """What one image of a view has before another."""
+    if _displaced(chosen, policy) and not _displaced(other, policy):
+        return "the implant displaced view counts"
+    if chosen.acquired_at != other.acquired_at:
+        return "the newest acquisition counts"
+    if chosen.content_at != other.content_at:
+        return "of one acquisition the newest image counts"
+    return "no time tells which is newer, Instance Number and UID decide"
 
 
 def _displaced(instance: Instance, policy: ExamPolicy) -> bool:

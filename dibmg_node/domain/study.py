@@ -62,6 +62,12 @@ class ImageKind(StrEnum):
     OTHER = "another object"
 
 
+MAMMOGRAMS: frozenset[ImageKind] = frozenset(
+    {ImageKind.FOR_PRESENTATION, ImageKind.FOR_PROCESSING, ImageKind.TOMOSYNTHESIS, ImageKind.PROJECTION}
+)
+"""Kinds for whose sake a study is read; whatever else comes with them changes no reading."""
+
+
 class ViewKey(NamedTuple):
     """One view of one breast, written R-CC, L-MLO and so on."""
 
@@ -93,6 +99,7 @@ class Instance:
     Attributes:
         acquired_at: Acquisition Date and Time (or Content Date and Time) as `YYYYMMDDHHMMSS.FFFFFF`,
             empty where the header has none. Orders retakes.
+        content_at: Content Date and Time (0008,0023), (0008,0033) likewise. Orders images of one acquisition.
         presentation_intent: Presentation Intent Type (0008,0068), or what the SOP class implies.
         orientation: Patient Orientation (0020,0020): direction of the rows, then of the columns.
         magnification: Estimated Radiographic Magnification Factor (0018,1114).
@@ -111,6 +118,7 @@ class Instance:
     modifiers: tuple[ViewModifier, ...] = ()
     image_type: tuple[str, ...] = ()
     acquired_at: str = ""
+    content_at: str = ""
     instance_number: int = 0
     rows: int = 0
     columns: int = 0

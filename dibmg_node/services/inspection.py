@@ -87,8 +87,7 @@ class Inspection:
         for study_uid, sop_uid in missing:
             if self.holdings.enter_missing(study_uid, sop_uid, self.now()):
                 _log.error("archived file is gone", extra={"study_uid": study_uid, "sop_uid": sop_uid})
-        # one that has a second name is still in a spool, whose repair decides
-        looked = [self._adopt(path) for path in unknown if path.stat().st_nlink == 1]
+        looked = [self._adopt(path) for path in self._not_spooled(unknown)]
         adopted = [one for one in looked if one is not None]
         results, _ = _compare(
             self.archive.files("results"), self.holdings.results(), self.archive.result_path
@@ -98,6 +97,17 @@ class Inspection:
         if found != Found():
             _log.warning("archive and ledger differed", extra=vars(found))
         return found
+
+    def _not_spooled(self, paths: list[Path]) -> list[Path]:
+        """Those that are in no spool any more: of the others the repair of that spool decides."""
+        if not paths:
+            return paths
+        spooled = self.archive.spooled_inodes()
+        decided = [path for path in paths if path.stat().st_ino not in spooled]
+        if len(decided) < len(paths):
+            extra = {"count": len(paths) - len(decided)}
+            _log.warning("files left to the repair of their spool", extra=extra)
+        return decided
 
     def _paths_of(self, sop_uid: str) -> tuple[Path, Path]:
         return self.archive.instance_path(sop_uid), self.archive.result_path(sop_uid)

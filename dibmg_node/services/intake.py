@@ -250,10 +250,15 @@ class Intake:
             _log.info("instance stored", extra=facts)
             return StoreAnswer(StoreStatus.SUCCESS)
         _log.error("other bytes under a known instance UID; quarantined", extra=facts)
-        if self._policy.keep_first:
+        if self._policy.keep_first and self._keeps_first(instance):
             return StoreAnswer(StoreStatus.SUCCESS)
         comment = "other bytes under a SOP Instance UID that is taken"
         return StoreAnswer(StoreStatus.CANNOT_UNDERSTAND, comment)
+
+    def _keeps_first(self, instance: Instance) -> bool:
+        """Whether the first bytes under a UID are safe, in the same study: or Success would be a lie."""
+        held = self._receipts.holds(instance.sop_uid, instance.study_uid)
+        return held and self._archive.has_instance(instance.sop_uid)
 
 
 class Reception:

@@ -33,7 +33,8 @@ class IntakePolicy:
     Attributes:
         senders: Empty: this machine (loopback) under any calling AE title.
         reserve_bytes: Less free disk than this is answered "out of resources".
-        keep_first: Answer Success to other bytes under a known UID (the first bytes stay).
+        keep_first: Answer Success to other bytes under a known UID whose first bytes are kept in the same
+            study; else, and without this, they are refused.
         quiet_time: Of one sender, by its AE title.
         may_report: Whether a peer, by its AE title and address, may report on storage commitment although it
             is no sender.

@@ -125,8 +125,8 @@ class Archive:
     often one is sent while the ledger cannot be written, one file is left.
 
     Attributes:
-        spool: Folder in which this process receives. Each receiving process has one of its own: it repairs
-            at its start what its predecessor left, while the others go on.
+        spool: Folder in which this process receives; its name begins with `spool`. Each receiving process has
+            one of its own: it repairs at its start what its predecessor left, while the others go on.
         drafts: Folder in which the node's analysis writes results, likewise.
     """
 
@@ -193,6 +193,19 @@ class Archive:
     def left_in_spool(self) -> list[Path]:
         """What a killed intake left."""
         return sorted((self.root / self.spool).iterdir())
+
+    def spooled_inodes(self) -> frozenset[int]:
+        """Inodes of what is in any spool of this archive, of other processes and nodes too.
+
+        A second name tells nothing: a snapshot by hard links gives every file one.
+        """
+        found = set()
+        for path in self.root.glob("spool*/*"):
+            try:
+                found.add(path.stat().st_ino)
+            except FileNotFoundError:
+                continue  # whoever received it is done with it
+        return frozenset(found)
 
     @contextmanager
     def held(self, sop_uid: str) -> Iterator[None]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from typing import Final
 
 from dibmg_node.domain.study import ImageKind, Instance, Laterality, View, ViewModifier
+
+_KNOWN: Final = frozenset(field.name for field in fields(Instance))
 
 
 def dump_facts(instance: Instance) -> str:
@@ -14,7 +17,7 @@ def dump_facts(instance: Instance) -> str:
 
 
 def load_facts(text: str) -> Instance:
-    """Read back what `dump_facts` wrote."""
+    """Read back what `dump_facts` wrote, of an older program or a newer one on the same ledger, too."""
     facts = json.loads(text)
     facts["kind"] = ImageKind(facts["kind"])
     facts["laterality"] = Laterality(facts["laterality"]) if facts["laterality"] else None
@@ -22,4 +25,4 @@ def load_facts(text: str) -> Instance:
     facts["modifiers"] = tuple(ViewModifier(modifier) for modifier in facts["modifiers"])
     for name in ("image_type", "orientation"):
         facts[name] = tuple(facts[name])
-    return Instance(**facts)
+    return Instance(**{name: value for name, value in facts.items() if name in _KNOWN})

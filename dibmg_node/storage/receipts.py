@@ -14,11 +14,12 @@ from dibmg_node.domain.exam import has_standard_views, select_exam
 from dibmg_node.domain.lifecycle import StudyEvent, StudyState
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.priority import Priority
-from dibmg_node.domain.study import ImageKind, Instance
+from dibmg_node.domain.study import MAMMOGRAMS, Instance
 from dibmg_node.storage import receipt_statements as statements
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.facts_json import dump_facts, load_facts
 from dibmg_node.storage.group_commit import GroupCommit
+from dibmg_node.storage.remains import find_remains
 from dibmg_node.storage.schema import history, instances, studies
 from dibmg_node.storage.study_row import apply_event, note, replace_verdicts
 
@@ -29,10 +30,6 @@ _SETTLED_AFTER = timedelta(seconds=2)
 FILE_MISSING = "file missing"
 FILE_BACK = "file back"
 """Events in a study's history; their detail is the SOP Instance UID."""
-
-_MAMMOGRAMS = frozenset(
-    {ImageKind.FOR_PRESENTATION, ImageKind.FOR_PROCESSING, ImageKind.TOMOSYNTHESIS, ImageKind.PROJECTION}
-)
 
 
 @dataclass(frozen=True)
@@ -88,11 +85,14 @@ class Receipts:
         with self._reading.connect() as connection:
             return _compare(connection, sop_uid, size, crc32)
 
-    def holds(self, sop_uid: str) -> bool:
-        """Whether the archive should hold an instance: it was received, and not purged since."""
+    def holds(self, sop_uid: str, study_uid: str | None = None) -> bool:
+        """Whether the archive should hold an instance (of a study): it was received, and not purged since."""
+        query = select(instances.c.study_uid).where(
+            instances.c.sop_uid == sop_uid, instances.c.purged_at.is_(None)
+        )
         with self._reading.connect() as connection:
-            mine = instances.c.sop_uid == sop_uid, instances.c.purged_at.is_(None)
-            return connection.execute(select(instances.c.sop_uid).where(*mine)).first() is not None
+            found = connection.scalar(query)
+        return found is not None and study_uid in (None, found)
 
     def store(self, received: Received, patience: Patience, now: datetime) -> Receipt:
         """Enter an instance; its study is RECEIVING again, one revision on.
@@ -186,10 +186,13 @@ class Receipts:
             connection.execute(statements.ENTER, entry)
         _enter_keys(connection, received)
         waiting = row is None or row["state"] == StudyState.RECEIVING.value
-        if row is not None and row["purged_at"] is not None and instance.kind in _MAMMOGRAMS:
+        if row is not None and row["purged_at"] is not None and instance.kind in MAMMOGRAMS:
             self._store_of_purged(connection, received, patience, now, row)
-        elif waiting or instance.kind in _MAMMOGRAMS:
-            self._receive(connection, received, patience, now, row)
+        elif waiting or instance.kind in MAMMOGRAMS:
+            # an old image that follows those which opened a purged study makes nothing of it new
+            is_old = waiting and receipt is Receipt.PURGED
+            claimed_at = row["claimed_at"] if row is not None and is_old else None
+            self._receive(connection, received, patience, now, row, claimed_at)
         else:
             # nobody will read the study again for its sake, so its verdict is entered here
             alone = select_exam(instance.study_uid, [instance], self._policy)
@@ -202,26 +205,21 @@ class Receipts:
     ) -> None:
         """A mammogram of a study that was purged.
 
-        The study is opened again once its four standard views, or all of its images, are here: what is left
-        of it cannot be read before. Where nothing but the old images came, its results keep their time, and
-        so their bytes.
+        The study is opened again once its four standard views, or all of its mammograms, are here: what is
+        left of it cannot be read before. Where nothing but the old images came, its results keep their time,
+        and so their bytes.
         """
         study_uid = received.instance.study_uid
-        rows = connection.execute(
-            select(instances.c.facts, instances.c.purged_at, instances.c.received_at).where(
-                instances.c.study_uid == study_uid
-            )
-        ).all()
-        here = [one for one in rows if one.purged_at is None]
-        whole = len(here) == len(rows)
-        if whole or has_standard_views((load_facts(one.facts) for one in here), self._policy):
-            same = whole and all(one.received_at <= row["purged_at"] for one in here)
+        remains = find_remains(connection, study_uid)
+        whole = not remains.lacking
+        if whole or has_standard_views(remains.here, self._policy):
+            same = whole and remains.newest is not None and remains.newest <= row["purged_at"]
             self._receive(connection, received, patience, now, row, row["claimed_at"] if same else None)
             return
         connection.execute(
             update(studies).where(studies.c.study_uid == study_uid).values(last_instance_at=now)
         )
-        detail = f"{received.instance.sop_uid}; {len(rows) - len(here)} other images are purged"
+        detail = f"{received.instance.sop_uid}; {remains.lacking} other images are purged"
         note(connection, study_uid, "image of a purged study stored", now, detail)
 
     def _open_study(self, connection: Connection, received: Received, now: datetime) -> None:

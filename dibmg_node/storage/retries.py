@@ -11,6 +11,7 @@ from dibmg_node.domain.lifecycle import StudyEvent, StudyState
 from dibmg_node.domain.result import Wanted
 from dibmg_node.errors import LedgerConflictError, PermanentError
 from dibmg_node.storage.owing import close_if_delivered, owe_again
+from dibmg_node.storage.remains import find_remains
 from dibmg_node.storage.study_row import apply_event, lock_study, note
 
 
@@ -48,17 +49,21 @@ class Retries:
             What is tried again, DELIVERY or ANALYSIS.
 
         Raises:
-            PermanentError: The ledger has no such study, it is being analyzed just now, it was purged, or it
-                has no result to deliver.
+            PermanentError: The ledger has no such study, it is being analyzed just now, it was purged and
+                its images are not all here again, or it has no result to deliver.
         """
         with self._engine.begin() as connection:
             try:
                 row = lock_study(connection, study_uid)
                 if row["purged_at"]:
-                    when = row["purged_at"].isoformat(timespec="seconds")
-                    raise PermanentError(
-                        f"study {study_uid} was purged at {when}; it is read again when its images come again"
-                    )
+                    # the files of its results are gone, so that there is nothing to deliver before it is read
+                    if what is Retry.DELIVERY or find_remains(connection, study_uid).lacking:
+                        when = row["purged_at"].isoformat(timespec="seconds")
+                        raise PermanentError(
+                            f"study {study_uid} was purged at {when}; "
+                            "it is read again when its images come again"
+                        )
+                    what = Retry.ANALYSIS
                 if what is not Retry.ANALYSIS and not (what is Retry.AUTOMATIC and _lacks_analysis(row)):
                     even_stored = what is Retry.DELIVERY
                     if owe_again(connection, study_uid, now, even_stored=even_stored, wanted=wanted):
@@ -75,6 +80,7 @@ class Retries:
                     attempts=0,
                     published_at=None,
                     due_at=None,
+                    purged_at=None,
                     reason="",
                 )
                 return Retry.ANALYSIS

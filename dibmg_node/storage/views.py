@@ -357,8 +357,8 @@ def _unjudged(row: Mapping[str, Any], study: RowMapping) -> tuple[str, str]:
     if row["purged_at"]:
         return "PURGED", "purged from the archive, and not in the last reading"
     if study["purged_at"]:
-        told = "came after the study was purged: it is read again once its four standard views are here"
-        return "STUDY_PURGED", told
+        enough = "its four standard views, or all of its mammograms,"
+        return "STUDY_PURGED", f"came after the study was purged: it is read again once {enough} are here"
     if study["state"] == StudyState.CANCELED.value:
         return "NOT_JUDGED", "not judged: the study was given up before"
     return "NOT_JUDGED", "not judged yet"

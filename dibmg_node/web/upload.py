@@ -16,6 +16,7 @@ from dibmg_node.web.media import DICOM, read_media_type
 
 _MOST_HEADERS: Final = 8
 _LONGEST_HEADER: Final = 4096
+_LONGEST_PREAMBLE: Final = 4096
 
 
 class MalformedUploadError(Exception):
@@ -51,6 +52,8 @@ class Upload:
         self._header = (bytearray(), bytearray())
         self._headers: dict[bytes, str] = {}
         self._complete = False
+        # a delimiter begins a line, and so may the body; None: it came
+        self._preamble: bytearray | None = bytearray(b"\n")
         try:
             self._parser = MultipartParser(
                 boundary,
@@ -68,6 +71,7 @@ class Upload:
                 max_header_count=_MOST_HEADERS,
                 max_header_size=_LONGEST_HEADER,
             )
+            self._delimiter = b"--" + boundary.encode("latin-1")
         except (FormParserError, ValueError) as error:
             raise MalformedUploadError("boundary cannot be used") from error
 
@@ -79,10 +83,13 @@ class Upload:
             OversizedUploadError: A limit is passed.
         """
         try:
-            self._parser.write(block)
+            self._parser.write(block if self._preamble is None else self._without_preamble(block))
         except FormParserError as error:
             # the parser's own text quotes the body
-            raise MalformedUploadError("not a multipart body, or a part's headers are too long") from error
+            raise MalformedUploadError(
+                "not a multipart body: expected lines that end with CRLF, nothing behind a boundary, and at "
+                f"most {_MOST_HEADERS} headers of a part, of one line of {_LONGEST_HEADER} bytes each"
+            ) from error
         except ProtocolError as error:
             raise OversizedUploadError(str(error)) from error
 
@@ -102,6 +109,23 @@ class Upload:
         reception, self._reception = self._reception, None
         if reception is not None:
             reception.abort()
+
+    def _without_preamble(self, block: bytes) -> bytes:
+        """What of the body so far begins with its first delimiter: text before it means nothing.
+
+        Source: RFC 2046 5.1.1.
+        """
+        assert self._preamble is not None
+        self._preamble += block
+        longest = _LONGEST_PREAMBLE + len(self._delimiter)
+        at = self._preamble.find(b"\n" + self._delimiter, 0, longest)
+        if at >= 0:
+            body, self._preamble = bytes(self._preamble[at + 1 :]), None
+            return body
+        if len(self._preamble) > longest:
+            expected = f"a line of '--' and the boundary within the first {_LONGEST_PREAMBLE} bytes"
+            raise MalformedUploadError(f"not a multipart body: expected {expected}")
+        return b""
 
     def _begin_part(self) -> None:
         self._headers = {}

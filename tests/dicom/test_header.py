@@ -48,6 +48,7 @@ def test_an_ordinary_mammogram_is_read_in_every_fact() -> None:
         view=View.CC,
         image_type=("ORIGINAL", "PRIMARY", ""),
         acquired_at="20260303101110",
+        content_at="20260303101110",
         instance_number=1,
         rows=96,
         columns=64,
@@ -181,7 +182,30 @@ def test_an_instance_is_what_its_class_says(sop_class: str, kind: ImageKind, int
     [
         ({"AcquisitionDateTime": "20260303101112.123456+0100"}, "20260303101112.123456"),
         ({"AcquisitionDateTime": "20260303101112"}, "20260303101112"),
-        ({"AcquisitionDateTime": "Erika, in March", "AcquisitionTime": "at ten"}, "20260303"),
+        ({"AcquisitionDateTime": "20260303", "AcquisitionTime": "101112"}, "20260303101112"),
+        ({"AcquisitionDateTime": "Erika, in March", "AcquisitionTime": "at ten"}, "20260303101110"),
+        ({"AcquisitionTime": None, "ContentTime": "101500"}, "20260303101500"),
+        ({"AcquisitionTime": None, "ContentTime": None}, "20260303101000"),
+        (
+            {
+                "AcquisitionDate": "20260302",
+                "AcquisitionTime": None,
+                "ContentTime": None,
+                "SeriesTime": None,
+                "StudyTime": None,
+            },
+            "20260302",
+        ),
+        (
+            {
+                "AcquisitionDateTime": "20260301",
+                "AcquisitionTime": None,
+                "ContentTime": None,
+                "SeriesTime": None,
+                "StudyTime": None,
+            },
+            "20260301",
+        ),
         ({}, "20260303101110"),
         ({"AcquisitionDate": None}, "20260303101110"),
         ({"AcquisitionDate": None, "ContentDate": None, "SeriesDate": None}, "20260303101000"),
@@ -195,6 +219,21 @@ def test_the_time_of_an_image_is_the_closest_to_its_acquisition(
     changes: dict[str, str | None], acquired_at: str
 ) -> None:
     assert facts_of(mammogram(**changes)).acquired_at == acquired_at
+
+
+@pytest.mark.parametrize(
+    ("changes", "content_at"),
+    [
+        ({"ContentTime": "102500.5"}, "20260303102500.5"),
+        ({"ContentTime": None}, ""),
+        ({"ContentDate": None}, ""),
+        ({"ContentTime": "at ten"}, ""),
+    ],
+)
+def test_the_time_of_an_images_content_is_date_and_time_or_nothing(
+    changes: dict[str, str | None], content_at: str
+) -> None:
+    assert facts_of(mammogram(**changes)).content_at == content_at
 
 
 @pytest.mark.parametrize(

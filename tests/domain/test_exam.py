@@ -206,12 +206,29 @@ def test_the_newest_acquisition_of_a_view_is_read_and_the_others_are_reported() 
     )
 
 
-def test_takes_of_one_moment_are_told_apart_by_number_and_then_by_uid() -> None:
+def test_of_one_acquisition_the_image_that_was_made_last_is_read_whatever_number_and_uid() -> None:
+    sent = instance(R_CC, sop_uid="1.2.9", content_at="20260303101110", instance_number=2)
+    processed_again = instance(R_CC, sop_uid="1.2.10", content_at="20260303102500", instance_number=1)
+
+    selection = select_exam(STUDY_UID, [processed_again, sent, *screening()[1:]])
+
+    assert [v.code for v in selection.verdicts[:2]] == ["USED", "RETAKEN"]
+    assert selection.verdicts[1].sentence == (
+        "another image of R-CC is read instead: of one acquisition the newest image counts"
+    )
+
+
+def test_images_of_one_moment_are_told_apart_by_number_and_then_by_uid() -> None:
     first = instance(R_CC, sop_uid="1.2.9", instance_number=1)
     second = instance(R_CC, sop_uid="1.2.1", instance_number=2)
     third = instance(R_CC, sop_uid="1.2.2", instance_number=2)
 
-    assert read_uids([second, third, first, *screening()[1:]])[0] == "1.2.2"
+    selection = select_exam(STUDY_UID, [second, third, first, *screening()[1:]])
+
+    assert [v.code for v in selection.verdicts[:3]] == ["RETAKEN", "USED", "RETAKEN"]
+    assert {v.sentence for v in selection.verdicts[:3] if not v.used} == {
+        "another image of R-CC is read instead: no time tells which is newer, Instance Number and UID decide"
+    }
 
 
 def test_the_order_of_the_instances_changes_nothing() -> None:
@@ -396,6 +413,7 @@ ANY_INSTANCE = st.builds(
     image_type=st.lists(st.sampled_from(["ORIGINAL", "TOMO", "SUBTRACTION", ""]), max_size=3).map(tuple),
     frames=st.integers(0, 3),
     acquired_at=st.sampled_from(["", "2025", "2026"]),
+    content_at=st.sampled_from(["", "2025", "2026"]),
     implant_present=st.booleans(),
     partial_view=st.booleans(),
     magnification=st.none() | st.floats(),

@@ -124,20 +124,40 @@ def test_a_file_of_a_self_test_without_a_row_is_removed_and_becomes_no_study(
     assert files_under(archive, "quarantine") == []
 
 
-def test_a_name_that_its_spool_has_still_to_decide_on_is_left_to_it(
-    inspection: Inspection, intake: Intake, archive: Archive, ledger: Ledger
+@pytest.mark.parametrize("spool", ["spool", "spool-web", "spool-b"])
+def test_a_name_that_its_spool_has_still_to_decide_on_is_left_to_it_and_the_log_says_so(
+    inspection: Inspection,
+    archive: Archive,
+    ledger: Ledger,
+    caplog: pytest.LogCaptureFixture,
+    spool: str,
 ) -> None:
+    other = replace(archive, spool=spool)
+    other.prepare()
     image = mammogram()
-    spooled = archive.open_spool(b"")
+    spooled = other.open_spool(b"")
     spooled.write(part10(image))
     spooled.sync()
-    archive.keep(spooled, image.SOPInstanceUID)
+    other.keep(spooled, image.SOPInstanceUID)
 
     found = inspection.run()
 
     assert (found, ledger.views.study(STUDY_UID)) == (Found(), None)
-    assert intake.repair() == 1
+    assert [one.message for one in caplog.records] == ["files left to the repair of their spool"]
+    assert Intake(other, ledger.receipts, POLICY, inspection.now).repair() == 1
     assert files_under(archive, "instances") == []
+
+
+def test_a_file_that_a_snapshot_has_too_is_adopted(
+    inspection: Inspection, archive: Archive, ledger: Ledger, tmp_path: Path
+) -> None:
+    path = put(archive, part10(mammogram()))
+    (tmp_path / "snapshot.dcm").hardlink_to(path)
+
+    found = inspection.run()
+
+    assert found == Found(adopted=1)
+    assert ledger.views.study(STUDY_UID) is not None
 
 
 def test_a_row_without_a_file_is_told_once_and_no_more_when_the_file_is_back(

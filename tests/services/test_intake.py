@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.facts import StoreStatus
@@ -44,6 +44,7 @@ from dibmg_node.services.wire import (
 )
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.schema import instances
 from tests.factories import (
     CANARY,
     R_CC,
@@ -195,6 +196,28 @@ def test_other_bytes_under_a_known_uid_are_quarantined_and_the_first_stay(
     assert (answers, kept.PatientAge) == ([status] * 3, "066Y")
     (quarantined,) = files_under(archive, "quarantine")
     assert dcmread(quarantined).PatientAge == "067Y"
+
+
+@pytest.mark.parametrize("lost", ["purged", "file gone", "of another study"])
+def test_other_bytes_are_no_success_where_the_first_are_not_kept_in_their_study(
+    archive: Archive, ledger: Ledger, clock: Clock, lost: str
+) -> None:
+    intake = Intake(archive, ledger.receipts, replace(POLICY, keep_first=True), clock)
+    send(intake, mammogram())
+    if lost == "purged":
+        with ledger.engine.begin() as connection:
+            connection.execute(update(instances).values(purged_at=clock()))
+    elif lost == "file gone":
+        archive.instance_path(sop_uid(R_CC)).unlink()
+    changes = {"StudyInstanceUID": "1.2.99"} if lost == "of another study" else {"PatientAge": "067Y"}
+
+    answer = send(intake, mammogram(**changes))
+
+    assert (answer.status, answer.comment) == (
+        StoreStatus.CANNOT_UNDERSTAND,
+        "other bytes under a SOP Instance UID that is taken",
+    )
+    assert len(files_under(archive, "quarantine")) == 1
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,13 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from pydicom.dataset import FileDataset
 from sqlalchemy import Engine
 
+from dibmg_node.dicom import facts
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.domain.lifecycle import DeliveryState, Proof
-from dibmg_node.domain.study import STANDARD_VIEWS
+from dibmg_node.domain.study import STANDARD_VIEWS, ViewKey
 from dibmg_node.errors import PermanentError
 from dibmg_node.services.inspection import Found, Inspection
 from dibmg_node.services.intake import Intake
@@ -34,6 +36,7 @@ from tests.factories import (
     L_MLO,
     PATIENCE,
     R_CC,
+    R_MLO,
     START,
     STUDY_UID,
     Clock,
@@ -178,6 +181,24 @@ def purged(station: Station) -> Station:
 def purge_of(station: Station, policy: PurgePolicy = BY_AGE, age: timedelta = 31 * DAY) -> Purge:
     station.clock.advance(age.total_seconds())
     return Purge(station.archive, station.ledger.purges, policy, station.clock)
+
+
+def another_object() -> FileDataset:
+    """A report that came with the images."""
+    uid = f"{STUDY_UID}.77"
+    return mammogram(SOPClassUID=facts.BASIC_TEXT_SR, Modality="SR", SOPInstanceUID=uid, PixelData=None)
+
+
+def purged_station(archive: Archive, ledger: Ledger, clock: Clock, *datasets: FileDataset) -> Station:
+    """A study that was read, delivered and purged."""
+    station = Station(archive, ledger, clock)
+    station.receive(*datasets)
+    station.complete()
+    station.analyze(revision=len(datasets))
+    if study_of(ledger)["deliveries"]:
+        settle(ledger, clock, DeliveryState.STORED)
+    assert len(purge_of(station).run()) == 1
+    return station
 
 
 def exclude(ledger: Ledger, clock: Clock, study_uid: str) -> None:
@@ -455,6 +476,43 @@ def test_images_of_a_purged_study_that_come_again_are_kept_and_it_is_read_once_f
     assert [one["attempts"] for one in study["deliveries"]] == [1]
 
 
+@pytest.mark.parametrize("views", [(R_CC, R_MLO), STANDARD_VIEWS], ids=["one breast", "four views"])
+@pytest.mark.parametrize("place", [None, 0, -1, 9], ids=["not", "first", "before the last", "last"])
+def test_a_purged_study_is_read_once_its_mammograms_are_here_wherever_its_report_comes(
+    archive: Archive, ledger: Ledger, clock: Clock, views: tuple[ViewKey, ...], place: int | None
+) -> None:
+    images, report = [mammogram(view) for view in views], another_object()
+    station = purged_station(archive, ledger, clock, *images, report)
+    before = study_of(ledger)["results"]
+    again = list(images)
+    if place is not None:
+        again.insert(place, report)
+
+    station.receive(*again)
+    station.complete()
+    station.analyze(revision=study_of(ledger)["revision"])
+
+    study = study_of(ledger)
+    assert (study["state"], study["purged_at"]) == ("DELIVERED", None)
+    assert [one["sop_uid"] for one in study["results"]] == [one["sop_uid"] for one in before]
+    assert not any(one["purged"] for one in study["results"])
+
+
+def test_a_purged_study_that_was_not_opened_although_its_images_are_here_can_be_retried(
+    archive: Archive, ledger: Ledger, clock: Clock
+) -> None:
+    report = another_object()
+    station = purged_station(archive, ledger, clock, report)
+    station.receive(report)
+    assert study_of(ledger)["purged_at"] is not None
+
+    with pytest.raises(PermanentError, match="was purged at"):
+        ledger.retries.ask(STUDY_UID, clock(), Retry.DELIVERY)
+    asked = ledger.retries.ask(STUDY_UID, clock())
+
+    assert (asked, study_of(ledger)["purged_at"], state_of(ledger)) == (Retry.ANALYSIS, None, "READY")
+
+
 def test_one_late_image_of_a_purged_study_is_kept_and_says_that_it_is_not_read(purged: Station) -> None:
     intake = Intake(purged.archive, purged.ledger.receipts, POLICY, purged.clock)
 
@@ -464,7 +522,7 @@ def test_one_late_image_of_a_purged_study_is_kept_and_says_that_it_is_not_read(p
     (late,) = [one for one in study["instances"] if not one["purged"]]
     assert (answer.status, study["state"], study["revision"]) == (StoreStatus.SUCCESS, "DELIVERED", 4)
     assert (late["sop_uid"], late["code"]) == (RETAKEN, "STUDY_PURGED")
-    assert "read again once its four standard views are here" in late["sentence"]
+    assert "read again once its four standard views, or all of its mammograms, are here" in late["sentence"]
 
 
 def test_a_late_image_and_four_views_again_are_read_together_and_answered_anew(purged: Station) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from datetime import timedelta
@@ -43,6 +44,14 @@ def test_facts_without_side_and_view_survive_the_ledger() -> None:
     one = instance(R_CC, laterality=None, view=None, manufacturer="Mäker \x00\ud800")
 
     assert load_facts(dump_facts(one)) == one
+
+
+def test_facts_that_an_older_program_did_not_keep_are_empty_and_those_of_a_newer_one_are_left_out() -> None:
+    kept = json.loads(dump_facts(instance(R_CC, content_at="20260303101112")))
+    del kept["content_at"]
+    kept["a_fact_of_tomorrow"] = "x"
+
+    assert load_facts(json.dumps(kept)) == instance(R_CC)
 
 
 def test_studies_are_counted_in_every_state_zero_included(ledger: Ledger, clock: Clock) -> None:
