@@ -55,9 +55,9 @@ _ANSWERS: Final[Mapping[StoreStatus, tuple[str, str]]] = {
         "nothing is kept",
     ),
     StoreStatus.CANNOT_UNDERSTAND: (
-        "no data set, or one that is too long, a header that cannot be parsed, or other bytes under a known SOP "
-        'Instance UID (`intake.same_uid = "refuse"`; with `"keep_first"` where the first were purged, are gone, '
-        "or are of another study)",
+        "no data set, or one that is too long, a header that cannot be parsed, or other bytes under a known "
+        'SOP Instance UID (`intake.same_uid = "refuse"`; with `"keep_first"` where the first were purged, '
+        "are gone, or are of another study)",
         "nothing is kept; other bytes under a known UID are put into quarantine",
     ),
     StoreStatus.TRANSFER_SYNTAX_NOT_SUPPORTED: (
