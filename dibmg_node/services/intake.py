@@ -20,6 +20,7 @@ from dibmg_node.services.addresses import address_of
 from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.intake_policy import IntakePolicy
 from dibmg_node.services.selftest_gate import ClosedGate, Gate
+from dibmg_node.services.spooled_instance import SpooledInstance
 from dibmg_node.services.wire import (
     CALLED_AE_NOT_RECOGNIZED,
     CALLING_AE_NOT_RECOGNIZED,
@@ -31,9 +32,10 @@ from dibmg_node.services.wire import (
     StoreAnswer,
     StoreRequest,
 )
-from dibmg_node.storage.archive import Archive, SpoolFile
+from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.holds import Hold
 from dibmg_node.storage.receipts import Patience, Receipt, Receipts, Received
+from dibmg_node.storage.spool_file import SpoolFile
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +98,7 @@ class Intake:
             return INTAKE_PAUSED
         return None if self._archive.free_bytes() >= self._policy.reserve_bytes else NO_ROOM
 
-    def open_sent(self, request: StoreRequest) -> Reception:
+    def open_sent(self, request: StoreRequest) -> SpooledInstance:
         """Start to receive one instance that came by C-STORE.
 
         Raises:
@@ -115,7 +117,7 @@ class Intake:
             return self._gate.lacking(address_of(request.peer_address))
         return self._policy.lacking(request)
 
-    def open_instance(self, request: StoreRequest) -> Reception:
+    def open_instance(self, request: StoreRequest) -> SpooledInstance:
         """Start to receive one instance.
 
         Raises:
@@ -126,7 +128,7 @@ class Intake:
         self.check_open()
         self.check_room()
         prefix = part10_prefix(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid)
-        return Reception(self, request, self._archive.open_spool(prefix))
+        return SpooledInstance(self.take, request, self._archive.open_spool(prefix))
 
     def check_open(self) -> None:
         """Whether an operator lets anything be received.
@@ -259,45 +261,6 @@ class Intake:
         """Whether the first bytes under a UID are safe, in the same study: or Success would be a lie."""
         held = self._receipts.holds(instance.sop_uid, instance.study_uid)
         return held and self._archive.has_instance(instance.sop_uid)
-
-
-class Reception:
-    """One data set on its way in; what `services.wire` calls an instance's sink."""
-
-    def __init__(self, intake: Intake, request: StoreRequest, spooled: SpoolFile) -> None:
-        self._intake = intake
-        self._request = request
-        self._spooled = spooled
-
-    def write(self, *fragments: memoryview) -> None:
-        """Append the next bytes to the spool file."""
-        self._spooled.write(*fragments)
-
-    def commit(self) -> StoreAnswer:
-        """Make the instance safe, or refuse it."""
-        try:
-            answer = self._intake.take(self._request, self._spooled)
-        except InstanceRejectedError as error:
-            self._spooled.discard()
-            extra = {"sop_uid": self._request.sop_instance_uid, "reason": str(error)}
-            _log.warning("instance refused", extra=extra)
-            return StoreAnswer(error.status, str(error), error.offending_element)
-        except (RetryableError, OSError) as error:
-            extra = {"sop_uid": self._request.sop_instance_uid, "reason": _reason(error)}
-            _log.error("instance not stored", extra=extra)
-            return StoreAnswer(StoreStatus.OUT_OF_RESOURCES, _reason(error))
-        finally:
-            self._spooled.abandon()
-        self._spooled.discard()
-        return answer
-
-    def abort(self) -> None:
-        """Forget what came."""
-        self._spooled.discard()
-
-
-def _reason(error: Exception) -> str:
-    return f"disk: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 def _check_identity(instance: Instance, request: StoreRequest) -> None:

@@ -2,117 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from pathlib import Path
-from types import TracebackType
-from typing import Final
 
-from dibmg_node.errors import StorageFullError
 from dibmg_node.storage.archive_identity import give_identity, marker_file, read_identity
-from dibmg_node.storage.checksum import crc32
 from dibmg_node.storage.folders import make_folder, sync_folder, sync_path
-from dibmg_node.storage.writeback import begin_writeback
-
-_MOST_CHUNKS: Final = 1024
-"""Of one writev: the system's IOV_MAX."""
-_WRITEBACK: Final = 4 * 1024 * 1024
-"""Bytes after which the disk is to begin with them: the disk writes while the network receives."""
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class SpoolFile:
-    """A file that is being received; it is nobody's until `Archive.keep` names it.
-
-    Attributes:
-        size: Bytes of the data set so far (without the prefix).
-        crc32: Their CRC-32.
-    """
-
-    def __init__(self, path: Path, prefix: bytes) -> None:
-        self.path = path
-        self.size = 0
-        self.crc32 = 0
-        self._written = self._begun = 0
-        self._file = path.open("xb", buffering=0)
-        try:
-            self._write(prefix)
-        except BaseException:
-            self.discard()
-            raise
-
-    def write(self, *chunks: bytes | memoryview) -> None:
-        """Append to the data set, in one go.
-
-        Raises:
-            StorageFullError: No room on the file system.
-        """
-        for at in range(0, len(chunks), _MOST_CHUNKS):
-            self._write(*chunks[at : at + _MOST_CHUNKS])
-        for chunk in chunks:
-            self.size += len(chunk)
-            self.crc32 = crc32(chunk, self.crc32)
-
-    def sync(self) -> None:
-        """Return when every byte is on the disk; the file is closed."""
-        try:
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise _translated(error, self.path) from error
-        finally:
-            self._file.close()
-
-    def discard(self) -> None:
-        """Remove the file from the spool; the name that `Archive.keep` gave it stays."""
-        self._file.close()
-        self.path.unlink(missing_ok=True)
-
-    def replace(self, earlier: Path) -> None:
-        """Take the entry in the spool that an earlier file has, or would have."""
-        try:
-            self.path = self.path.replace(earlier)
-        except OSError as error:
-            raise _translated(error, earlier) from error
-
-    def abandon(self) -> None:
-        """Remove the file, unless it has a name already: then the next start decides by the ledger."""
-        self._file.close()
-        # a later attempt may have taken its entry over, and discarded it
-        with suppress(FileNotFoundError):
-            if self.path.stat().st_nlink == 1:
-                self.path.unlink()
-
-    def _write(self, *chunks: bytes | memoryview) -> None:
-        rest = list(chunks)
-        while rest:
-            try:
-                written = os.writev(self._file.fileno(), rest)
-            except OSError as error:
-                raise _translated(error, self.path) from error
-            self._written += written
-            while rest and written >= len(rest[0]):
-                written -= len(rest.pop(0))
-            if written:
-                rest[0] = memoryview(rest[0])[written:]
-        if self._written - self._begun >= _WRITEBACK:
-            begin_writeback(self._file.fileno(), self._begun, self._written - self._begun)
-            self._begun = self._written
-
-    def __enter__(self) -> SpoolFile:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.discard()
+from dibmg_node.storage.spool_file import SpoolFile, translated
 
 
 @dataclass(frozen=True)
@@ -222,7 +122,7 @@ class Archive:
             make_folder(folder)
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
-            raise _translated(error, folder) from error
+            raise translated(error, folder) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -350,7 +250,7 @@ class Archive:
         try:
             return SpoolFile(path, prefix)
         except OSError as error:
-            raise _translated(error, path) from error
+            raise translated(error, path) from error
 
     def _path(self, folder: str, sop_uid: str) -> Path:
         name = _name(sop_uid)
@@ -370,11 +270,4 @@ def _publish(source: Path, target: Path) -> None:
         link.replace(target)
         sync_folder(target.parent)
     except OSError as error:
-        raise _translated(error, target) from error
-
-
-def _translated(error: OSError, path: Path) -> Exception:
-    """StorageFullError for a full disk, the error itself for anything else."""
-    if error.errno in _FULL:
-        return StorageFullError(f"no room under {path.parent}")
-    return error
+        raise translated(error, target) from error

@@ -11,9 +11,10 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
-from dibmg_node.storage.archive import Archive, SpoolFile
+from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.folders import make_folder
 from dibmg_node.storage.objects import ObjectStore
+from dibmg_node.storage.spool_file import SpoolFile
 
 _MARKER: Final = "archive.id"
 _LOOK_EVERY: Final = 64
