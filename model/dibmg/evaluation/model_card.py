@@ -136,7 +136,7 @@ def _table(table: Table) -> Iterator[str]:
         yield ""
         yield (
             f"Mass against calcification at {decision}: odds ratio {effect.odds_ratio.text()}, "
-            f"{effect.test.text()} (GEE logistic regression)."
+            f"{effect.test.text()} ({effect.test.name})."
         )
 
 

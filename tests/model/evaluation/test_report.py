@@ -282,6 +282,15 @@ def test_points_chosen_on_breasts_or_images_are_not_written_for_the_node(
     assert not (tmp_path / "operating-points.json").exists()
 
 
+def test_points_that_a_node_loads_are_written_last(weights: Path, manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+
+    with pytest.raises(IsADirectoryError):
+        run(part(manifest, tmp_path, [0, 1, 2, 30, 31, 32]), weights, tmp_path)
+
+    assert not (tmp_path / "operating-points.json").exists()
+
+
 def test_one_view_alone_can_be_read(weights: Path, manifest: Path, tmp_path: Path) -> None:
     rows = list(read_manifest(manifest).rows[:4])
     rows[1] = replace(rows[1], view=View.MLO)
