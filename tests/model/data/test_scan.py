@@ -199,6 +199,15 @@ def test_labels_of_breasts_give_the_exam_the_worse_one(exams: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("column", ["label", "breast_label"])
+@pytest.mark.parametrize("told", ["normal", "cancer"])
+def test_a_breast_that_nobody_labeled_is_left_out_and_told(exams: Path, column: str, told: str) -> None:
+    report = joined(exams, f"exam,laterality,{column}", f"1.2.3.1,R,{told}", "1.2.3.1,L,")
+
+    assert {(row.laterality, row.breast_label) for row in report.rows} == {(Laterality.RIGHT, Label(told))}
+    assert report.empty_lines == (3,)
+
+
 def test_other_columns_go_to_the_manifest_over_what_the_header_says(exams: Path) -> None:
     lines = ("exam,label,age,features,birads,ward", "1.2.3.1,cancer,51,mass;distortion,5,north")
 
