@@ -12,7 +12,7 @@ from dibmg.data.manifest import Manifest, read_manifest
 from dibmg.training.examples import Examples
 from dibmg.training.finish import Threshold, choose_threshold, contrast_of, finish, training_card
 from dibmg.training.logs import TensorBoardLog
-from dibmg.training.plan import TrainingPlan, read_plan
+from dibmg.training.plan import TrainingPlan, Unit, read_plan
 from dibmg.training.prepare import prepare_examples
 from dibmg.training.training import Step, train
 from dibmg_node.errors import RejectedError
@@ -87,14 +87,16 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
     if validation is not None:
         check_leakage([manifest, validation])
     run.folder.mkdir(parents=True, exist_ok=True)
-    examples = _prepare(manifest, plan, run, tell)
+    examples = _prepare(manifest, plan, plan.unit, run, tell)
     _require_classes(examples, run.manifest)
     if plan.place_weight and examples.lesions is None:
         raise RejectedError(
             f"{run.manifest}: place_weight is {plan.place_weight:g}, but no image of a breast with cancer "
             "has a place: expected `mask`, or `lesion_x`, `lesion_y` and `lesion_radius`"
         )
-    held_out = None if validation is None else _prepare(validation, plan, run, tell)
+    held_out = None if validation is None else _prepare(validation, plan, plan.unit, run, tell)
+    # the same images as the node reads them: its threshold is one of exams
+    held_out_exams = None if validation is None else _prepare(validation, plan, Unit.EXAM, run, tell)
     log = TensorBoardLog(run.folder / "events")
     last: list[Step] = []
 
@@ -115,7 +117,7 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
         progress=lambda done, total: tell("training", done, total),
         report=report,
     )
-    point = choose_threshold([network], held_out, plan, run.target_specificity)
+    point = choose_threshold([network], held_out_exams, plan, run.target_specificity)
     words = {
         "name": run.name,
         "version": run.version,
@@ -136,11 +138,11 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
     return Summary(weights, point, last[0] if last else None)
 
 
-def _prepare(manifest: Manifest, plan: TrainingPlan, run: Run, tell: Tell) -> Examples:
+def _prepare(manifest: Manifest, plan: TrainingPlan, unit: Unit, run: Run, tell: Tell) -> Examples:
     return prepare_examples(
         manifest,
         plan.input_size,
-        plan.unit,
+        unit,
         run.folder / "prepared",
         run.threads,
         lambda done, total: tell("preparing", done, total),
