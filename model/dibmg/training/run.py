@@ -9,7 +9,7 @@ from typing import Any
 
 from dibmg.data.leakage import check_leakage
 from dibmg.data.manifest import Manifest, read_manifest
-from dibmg.training.examples import Examples
+from dibmg.training.examples import UNKNOWN, Examples
 from dibmg.training.finish import Threshold, choose_threshold, contrast_of, finish, training_card
 from dibmg.training.logs import TensorBoardLog
 from dibmg.training.plan import TrainingPlan, Unit, read_plan
@@ -73,7 +73,7 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
     Args:
         run: What is asked for.
         tell: Told of the progress.
-        say: Gets one line a segment.
+        say: Gets one line a segment, and one before if there are examples whose label is not known.
 
     Raises:
         ManifestError: A manifest cannot be used, or the two share a patient or an image.
@@ -88,6 +88,9 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
         check_leakage([manifest, validation])
     run.folder.mkdir(parents=True, exist_ok=True)
     examples = _prepare(manifest, plan, plan.unit, run, tell)
+    counts = f"{run.manifest.name}: {_counts(examples)}"
+    if (examples.exams == UNKNOWN).any():
+        say(counts)
     _require_classes(examples, run.manifest)
     if plan.place_weight and examples.lesions is None:
         raise RejectedError(
@@ -121,7 +124,7 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
     words = {
         "name": run.name,
         "version": run.version,
-        "trained_on": f"{run.manifest.name}: {_counts(examples)}",
+        "trained_on": counts,
         "license": run.terms or "those of the images it was trained on",
         "attribution": "",
         "how": " ".join(
@@ -151,7 +154,7 @@ def _prepare(manifest: Manifest, plan: TrainingPlan, unit: Unit, run: Run, tell:
 
 def _require_classes(examples: Examples, path: Path) -> None:
     positives = int((examples.exams == 1).sum())
-    if positives in (0, len(examples)):
+    if not positives or not (examples.exams == 0).any():
         raise RejectedError(
             f"{path}: {positives} of {len(examples)} examples have a cancer; "
             "there is nothing to tell apart without both kinds"
@@ -160,4 +163,7 @@ def _require_classes(examples: Examples, path: Path) -> None:
 
 def _counts(examples: Examples) -> str:
     images = sum(len(members) for members in examples.members)
-    return f"{len(examples)} examples, {int((examples.exams == 1).sum())} with cancer, {images} images"
+    unknown = int((examples.exams == UNKNOWN).sum())
+    not_known = f", {unknown} of which it is not known" if unknown else ""
+    positives = int((examples.exams == 1).sum())
+    return f"{len(examples)} examples, {positives} with cancer{not_known}, {images} images"
