@@ -43,6 +43,8 @@ def card_lines(evaluation: Evaluation, title: str = "Measured") -> Iterator[str]
     yield f"## {title}"
     yield ""
     yield f"On {evaluation.population}. Benign counts as without cancer. Intervals are 95 %."
+    if units.dependence:
+        yield units.dependence
     yield ""
     yield f"- Area under the ROC curve, interval by DeLong: {evaluation.area.text()}"
     yield f"- The same, interval by bootstrap of patients: {evaluation.area_bootstrap.text()}"
