@@ -89,7 +89,13 @@ _EXTRA = "evaluate"
     "--resample", is_flag=True, help="Read all images again after random resampling and blur, as a control."
 )
 @click.option("--exact", is_flag=True, help="Exact intervals of rates (Clopper-Pearson) instead of Wilson's.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of bootstrap, folds and resampling.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of bootstrap, folds and resampling.",
+)
 @with_json
 def evaluate(
     manifest: Path,

@@ -34,7 +34,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
     default=0.9,
     show_default=True,
-    help="Of the operating point, on the validation images.",
+    help="Of the operating point, on the validation exams.",
 )
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="That prepare images.")
 @with_json

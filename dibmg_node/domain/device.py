@@ -37,15 +37,16 @@ class Device:
     def classes(self) -> tuple[Device, ...]:
         """What it belongs to, from the device itself to all devices.
 
-        A version counts within its model alone, and a model within its manufacturer.
+        A version counts within its model alone, and a model within its manufacturer. A name that nobody
+        sees is none.
         """
         manufacturer, model, software = self.manufacturer, self.model, self.software
         found = [ANY_DEVICE]
-        if manufacturer:
+        if _plain(manufacturer):
             found.append(Device(manufacturer))
-            if model:
+            if _plain(model):
                 found.append(Device(manufacturer, model))
-                if software:
+                if _plain(software):
                     found.append(Device(manufacturer, model, software))
         return tuple(reversed(found))
 

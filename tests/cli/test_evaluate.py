@@ -82,6 +82,13 @@ def test_a_manifest_that_cannot_be_used_is_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_seed_below_zero_is_a_wrong_command_line(tmp_path: Path) -> None:
+    result = evaluate("--manifest", tmp_path / "none.csv", "--out", tmp_path / "out", "--seed", "-1")
+
+    assert result.exit_code == 2
+    assert "'--seed': -1 is not in the range x>=0" in result.stderr
+
+
 def test_the_command_loads_no_statistics_before_it_runs() -> None:
     code = (
         "import sys, dibmg_node.cli.evaluate\n"

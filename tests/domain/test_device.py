@@ -19,6 +19,11 @@ def test_a_device_belongs_to_its_model_its_manufacturer_and_all_devices() -> Non
     ]
 
 
+def test_a_manufacturer_that_nobody_sees_is_none() -> None:
+    assert Device("\u200b", "Unit 1", "1.0").classes == (ANY_DEVICE,)
+    assert Device("Maker", "\u200b ", "1.0").classes == (Device("Maker"), ANY_DEVICE)
+
+
 @pytest.mark.parametrize(
     ("device", "expected"),
     [

@@ -48,12 +48,14 @@ def join_labels(images: Sequence[ScannedImage], labels: Labels) -> Joined:
     if labels.key == "patient":
         _check_one_exam(matched, labels)
     of_exam = _exam_labels(labels)
+    # then the label of one breast says nothing of the other
+    of_breasts = labels.by_breast or labels.column == "breast_label"
     rows: list[ImageRow] = []
     empty, no_patient = set(), []
     for image, line in matched:
         cells = {**_header_cells(image), **{name: cell for name, cell in line.cells.items() if cell}}
         label = of_exam.get(_key_of(image, labels.key))
-        if label is None or (labels.by_breast and not line.cells["label"]):
+        if label is None or (of_breasts and not line.cells[labels.column]):
             empty.add(line.number)
             continue
         if not cells["patient"]:
@@ -122,15 +124,14 @@ def _exam_labels(labels: Labels) -> dict[str, Label | None]:
     Raises:
         ManifestError: Lines of one exam give it several.
     """
-    stated = "label" in labels.table.columns
     told: dict[str, dict[Label, int]] = defaultdict(dict)
     complaints = []
     for (key, _, _), line in labels.lines.items():
-        cell = line.cells["label" if stated else "breast_label"]
+        cell = line.cells[labels.column]
         found = told[key]
         if cell:
             found.setdefault(Label(cell), line.number)
-        if stated and not labels.by_breast and len(found) > 1:
+        if labels.column == "label" and not labels.by_breast and len(found) > 1:
             (first, number), *_ = found.items()
             complaints.append(
                 f"{labels.table.path}: line {line.number}, column label: found {cell}, but {first} in line "

@@ -38,6 +38,11 @@ class Labels:
     by_breast: bool
     lines: Mapping[tuple[str, str, str], Line]
 
+    @property
+    def column(self) -> str:
+        """The column that holds the labels: `breast_label` where there is no `label`."""
+        return "label" if "label" in self.table.columns else "breast_label"
+
 
 def read_labels(path: Path, folder: Path) -> Labels:
     """Read a table of labels, CSV or Parquet.

@@ -30,6 +30,8 @@ _NAMED_VIEW: Final = re.compile(
     r"(?<![A-Z])(?:(?P<side>R|L|RIGHT|LEFT)[ _-]*)?(?P<view>CC|MLO)(?![A-Z])", re.IGNORECASE
 )
 """A view's name in a text: `MLO`, `RCC`, `Left MLO`, `L-CC`."""
+_OLDEST: Final = 120
+"""Years; a manifest takes no greater age."""
 
 WAIVABLE: Final[Mapping[ExclusionCode, Callable[[Instance], Instance]]] = {
     ExclusionCode.SECONDARY_CAPTURE: lambda instance: replace(instance, kind=ImageKind.FOR_PRESENTATION),
@@ -93,18 +95,15 @@ def scan_folder(
     """Read the header of every file below a folder.
 
     An image passes by the node's own rules, but that breasts with implants do. A second file with the
-    same SOP Instance UID is passed over.
+    same SOP Instance UID is passed over, and one that cannot be read.
 
     Args:
         folder: Searched with all folders below it.
         waived: Reasons (of `WAIVABLE`) that keep no image out.
         stated: Side and view of files whose header is wrong or silent, by absolute path.
         progress: Told as files are read.
-
-    Raises:
-        OSError: A file cannot be read.
     """
-    files = sorted(p for p in folder.absolute().rglob("*") if p.is_file() and p.name != "DICOMDIR")
+    files = sorted(p for p in folder.absolute().rglob("*") if p.name != "DICOMDIR" and _is_file(p))
     images, passed_over = [], []
     seen: dict[str, Path] = {}
     for done, path in enumerate(files, start=1):
@@ -118,18 +117,27 @@ def scan_folder(
     return Scan(tuple(images), tuple(passed_over))
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # in a folder that may not be entered: told when it is read
+        return True
+
+
 def _read(
     path: Path, waived: frozenset[ExclusionCode], stated: StatedView, seen: dict[str, Path]
 ) -> ScannedImage | PassedOver:
-    with path.open("rb") as file:
-        if file.read(132)[128:] != b"DICM":
-            return PassedOver(path, "NOT_DICOM", "not a DICOM file (Part 10)")
-        file.seek(0)
-        try:
+    try:
+        with path.open("rb") as file:
+            if file.read(132)[128:] != b"DICM":
+                return PassedOver(path, "NOT_DICOM", "not a DICOM file (Part 10)")
+            file.seek(0)
             header = read_header(file)
             instance = read_instance(header, str(header.file_meta.get("TransferSyntaxUID", "")))
-        except InstanceRejectedError as error:
-            return PassedOver(path, "UNREADABLE", str(error))
+    except InstanceRejectedError as error:
+        return PassedOver(path, "UNREADABLE", str(error))
+    except OSError as error:
+        return PassedOver(path, "UNREADABLE", f"cannot be read: {error.strerror or type(error).__name__}")
     first = seen.setdefault(instance.sop_uid, path)
     if first is not path:
         return PassedOver(path, "DUPLICATE", f"the same SOP Instance UID as {first}")
@@ -187,16 +195,16 @@ def _implant(header: FileDataset, instance: Instance) -> bool | None:
 
 
 def _age(header: FileDataset) -> int | None:
-    """Years by Patient Age, else by birth date and study date."""
+    """Years by Patient Age, else by birth date and study date; none beyond what anybody reaches."""
     stated = _AGE.fullmatch(_text(header, "PatientAge").upper())
-    if stated is not None:
+    if stated is not None and int(stated[1]) <= _OLDEST:
         return int(stated[1])
     try:
         born, seen = (date.fromisoformat(_text(header, name)) for name in ("PatientBirthDate", "StudyDate"))
     except ValueError:
         return None
     age = seen.year - born.year - ((seen.month, seen.day) < (born.month, born.day))
-    return age if 0 <= age <= 120 else None
+    return age if 0 <= age <= _OLDEST else None
 
 
 def _text(header: FileDataset, name: str) -> str:

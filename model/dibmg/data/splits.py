@@ -15,7 +15,7 @@ from dibmg.data.manifest import ImageRow, Label
 from dibmg.data.stratify import Unit, stratify
 from dibmg_node.errors import RejectedError
 
-SPLIT_VERSION: Final = "1"
+SPLIT_VERSION: Final = "2"
 """Changes whenever the same cases and seed give another split."""
 
 _RATIO: Final = (5, 1, 1)
@@ -67,9 +67,17 @@ class _Woman:
         return sum(case.label is label for case in self.cases)
 
     @property
+    def sick(self) -> bool:
+        return self.label is Label.CANCER
+
+    @property
+    def weight(self) -> int:
+        return self.count(self.label)
+
+    @property
     def unit(self) -> Unit:
         groups = dict.fromkeys(group for case in self.cases for group in strata(case))
-        return Unit(self.count(self.label), tuple(groups))
+        return Unit(self.weight, tuple(groups))
 
 
 def split_cases(cases: Sequence[Case], seed: int) -> Split:
@@ -78,7 +86,8 @@ def split_cases(cases: Sequence[Case], seed: int) -> Split:
     Cancers go 5:1:1. Validation and test get as many normal exams as cancers, training the others; where
     normal exams are too few for that, they go 5:1:1 too. Benign exams, where they were kept, go 5:1:1.
     Each is spread evenly over age, density, manufacturer, and cancers over type, feature and size. A
-    woman with a cancer takes all her exams with her.
+    woman with a cancer takes all her exams with her. Every part has an exam with cancer and one without,
+    whatever the shares.
 
     Args:
         cases: Their order does not matter.
@@ -93,13 +102,14 @@ def split_cases(cases: Sequence[Case], seed: int) -> Split:
     random = np.random.default_rng(seed)
     parts: list[list[_Woman]] = [[] for _ in Part]
     notes = []
-    sick = [woman for woman in women if woman.label is Label.CANCER]
-    well = [woman for woman in women if woman.label is not Label.CANCER]
+    sick = [woman for woman in women if woman.sick]
+    well = [woman for woman in women if not woman.sick]
     if len(sick) < len(Part) or len(well) < len(Part):
         raise SplitError(
             f"{len(sick)} women with a cancer and {len(well)} without, expected at least {len(Part)} of each"
         )
     _deal(sick, _quotas(sum(w.count(Label.CANCER) for w in sick)), random, parts)
+    notes += _complete(parts, list(Part), random, sick=True)
     cancers = [sum(w.count(Label.CANCER) for w in part) for part in parts]
     already = [sum(w.count(Label.NORMAL) for w in part) for part in parts]
     normal = [woman for woman in women if woman.label is Label.NORMAL]
@@ -115,6 +125,7 @@ def split_cases(cases: Sequence[Case], seed: int) -> Split:
     benign = [woman for woman in women if woman.label is Label.BENIGN]
     if benign:
         _deal(benign, _quotas(sum(w.count(Label.BENIGN) for w in benign)), random, parts)
+    notes += _complete(parts, list(Part), random, sick=False)
     return Split(
         {name: tuple(case for w in part for case in w.cases) for name, part in zip(Part, parts, strict=True)},
         tuple(notes),
@@ -124,11 +135,13 @@ def split_cases(cases: Sequence[Case], seed: int) -> Split:
 def fold_cases(cases: Sequence[Case], folds: int, seed: int) -> Split:
     """Folds for cross-validation, named 0 to folds - 1: women of each label evenly, then all the rest.
 
+    Every fold has an exam with cancer and one without.
+
     Raises:
         SplitError: Fewer women with a cancer, or fewer without, than folds.
     """
     women = _women(cases)
-    sick = sum(woman.label is Label.CANCER for woman in women)
+    sick = sum(woman.sick for woman in women)
     if min(sick, len(women) - sick) < folds:
         raise SplitError(
             f"{sick} women with a cancer and {len(women) - sick} without: too few for {folds} folds"
@@ -143,7 +156,12 @@ def fold_cases(cases: Sequence[Case], folds: int, seed: int) -> Split:
         extra = {(first + place) % folds for place in range(total % folds)}
         first += total % folds
         _deal(some, [total // folds + (fold in extra) for fold in range(folds)], random, parts)
-    return Split({str(fold): tuple(c for w in part for c in w.cases) for fold, part in enumerate(parts)})
+    names = list(map(str, range(folds)))
+    notes = _complete(parts, names, random, sick=True) + _complete(parts, names, random, sick=False)
+    return Split(
+        {name: tuple(c for w in part for c in w.cases) for name, part in zip(names, parts, strict=True)},
+        tuple(notes),
+    )
 
 
 def _women(cases: Iterable[Case]) -> list[_Woman]:
@@ -170,3 +188,33 @@ def _deal(
     """Add women to parts."""
     for woman, part in zip(women, stratify([w.unit for w in women], quotas, random), strict=True):
         parts[part].append(woman)
+
+
+def _complete(
+    parts: Sequence[list[_Woman]], names: Sequence[str], random: np.random.Generator, *, sick: bool
+) -> list[str]:
+    """Move a woman to each part that has no exam with cancer, or none without: the one with fewest exams.
+
+    Shares are of exams, and women may have several: a part whose share is less than any woman's stays
+    empty. There are as many women of a kind as parts, so that where one has none another has two.
+
+    Returns:
+        What was moved, in words.
+    """
+    notes = []
+    for name, part in zip(names, parts, strict=True):
+        if any((case.label is Label.CANCER) is sick for woman in part for case in woman.cases):
+            continue
+        spare = []
+        for other in parts:
+            alike = [woman for woman in other if woman.sick is sick]
+            if len(alike) > 1:
+                spare += [(woman, other) for woman in alike]
+        woman, other = min(
+            spare, key=lambda one: (one[0].weight, len(one[0].cases), -len(one[1]), random.random())
+        )
+        other.remove(woman)
+        part.append(woman)
+        kind = "with a cancer" if sick else "that shows no cancer"
+        notes.append(f"the shares left {name} without an exam {kind}: a woman was moved there")
+    return notes

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,18 +67,49 @@ def read_table(path: Path) -> Table:
 
 
 def write_table(columns: Sequence[str], rows: Iterable[Mapping[str, str]], path: Path) -> None:
-    """Write a table; its suffix tells CSV from Parquet, where every column is text and empty is null."""
-    if path.suffix.lower() == PARQUET:
-        arrow, parquet = _arrow()
-        kept = list(rows)
-        cells = {name: [row.get(name, "") or None for row in kept] for name in columns}
-        schema = arrow.schema([(name, arrow.string()) for name in columns])
-        parquet.write_table(arrow.table(cells, schema=schema), path)
-        return
+    """Write a table; its suffix tells CSV from Parquet, where every column is text and empty is null.
+
+    It has its name once it is whole.
+
+    Raises:
+        ManifestError: A cell, such as the name of a file, is not UTF-8; or `path` is there and no file.
+        OSError: The file cannot be written.
+    """
+    if path.exists() and not path.is_file():
+        raise ManifestError([f"{path}: expected a file"])
+    kept = list(rows)
+    write = _write_parquet if path.suffix.lower() == PARQUET else _write_csv
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        write(columns, kept, draft)
+        draft.replace(path)
+    except UnicodeEncodeError as error:
+        raise ManifestError(list(_not_utf8(columns, kept, path))) from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _write_csv(columns: Sequence[str], rows: Sequence[Mapping[str, str]], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([row.get(name, "") for name in columns] for row in rows)
+
+
+def _write_parquet(columns: Sequence[str], rows: Sequence[Mapping[str, str]], path: Path) -> None:
+    arrow, parquet = _arrow()
+    cells = {name: [row.get(name, "") or None for row in rows] for name in columns}
+    schema = arrow.schema([(name, arrow.string()) for name in columns])
+    parquet.write_table(arrow.table(cells, schema=schema), path)
+
+
+def _not_utf8(columns: Sequence[str], rows: Sequence[Mapping[str, str]], path: Path) -> Iterator[str]:
+    """Complaints about names of files, which alone may hold bytes that are no text."""
+    for number, row in enumerate(rows, start=1):
+        for name in columns:
+            cell = row.get(name, "")
+            if any("\ud800" <= sign <= "\udfff" for sign in cell):
+                yield f"{path}: row {number}, column {name}: found {cell!r}, expected a name in UTF-8"
 
 
 def _read_csv(path: Path) -> Table:
@@ -88,7 +120,8 @@ def _read_csv(path: Path) -> Table:
         line = content.count(b"\n", 0, error.start) + 1
         raise ManifestError([f"{path}: line {line}: not UTF-8, expected a CSV file in UTF-8"]) from error
     first = text.partition("\n")[0]
-    reader = csv.reader(text.splitlines(keepends=True), delimiter="," if "," in first else ";", strict=True)
+    # as csv wants it: a line ends where a file's does, not at U+2028 or a form feed in a cell
+    reader = csv.reader(StringIO(text, newline=""), delimiter="," if "," in first else ";", strict=True)
     lines, complaints, number = [], [], 1
     try:
         columns = _columns(path, next(reader, []))

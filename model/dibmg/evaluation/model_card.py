@@ -43,6 +43,8 @@ def card_lines(evaluation: Evaluation, title: str = "Measured") -> Iterator[str]
     yield f"## {title}"
     yield ""
     yield f"On {evaluation.population}. Benign counts as without cancer. Intervals are 95 %."
+    if units.dependence:
+        yield units.dependence
     yield ""
     yield f"- Area under the ROC curve, interval by DeLong: {evaluation.area.text()}"
     yield f"- The same, interval by bootstrap of patients: {evaluation.area_bootstrap.text()}"
@@ -136,7 +138,7 @@ def _table(table: Table) -> Iterator[str]:
         yield ""
         yield (
             f"Mass against calcification at {decision}: odds ratio {effect.odds_ratio.text()}, "
-            f"{effect.test.text()} (GEE logistic regression)."
+            f"{effect.test.text()} ({effect.test.name})."
         )
 
 

@@ -31,10 +31,6 @@ def write_outputs(evaluation: Evaluation, folder: Path) -> dict[str, Any]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     points, reason = operating_points(evaluation)
-    if points is None:
-        (folder / OPERATING_POINTS).unlink(missing_ok=True)
-    else:
-        write_operating_points(points, folder / OPERATING_POINTS)
     content = report(evaluation, None if points is None else points.version, reason)
     write_report(content, folder / REPORT)
     write_scores(evaluation, folder / SCORES)
@@ -42,4 +38,9 @@ def write_outputs(evaluation: Evaluation, folder: Path) -> dict[str, Any]:
     model = evaluation.model
     cases = draw_cases(evaluation.units, evaluation.decisions[0][0], model.runtime, model.weights.input_size)
     write_html(evaluation, plots(evaluation), cases, points, reason, folder / PAGE)
+    # last: a node loads this file, and is to get none whose report was not written
+    if points is None:
+        (folder / OPERATING_POINTS).unlink(missing_ok=True)
+    else:
+        write_operating_points(points, folder / OPERATING_POINTS)
     return content

@@ -65,6 +65,7 @@ def report(evaluation: Evaluation, points_version: str | None, points_reason: st
             "rates": "Clopper-Pearson" if exact else "Wilson",
             "auc": "DeLong, patients as clusters (Obuchowski 1997); bootstrap by patient, 2000 samples",
             "seed": evaluation.request.seed,
+            **({"note": units.dependence} if units.dependence else {}),
         },
     }
 

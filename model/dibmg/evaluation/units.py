@@ -106,6 +106,16 @@ class UnitSet:
         people = "1 patient" if patients == 1 else f"{patients} patients"
         return f"{self.kind.counted(len(self.units))} of {people}, {self.positives} with cancer"
 
+    @property
+    def dependence(self) -> str:
+        """What rates leave out of account, in words; empty where no patient has several units."""
+        if len(set(self.patients)) == len(self.units):
+            return ""
+        return (
+            f"Intervals of rates, and tests between rates, take the {self.kind}s of one patient for "
+            "independent: as far as these are alike, the intervals are too narrow and p is too small."
+        )
+
     def take(self, chosen: NDArray[np.bool_]) -> UnitSet:
         """The units where `chosen` (n,) is True."""
         return unit_set(self.kind, [unit for unit, taken in zip(self.units, chosen, strict=True) if taken])

@@ -69,20 +69,21 @@ def exam_scores(
 
 
 def choose_threshold(
-    networks: Sequence[keras.Model], examples: Examples | None, plan: TrainingPlan, target: float
+    networks: Sequence[keras.Model], exams: Examples | None, plan: TrainingPlan, target: float
 ) -> Threshold:
-    """The operating point with this specificity on validation examples; the paper's without any.
+    """The operating point with this specificity on validation exams; the paper's without any.
 
     Args:
         networks: Trained.
-        examples: Of the validation set; None, or without normal examples: the paper's threshold.
+        exams: The validation set, each example an exam whatever the training's are: what the node scores.
+            None, or without normal ones: the paper's threshold.
         plan: Of the training.
         target: Specificity aimed at, 0..1.
     """
-    if examples is None:
+    if exams is None:
         return PAPERS
-    known = examples.exams >= 0
-    scores, labels = exam_scores(networks, examples, plan.exam_pooling)[known], examples.exams[known] == 1
+    known = exams.exams >= 0
+    scores, labels = exam_scores(networks, exams, plan.exam_pooling)[known], exams.exams[known] == 1
     threshold = None if labels.all() else threshold_for(scores, labels, target)
     if threshold is None:
         return PAPERS
@@ -93,8 +94,8 @@ def choose_threshold(
         threshold,
         sensitivity.value,
         specificity.value,
-        f"the validation set ({labels.size} examples, {int(labels.sum())} with cancer) for a specificity of "
-        f"{target:.2f}; sensitivity and specificity are those on the same examples",
+        f"the validation set ({labels.size} exams, {int(labels.sum())} with cancer) for a specificity of "
+        f"{target:.2f}; sensitivity and specificity are those on the same exams",
     )
 
 

@@ -82,10 +82,9 @@ def group_examples(
             side: _breast_label([rows[n] for n in numbers if rows[n].laterality is side]) for side in _SIDES
         }
         known = [label for label in labels.values() if label is not None]
-        exam = (
-            int(rows[numbers[0]].label is Label.CANCER) if unit is Unit.EXAM else max(known, default=UNKNOWN)
+        exams.append(
+            _exam_label([rows[n] for n in numbers]) if unit is Unit.EXAM else max(known, default=UNKNOWN)
         )
-        exams.append(exam)
         breasts.append([UNKNOWN if labels[side] is None else labels[side] for side in _SIDES])
     return Examples(
         views=views,
@@ -97,6 +96,14 @@ def group_examples(
         lesions=lesions,
         placed=np.array([not row.shows_cancer or row.is_placed for row in rows]),
     )
+
+
+def _exam_label(rows: Sequence[ImageRow]) -> int:
+    """1, 0, or UNKNOWN where the cancer is in a breast without an image: an evaluation leaves that out."""
+    named = [row.breast_label for row in rows]
+    if rows[0].label is Label.CANCER and None not in named and Label.CANCER not in named:
+        return UNKNOWN
+    return int(rows[0].label is Label.CANCER)
 
 
 def _breast_label(rows: Sequence[ImageRow]) -> int | None:

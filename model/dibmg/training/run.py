@@ -9,10 +9,10 @@ from typing import Any
 
 from dibmg.data.leakage import check_leakage
 from dibmg.data.manifest import Manifest, read_manifest
-from dibmg.training.examples import Examples
+from dibmg.training.examples import UNKNOWN, Examples
 from dibmg.training.finish import Threshold, choose_threshold, contrast_of, finish, training_card
 from dibmg.training.logs import TensorBoardLog
-from dibmg.training.plan import TrainingPlan, read_plan
+from dibmg.training.plan import TrainingPlan, Unit, read_plan
 from dibmg.training.prepare import prepare_examples
 from dibmg.training.training import Step, train
 from dibmg_node.errors import RejectedError
@@ -73,7 +73,7 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
     Args:
         run: What is asked for.
         tell: Told of the progress.
-        say: Gets one line a segment.
+        say: Gets one line a segment, and one before if there are examples whose label is not known.
 
     Raises:
         ManifestError: A manifest cannot be used, or the two share a patient or an image.
@@ -87,14 +87,19 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
     if validation is not None:
         check_leakage([manifest, validation])
     run.folder.mkdir(parents=True, exist_ok=True)
-    examples = _prepare(manifest, plan, run, tell)
+    examples = _prepare(manifest, plan, plan.unit, run, tell)
+    counts = f"{run.manifest.name}: {_counts(examples)}"
+    if (examples.exams == UNKNOWN).any():
+        say(counts)
     _require_classes(examples, run.manifest)
     if plan.place_weight and examples.lesions is None:
         raise RejectedError(
             f"{run.manifest}: place_weight is {plan.place_weight:g}, but no image of a breast with cancer "
             "has a place: expected `mask`, or `lesion_x`, `lesion_y` and `lesion_radius`"
         )
-    held_out = None if validation is None else _prepare(validation, plan, run, tell)
+    held_out = None if validation is None else _prepare(validation, plan, plan.unit, run, tell)
+    # the same images as the node reads them: its threshold is one of exams
+    held_out_exams = None if validation is None else _prepare(validation, plan, Unit.EXAM, run, tell)
     log = TensorBoardLog(run.folder / "events")
     last: list[Step] = []
 
@@ -115,11 +120,11 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
         progress=lambda done, total: tell("training", done, total),
         report=report,
     )
-    point = choose_threshold([network], held_out, plan, run.target_specificity)
+    point = choose_threshold([network], held_out_exams, plan, run.target_specificity)
     words = {
         "name": run.name,
         "version": run.version,
-        "trained_on": f"{run.manifest.name}: {_counts(examples)}",
+        "trained_on": counts,
         "license": run.terms or "those of the images it was trained on",
         "attribution": "",
         "how": " ".join(
@@ -136,11 +141,11 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
     return Summary(weights, point, last[0] if last else None)
 
 
-def _prepare(manifest: Manifest, plan: TrainingPlan, run: Run, tell: Tell) -> Examples:
+def _prepare(manifest: Manifest, plan: TrainingPlan, unit: Unit, run: Run, tell: Tell) -> Examples:
     return prepare_examples(
         manifest,
         plan.input_size,
-        plan.unit,
+        unit,
         run.folder / "prepared",
         run.threads,
         lambda done, total: tell("preparing", done, total),
@@ -149,7 +154,7 @@ def _prepare(manifest: Manifest, plan: TrainingPlan, run: Run, tell: Tell) -> Ex
 
 def _require_classes(examples: Examples, path: Path) -> None:
     positives = int((examples.exams == 1).sum())
-    if positives in (0, len(examples)):
+    if not positives or not (examples.exams == 0).any():
         raise RejectedError(
             f"{path}: {positives} of {len(examples)} examples have a cancer; "
             "there is nothing to tell apart without both kinds"
@@ -158,4 +163,7 @@ def _require_classes(examples: Examples, path: Path) -> None:
 
 def _counts(examples: Examples) -> str:
     images = sum(len(members) for members in examples.members)
-    return f"{len(examples)} examples, {int((examples.exams == 1).sum())} with cancer, {images} images"
+    unknown = int((examples.exams == UNKNOWN).sum())
+    not_known = f", {unknown} of which it is not known" if unknown else ""
+    positives = int((examples.exams == 1).sum())
+    return f"{len(examples)} examples, {positives} with cancer{not_known}, {images} images"

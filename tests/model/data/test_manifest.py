@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +58,38 @@ def test_what_is_written_is_read_back(tmp_path: Path, name: str) -> None:
     write_manifest(rows, tmp_path / name)
 
     assert without_line(read_manifest(tmp_path / name).rows) == without_line(tuple(rows))
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x0b", "\x1c"])
+def test_signs_that_part_lines_elsewhere_part_none_in_a_table(tmp_path: Path, sign: str) -> None:
+    rows = [row(manufacturer=f"Maker{sign}Inc.", other={"remark": f"a, b{sign}c"})]
+
+    write_manifest(rows, tmp_path / "m.csv")
+
+    assert without_line(read_manifest(tmp_path / "m.csv").rows) == without_line(tuple(rows))
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_a_file_whose_name_no_table_can_hold_is_named_and_the_manifest_before_stays(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    write_manifest([row()], path)
+    before = path.read_bytes()
+
+    with pytest.raises(ManifestError) as refused:
+        write_manifest([row(path=tmp_path / os.fsdecode(b"M\xfcller") / "a.dcm")], path)
+
+    assert refused.value.complaints == (
+        f"{path}: row 1, column path: found 'M\\udcfcller/a.dcm', expected a name in UTF-8",
+    )
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+    assert path.read_bytes() == before
+
+
+def test_a_manifest_is_written_over_no_device() -> None:
+    with pytest.raises(ManifestError, match="/dev/null: expected a file"):
+        write_manifest([row()], Path("/dev/null"))
 
 
 def test_paths_are_written_relative_to_the_manifest(tmp_path: Path) -> None:

@@ -129,6 +129,18 @@ def test_files_that_are_no_dicom_are_passed_over(tmp_path: Path) -> None:
     assert reasons(tmp_path) == ["UNREADABLE", "NOT_DICOM"]
 
 
+def test_a_file_that_the_disk_does_not_give_ends_no_scan(tmp_path: Path) -> None:
+    one_image(tmp_path)
+    (tmp_path / "broken.dcm").symlink_to("/proc/self/mem")  # nothing is mapped at its begin: EIO
+
+    found = scan_folder(tmp_path)
+
+    assert len(found.images) == 1
+    assert [(one.code, one.reason) for one in found.passed_over] == [
+        ("UNREADABLE", "cannot be read: Input/output error")
+    ]
+
+
 def test_a_second_copy_of_an_image_is_passed_over(tmp_path: Path) -> None:
     one_image(tmp_path / "a")
     one_image(tmp_path / "b")
@@ -143,6 +155,8 @@ def test_a_second_copy_of_an_image_is_passed_over(tmp_path: Path) -> None:
         ({"PatientAge": "47"}, 47),
         ({"PatientAge": None, "PatientBirthDate": "19600304", "StudyDate": "20260303"}, 65),
         ({"PatientAge": "007M", "PatientBirthDate": None}, None),
+        ({"PatientAge": "999Y", "PatientBirthDate": "19600304", "StudyDate": "20260303"}, 65),
+        ({"PatientAge": "999Y", "PatientBirthDate": None}, None),
         ({"PatientAge": None, "PatientBirthDate": "1960"}, None),
     ],
 )
@@ -197,6 +211,15 @@ def test_labels_of_breasts_give_the_exam_the_worse_one(exams: Path) -> None:
         ("2", "R"): ("benign", Label.BENIGN),
         ("2", "L"): ("benign", Label.NORMAL),
     }
+
+
+@pytest.mark.parametrize("column", ["label", "breast_label"])
+@pytest.mark.parametrize("told", ["normal", "cancer"])
+def test_a_breast_that_nobody_labeled_is_left_out_and_told(exams: Path, column: str, told: str) -> None:
+    report = joined(exams, f"exam,laterality,{column}", f"1.2.3.1,R,{told}", "1.2.3.1,L,")
+
+    assert {(row.laterality, row.breast_label) for row in report.rows} == {(Laterality.RIGHT, Label(told))}
+    assert report.empty_lines == (3,)
 
 
 def test_other_columns_go_to_the_manifest_over_what_the_header_says(exams: Path) -> None:

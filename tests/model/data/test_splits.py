@@ -102,6 +102,55 @@ def test_no_woman_is_in_two_parts(folds: int | None) -> None:
     assert sum(len(part) for part in split.parts.values()) == len(cases)
 
 
+def screened_again(sick: Sequence[int], well: Sequence[int]) -> list[Case]:
+    """Women with so many exams each, all with cancer or all without."""
+    return [
+        case(f"{label}{woman}-{exam}", label, patient=f"{label}{woman}")
+        for label, several in ((Label.CANCER, sick), (Label.NORMAL, well))
+        for woman, exams in enumerate(several)
+        for exam in range(exams)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("sick", "well"),
+    [
+        ([2] * 6, [2] * 6),
+        ([1] * 14, [3] * 20),
+        ([3, 1, 1], [1] * 3),
+        ([1] * 20, [4] * 60),
+        ([9] * 3, [9] * 3),
+    ],
+)
+def test_every_part_has_an_exam_with_cancer_and_one_without(
+    sick: list[int], well: list[int], seed: int
+) -> None:
+    cases = screened_again(sick, well)
+
+    split = split_cases(cases, seed)
+
+    assert min(counts(split, Label.CANCER)) > 0
+    assert min(counts(split, Label.NORMAL)) > 0
+    assert parts_of(split) == parts_of(split_cases(cases[::-1], seed))
+
+
+def test_a_woman_who_was_moved_to_a_part_without_such_exams_is_told() -> None:
+    split = split_cases(screened_again([1] * 7, [3] * 7), seed=0)
+
+    assert counts(split, Label.NORMAL) == [15, 3, 3]
+    told = "the shares left {} without an exam that shows no cancer: a woman was moved there"
+    assert split.notes == (told.format("validation"), told.format("test"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_fold_has_an_exam_with_cancer_and_one_without(seed: int) -> None:
+    split = fold_cases(screened_again([6, 1, 1, 1], [9, 1, 1, 1, 1]), 4, seed)
+
+    assert min(counts(split, Label.CANCER)) > 0
+    assert min(counts(split, Label.NORMAL)) > 0
+
+
 def test_folds_are_equal_for_every_label() -> None:
     split = fold_cases(screened(cancers=41, normals=63, benign=22), 4, seed=2)
 

@@ -15,7 +15,7 @@ from dibmg.evaluation.choice import choose, threshold_for
 from dibmg.evaluation.folds import folds
 from dibmg.evaluation.units import UnitKind, UnitSet, unit_set
 from dibmg.operating_points import IsotonicCalibration, PlattCalibration
-from dibmg_node.domain.device import Device
+from dibmg_node.domain.device import ANY_DEVICE, Device
 from tests.model.evaluation.factories_evaluation import draw, units_of
 
 
@@ -109,6 +109,16 @@ def test_a_version_with_few_negatives_has_the_threshold_of_its_model() -> None:
 
     assert [str(point.device) for point in found.points] == ["", "A", "A one, software 1"]
     assert found.notes == ("A one, software 2: 60 negatives, fewer than 70: the threshold of A is used",)
+
+
+def test_a_manufacturer_of_invisible_letters_gets_no_threshold_of_its_own() -> None:
+    named = [
+        replace(unit, manufacturer="\u200b", model="Unit 1") for unit in units_of(*draw(20, 60, seed=3)).units
+    ]
+
+    choice = choose(unit_set(UnitKind.EXAM, named), 0.9, seed=0)
+
+    assert [point.device for point in choice.points] == [ANY_DEVICE]
 
 
 def test_a_choice_calls_each_unit_by_its_own_manufacturer() -> None:

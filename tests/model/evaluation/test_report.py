@@ -282,6 +282,33 @@ def test_points_chosen_on_breasts_or_images_are_not_written_for_the_node(
     assert not (tmp_path / "operating-points.json").exists()
 
 
+def test_every_form_of_the_report_says_that_rates_take_images_of_one_woman_for_independent(
+    weights: Path, manifest: Path, tmp_path: Path
+) -> None:
+    rows = read_manifest(part(manifest, tmp_path, [0, 1, 30, 31])).rows
+    one_woman = [replace(one, exam=rows[0].exam, patient=rows[0].patient) for one in rows[:2]]
+    write_manifest([*one_woman, *rows[2:]], tmp_path / "several.csv")
+
+    plain = run(tmp_path / "manifest.csv", weights, tmp_path / "plain", unit=UnitKind.IMAGE)
+    several = run(tmp_path / "several.csv", weights, tmp_path / "out", unit=UnitKind.IMAGE)
+
+    sentence = "Intervals of rates, and tests between rates, take the images of one patient for independent"
+    assert "note" not in plain["methods"]
+    assert several["methods"]["note"].startswith(sentence)
+    for name in ("report.html", "MODEL_CARD.md"):
+        assert sentence in (tmp_path / "out" / name).read_text()
+        assert sentence not in (tmp_path / "plain" / name).read_text()
+
+
+def test_points_that_a_node_loads_are_written_last(weights: Path, manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+
+    with pytest.raises(IsADirectoryError):
+        run(part(manifest, tmp_path, [0, 1, 2, 30, 31, 32]), weights, tmp_path)
+
+    assert not (tmp_path / "operating-points.json").exists()
+
+
 def test_one_view_alone_can_be_read(weights: Path, manifest: Path, tmp_path: Path) -> None:
     rows = list(read_manifest(manifest).rows[:4])
     rows[1] = replace(rows[1], view=View.MLO)

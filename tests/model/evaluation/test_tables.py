@@ -133,6 +133,37 @@ def test_features_of_one_cancer_are_no_independent_rows() -> None:
     assert width < alone**0.5
 
 
+def test_one_cancer_with_both_features_among_others_leaves_figures_and_their_method() -> None:
+    units = exams(
+        some(8, 0, True, features=MASS),
+        some(2, 2, True, start=10, features=MASS),
+        some(5, 5, True, start=20, features=MASS | CALCIFICATION),
+        some(5, 3, True, start=30, features=CALCIFICATION),
+    )
+
+    found = compare_features(units, HALF.calls(units))
+
+    # 7 of 15 masses and 8 of 10 calcifications; robust variance, each woman's part of it squared
+    ratio = np.log((7 / 8) / (8 / 2))
+    error = (8 / 8**2 + 2 / 7**2 + 5 * (1 / 7 - 1 / 8) ** 2 + 3 / 8**2 + 2 / 2**2) ** 0.5
+    ends = np.exp([ratio, ratio - norm.ppf(0.975) * error, ratio + norm.ppf(0.975) * error])
+    odds = found.odds_ratio
+    assert [odds.value, odds.low, odds.high] == pytest.approx(list(ends))
+    assert found.test.p == pytest.approx(2 * norm.sf(-ratio / error))
+    assert found.test.name == "GEE logistic regression, independence working correlation"
+
+
+@pytest.mark.parametrize(("count", "called"), [(10, 6), (5, 3), (173, 131)])
+def test_features_that_are_always_found_together_have_no_odds_ratio(count: int, called: int) -> None:
+    units = exams(some(count, called, True, features=MASS | CALCIFICATION))
+
+    found = compare_features(units, HALF.calls(units))
+
+    assert found.odds_ratio.value is None
+    assert found.test.p is None
+    assert found.test.reason.startswith("every patient's masses are found as her calcifications are")
+
+
 @pytest.mark.parametrize(
     ("features", "called", "reason"),
     [(MASS, 2, "no cancer with calcification"), (MASS | CALCIFICATION, 5, "all or none of the 5 with mass")],

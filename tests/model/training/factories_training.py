@@ -78,16 +78,19 @@ def image_row(
     )  # fmt: skip
 
 
-def write_picture(path: Path, laterality: Laterality) -> Path:
-    cv2.imwrite(str(path), (breast(laterality).pixels // 16).astype(np.uint8))
+def write_picture(path: Path, laterality: Laterality, brighter: int = 0) -> Path:
+    pixels = (breast(laterality).pixels // 16).astype(np.uint8)
+    cv2.imwrite(str(path), np.where(pixels > 0, pixels + brighter, pixels))
     return path
 
 
-def picture_manifest(folder: Path) -> Manifest:
+def picture_manifest(folder: Path, first: int = 0) -> Manifest:
+    """A normal exam and one with a cancer in the left breast, named `first` and `first` + 1; CC views."""
+    folder.mkdir(exist_ok=True)
     rows = []
-    for number, label in enumerate((Label.NORMAL, Label.CANCER)):
+    for number, label in enumerate((Label.NORMAL, Label.CANCER), start=first):
         for laterality in (Laterality.RIGHT, Laterality.LEFT):
-            path = write_picture(folder / f"{number}{laterality}.png", laterality)
+            path = write_picture(folder / f"{number}{laterality}.png", laterality, number)
             sick = label is Label.CANCER and laterality is Laterality.LEFT
             rows.append(
                 image_row(path, str(number), laterality, label, Label.CANCER if sick else Label.NORMAL)

@@ -110,6 +110,21 @@ def test_the_breasts_of_a_cancer_exam_are_unknown_where_the_table_does_not_say()
     assert (found.exams.tolist(), found.breasts.tolist()) == ([1], [[-1, -1]])
 
 
+def test_an_exam_whose_cancer_no_image_shows_is_unknown_as_in_an_evaluation() -> None:
+    healthy, other = (
+        image_row(Path("a.png"), "1", side, Label.CANCER, Label.NORMAL)
+        for side in (Laterality.RIGHT, Laterality.LEFT)
+    )
+    not_told = dataclasses.replace(other, breast_label=None)
+
+    found = [
+        group_examples(rows, np.zeros((2, 8, 8), np.uint8), Unit.EXAM).exams.tolist()
+        for rows in ([healthy], [healthy, other], [healthy, not_told])
+    ]
+
+    assert found == [[-1], [-1], [1]]
+
+
 def test_benign_is_no_cancer() -> None:
     rows = [image_row(Path("a.png"), "1", Laterality.RIGHT, Label.BENIGN, Label.BENIGN)]
 
