@@ -17,7 +17,7 @@ from dibmg_node.domain.device import Device
 from dibmg_node.domain.drift import rate
 from dibmg_node.domain.follow_up import FollowUp, Truth
 from dibmg_node.domain.study import Laterality
-from dibmg_node.storage.shadow_readings import ReadTwice, ShadowOutcome
+from dibmg_node.storage.shadow_facts import ReadTwice, ShadowOutcome
 
 MOST_LISTED: Final = 1000
 """Exams that change sides, in a report."""

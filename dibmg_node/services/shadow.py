@@ -15,12 +15,8 @@ from dibmg_node.services.images import StudyFiles
 from dibmg_node.services.orders import ShadowOrder
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.storage.archive import Archive
-from dibmg_node.storage.shadow_readings import (
-    ShadowClaim,
-    ShadowOutcome,
-    ShadowReading,
-    ShadowReadings,
-)
+from dibmg_node.storage.shadow_facts import ShadowClaim, ShadowOutcome, ShadowReading
+from dibmg_node.storage.shadow_readings import ShadowReadings
 
 _log = logging.getLogger(__name__)
 

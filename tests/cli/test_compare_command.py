@@ -13,7 +13,8 @@ from sqlalchemy import select
 from dibmg_node.cli.main import cli
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.schema import exam_scores
-from dibmg_node.storage.shadow_readings import FirstReading, ShadowOutcome, ShadowReading, enter_due
+from dibmg_node.storage.shadow_facts import FirstReading, ShadowOutcome, ShadowReading
+from dibmg_node.storage.shadow_readings import enter_due
 from tests.factories import LEASE, START, new_ledger
 from tests.storage.scored_exams import enter_exams
 

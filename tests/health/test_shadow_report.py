@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from dibmg_node.domain.device import Device
 from dibmg_node.domain.follow_up import FollowUp, Truth
 from dibmg_node.health.shadow_report import compare
-from dibmg_node.storage.shadow_readings import FirstReading, ReadTwice, ShadowOutcome
+from dibmg_node.storage.shadow_facts import FirstReading, ReadTwice, ShadowOutcome
 
 FIRST = (0.9, 0.8, 0.6, 0.4, 0.3, 0.2, 0.1, 0.1)
 SECOND = (0.8, 0.2, 0.5, 0.5, 0.1, 0.3, 0.1, 0.0)

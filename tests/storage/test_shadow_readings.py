@@ -10,7 +10,7 @@ from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.exam_scores import ScoredExam
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.shadow_readings import ShadowClaim, ShadowOutcome, ShadowReading
+from dibmg_node.storage.shadow_facts import ShadowClaim, ShadowOutcome, ShadowReading
 from tests.factories import L_CC, LEASE, R_CC, STUDY_UID, Clock, instance
 from tests.storage.life import analysis, analyze, make_ready, state_of, store
 from tests.storage.scored_exams import UNIT, WEIGHTS
