@@ -17,6 +17,7 @@ from dibmg_node.errors import StorageFullError
 from dibmg_node.storage.archive_identity import give_identity, marker_file, read_identity
 from dibmg_node.storage.checksum import crc32
 from dibmg_node.storage.folders import make_folder, sync_folder, sync_path
+from dibmg_node.storage.ownership import hand_over
 from dibmg_node.storage.writeback import begin_writeback
 
 _MOST_CHUNKS: Final = 1024
@@ -41,6 +42,7 @@ class SpoolFile:
         self._written = self._begun = 0
         self._file = path.open("xb", buffering=0)
         try:
+            hand_over(path)
             self._write(prefix)
         except BaseException:
             self.discard()
@@ -126,8 +128,9 @@ class Archive:
 
     def prepare(self) -> None:
         """Make the folders; they are on the disk."""
-        for folder in (self.spool, self.drafts, "instances", "results", "quarantine"):
+        for folder in ("", self.spool, self.drafts, "instances", "results", "quarantine"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
+            hand_over(self.root / folder)
         sync_path(self.root)
 
     def identity(self) -> str | None:

@@ -14,6 +14,7 @@ from typing import Final
 from dibmg_node.storage.archive import Archive, SpoolFile
 from dibmg_node.storage.folders import make_folder
 from dibmg_node.storage.objects import ObjectStore
+from dibmg_node.storage.ownership import hand_over
 
 _MARKER: Final = "archive.id"
 _LOOK_EVERY: Final = 64
@@ -127,6 +128,7 @@ class ObjectArchive(Archive):
             draft = self.root / self.drafts / os.urandom(16).hex()
             try:
                 self.objects.get(self._key(path), draft)
+                hand_over(draft)
                 draft.replace(path)
             finally:
                 draft.unlink(missing_ok=True)
