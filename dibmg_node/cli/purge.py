@@ -35,8 +35,8 @@ def purge(yes: bool, older_than_days: float | None, settings: Settings, as_json:
     What a destination is still owed, or has not proven where it is to, stays. The ledger keeps the study.
     """
     older_than = None if older_than_days is None else timedelta(days=older_than_days)
-    audit = open_audit(settings, "purge", foundation.now)
     ledger = open_existing_ledger(settings)
+    audit = open_audit(settings, "purge", foundation.now)
     purging = make_purge(settings, ledger, audit, older_than)
     if yes:
         check_archive(settings, purging.archive, ledger.marks)

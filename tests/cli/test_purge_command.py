@@ -69,3 +69,10 @@ def test_the_longest_times_that_can_be_configured_keep_every_study(tmp_path: Pat
     told = json.loads(dibmg(tmp_path, "purge", "--json").stdout)
 
     assert told["studies"] == []
+
+
+def test_a_node_that_was_never_up_has_nothing_to_purge_and_nothing_is_made(tmp_path: Path) -> None:
+    ended = dibmg(tmp_path, "purge")
+
+    assert (ended.returncode, "no ledger below" in ended.stderr) == (1, True)
+    assert not (tmp_path / "var").exists()
