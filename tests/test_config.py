@@ -177,6 +177,11 @@ def test_all_complaints_come_at_once_with_their_keys(tmp_path: Path) -> None:
         ('[intake]\nae_title = ""', "intake.ae_title: an AE title has"),
         ('[broker]\nurl = "amqp://host"', "broker.url: expected 'embedded'"),
         ('[ledger]\nurl = "sqlite:///x"', "ledger.url: expected 'embedded'"),
+        ("[archive]\npurge_after_days = 1e6", "archive.purge_after_days: Input should be less than"),
+        ("[archive]\npurge_after_days = inf", "archive.purge_after_days: Input should be a finite number"),
+        ("[archive]\nkeep_hours = 1e7", "archive.keep_hours: Input should be less than"),
+        ("[archive]\nkeep_hours = nan", "archive.keep_hours: Input should be a finite number"),
+        ("[archive]\ncache_gb = inf", "archive.cache_gb: Input should be a finite number"),
     ],
 )
 def test_a_value_that_cannot_be_is_named_with_what_can(tmp_path: Path, text: str, complaint: str) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.markup import escape
@@ -20,6 +20,7 @@ from dibmg_node.config import Settings
 from dibmg_node.domain.audit import EventId
 from dibmg_node.domain.counted import counted
 from dibmg_node.services.pseudonyms import Pseudonyms
+from dibmg_node.storage.trail import trail_files
 from dibmg_node.storage.trail_check import Checked, check_trail
 from dibmg_node.storage.trail_reading import Bookmark, read_on
 from dibmg_node.storage.trail_verification import save_verification, verification_of
@@ -36,8 +37,8 @@ def audit() -> None:
 
 @audit.command(
     "verify",
-    epilog="Example: dibmg audit verify --config config.toml. Exit codes: 0 whole, 1 not whole, 2 the "
-    "configuration or the command line is wrong.",
+    epilog="Example: dibmg audit verify --config config.toml. Exit codes: 0 whole, 1 not whole or not there, "
+    "2 the configuration or the command line is wrong.",
 )
 @click.option(
     "--head", default="", metavar="SHA256", help="A head noted earlier, which must be in the trail."
@@ -60,7 +61,9 @@ def verify(head: str, first_seq: int, settings: Settings, as_json: bool) -> None
     try:
         checked = check_trail(trail_folder(settings), first_seq, head.lower())
     except OSError as error:
-        fail(f"no audit trail can be read below {trail_folder(settings)}: {error.strerror}", EXIT_FAILED)
+        _no_trail(settings, str(error.strerror))
+    if not checked.lines and checked.broken is None:
+        _no_trail(settings, "no line")
     _keep(settings, checked, first_seq)
     broken = checked.broken
     if as_json:
@@ -97,6 +100,8 @@ def show(
 
     A patient is found by the pseudonym of her ID, which only this node's key can make.
     """
+    if not trail_files(trail_folder(settings)):
+        _no_trail(settings, "no file that this user can read")
     pseudonym = Pseudonyms(audit_key(settings)).of(patient) if patient else ""
     found = deque(
         (
@@ -116,6 +121,14 @@ def show(
     for line in found:
         table.add_row(*(escape(cell) for cell in _row(line)))
     console.print(table)
+
+
+def _no_trail(settings: Settings, found: str) -> NoReturn:
+    """End: every start of a node is in its trail, so that one without lines is none."""
+    told = (
+        "this node was never up ('dibmg up'), its configuration is another one (--config FILE), or it is gone"
+    )
+    fail(f"no audit trail below {trail_folder(settings)} ({found}): {told}", EXIT_FAILED)
 
 
 def _keep(settings: Settings, checked: Checked, first_seq: int) -> None:

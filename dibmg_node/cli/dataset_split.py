@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dibmg.data.inclusion import RuleName, Views
 from dibmg_node.cli.dataset_tables import print_flow, print_split
-from dibmg_node.cli.options import with_json
+from dibmg_node.cli.options import NumberRange, with_json
 from dibmg_node.cli.progress import show_progress
 from dibmg_node.cli.tables import console
 
@@ -42,7 +42,7 @@ _RULES = [rule.value for rule in RuleName if rule not in (RuleName.VIEWS, RuleNa
 )
 @click.option("--keep-benign", is_flag=True, help="Keep exams that are benign.")
 @click.option(
-    "--years-followed", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Of normal exams."
+    "--years-followed", type=NumberRange(0, 100), default=2.0, show_default=True, help="Of normal exams."
 )
 @click.option(
     "--skip-rule", multiple=True, type=click.Choice(_RULES), help="Do not apply this rule. Repeatable."

@@ -8,10 +8,11 @@ import click
 from rich.table import Table
 
 from dibmg_node.cli.existing_ledger import open_existing_ledger
-from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.options import NumberRange, print_json, with_config, with_json
 from dibmg_node.cli.tables import console, uid_column
 from dibmg_node.config import Settings
 from dibmg_node.domain.counted import counted
+from dibmg_node.sections.stores import LONGEST_DAYS
 from dibmg_node.wiring import foundation
 from dibmg_node.wiring.auditing import open_audit
 from dibmg_node.wiring.purging import make_purge
@@ -22,7 +23,7 @@ from dibmg_node.wiring.registration import check_archive
 @click.option("--yes", is_flag=True, help="Purge; without it, only what would be purged is shown.")
 @click.option(
     "--older-than-days",
-    type=click.FloatRange(min=0),
+    type=NumberRange(0, LONGEST_DAYS),
     help="Studies whose last image is older, instead of archive.purge_after_days.",
 )
 @with_config
@@ -34,8 +35,8 @@ def purge(yes: bool, older_than_days: float | None, settings: Settings, as_json:
     What a destination is still owed, or has not proven where it is to, stays. The ledger keeps the study.
     """
     older_than = None if older_than_days is None else timedelta(days=older_than_days)
-    audit = open_audit(settings, "purge", foundation.now)
     ledger = open_existing_ledger(settings)
+    audit = open_audit(settings, "purge", foundation.now)
     purging = make_purge(settings, ledger, audit, older_than)
     if yes:
         check_archive(settings, purging.archive, ledger.marks)

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from dibmg_node.cli.existing_ledger import open_existing_ledger
 from dibmg_node.cli.exits import EXIT_CONFIG, EXIT_FAILED, fail
-from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.options import NumberRange, print_json, with_config, with_json
 from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
 from dibmg_node.domain.selftest import StepOutcome, broken
@@ -25,7 +25,7 @@ from dibmg_node.selftest.course import run_selftest
 @click.option(
     "--timeout",
     "timeout_seconds",
-    type=click.FloatRange(min=1, max=3600),
+    type=NumberRange(1, 3600),
     default=300,
     show_default=True,
     help="Seconds that the node may take.",

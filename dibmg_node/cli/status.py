@@ -12,7 +12,7 @@ import click
 from rich.live import Live
 
 from dibmg_node.cli.existing_ledger import open_existing_ledger
-from dibmg_node.cli.options import print_json, with_config, with_json
+from dibmg_node.cli.options import NumberRange, print_json, with_config, with_json
 from dibmg_node.cli.status_page import status_page, summary
 from dibmg_node.cli.tables import console
 from dibmg_node.config import Settings
@@ -36,7 +36,7 @@ _EVERY: Final = 2.0
     "every",
     is_flag=False,
     flag_value=_EVERY,
-    type=click.FloatRange(min=0.1),
+    type=NumberRange(0.1, 86_400),
     metavar="[SECONDS]",
     help=f"Show it anew every so many seconds ({_EVERY:g}) until Ctrl-C; with --json one line each time.",
 )

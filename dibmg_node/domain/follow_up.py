@@ -39,11 +39,13 @@ def corrected(
     """What is known of one exam after more was told, by breast (None: the whole exam).
 
     What is told of the whole exam replaces everything before it; what is told of a breast replaces what was
-    told of that breast.
+    told of that breast. Once both breasts are told of, nothing is left of what was told of the whole exam.
     """
     found = dict(known)
     for one in later:
         if one.laterality is None:
             found.clear()
         found[one.laterality] = one
+        if Laterality.RIGHT in found and Laterality.LEFT in found:
+            found.pop(None, None)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import (
     Field,
@@ -14,6 +14,9 @@ from pydantic import (
 
 from dibmg_node.sections.base import Section, TlsSection, no_secret
 from dibmg_node.sections.values import WebUrl, host_and_port, is_exposed
+
+LONGEST_DAYS: Final = 36_500
+"""That anything is kept: a century. What lies so far back can be reckoned with, and is before every image."""
 
 
 class ArchiveSection(Section):
@@ -25,8 +28,8 @@ class ArchiveSection(Section):
     cache_gb: Annotated[float, Field(gt=0)] = 20.0
     insecure: Annotated[bool, Field(strict=True)] = False
     high_water_percent: Annotated[float, Field(ge=1, le=100)] = 85
-    keep_hours: Annotated[float, Field(ge=0)] = 24
-    purge_after_days: Annotated[float, Field(ge=0)] = 0
+    keep_hours: Annotated[float, Field(ge=0, le=24 * LONGEST_DAYS)] = 24
+    purge_after_days: Annotated[float, Field(ge=0, le=LONGEST_DAYS)] = 0
 
     @model_validator(mode="after")
     def _endpoint_is_safe(self) -> ArchiveSection:

@@ -18,6 +18,7 @@ from dibmg_node.selftest.specimen import SPECIMEN_VERSION, Specimen
 from dibmg_node.services.images import Images, StudyFiles
 from dibmg_node.services.reading import read_study
 from dibmg_node.services.reading_json import reading_json
+from dibmg_node.storage.ownership import hand_over
 from dibmg_node.wiring.analyzing import build_predictor
 
 _FILE: Final = "expectation.json"
@@ -42,6 +43,7 @@ def expected_reading(settings: Settings, specimen: Specimen) -> tuple[Mapping[st
         return kept, False
     reading = _read(settings, specimen)
     path.write_text(json.dumps({"key": key, "reading": reading}) + "\n", encoding="utf-8")
+    hand_over(path)
     return reading, True
 
 
@@ -77,6 +79,7 @@ def _kept(path: Path, key: list[str]) -> Mapping[str, Any] | None:
 def _read(settings: Settings, specimen: Specimen) -> Mapping[str, Any]:
     folder = settings.data_dir / "selftest"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    hand_over(folder)
     with TemporaryDirectory(dir=folder) as name:
         paths = {}
         for number, image in enumerate(specimen.images.values()):

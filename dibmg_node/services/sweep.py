@@ -63,7 +63,8 @@ class Sweep:
 
         While messages are still queued none of them is: publishing again would only pile up copies.
         """
-        if self._repaired_at is not None and now - self._repaired_at < REPUBLISH_AFTER:
+        # either way: the clock may have been set back since
+        if self._repaired_at is not None and abs(now - self._repaired_at) < REPUBLISH_AFTER:
             return _NEVER, _NEVER
         analyses, deliveries = self.publisher.waiting()
         self._repaired_at = now

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, insert, or_, select, update
 
 from dibmg_node.domain.alarm import OVER_AT_ONCE, Condition
 from dibmg_node.storage.engine import reading
@@ -127,14 +127,23 @@ def _fitting(subject: str) -> str:
 
 
 def _begins(row: Row[Any], now: datetime, damping: Damping) -> bool:
-    held: bool = row.seen_at == now and now - row.since >= damping.hold
+    held: bool = row.seen_at == now and _apart(now, row.since) >= damping.hold
     return row.raised_at is None and held
 
 
 def _ends(row: Row[Any], now: datetime, damping: Damping, watching_since: datetime) -> bool:
     clear = timedelta(0) if row.key in OVER_AT_ONCE else damping.clear
-    gone: bool = row.seen_at < now and now - max(row.seen_at, watching_since) >= clear
+    unseen_for = min(_apart(now, row.seen_at), _apart(now, watching_since))
+    gone: bool = row.seen_at != now and unseen_for >= clear
     return row.raised_at is not None and gone
+
+
+def _apart(now: datetime, then: datetime) -> timedelta:
+    """How long ago, either way: what lies in the future was entered before the clock was set back.
+
+    Clocks of several hosts differ by less than what is waited for.
+    """
+    return abs(now - then)
 
 
 def _set(connection: Connection, rows: Sequence[Row[Any]], **values: datetime) -> None:
@@ -145,7 +154,8 @@ def _set(connection: Connection, rows: Sequence[Row[Any]], **values: datetime) -
 
 def _forget(connection: Connection, now: datetime, damping: Damping) -> None:
     """Remove what did not hold for long enough, and what has long been over."""
-    passing = alarms.c.raised_at.is_(None) & (alarms.c.seen_at <= now - damping.gap)
+    unseen = or_(alarms.c.seen_at <= now - damping.gap, alarms.c.seen_at >= now + damping.gap)
+    passing = alarms.c.raised_at.is_(None) & unseen
     connection.execute(delete(alarms).where(passing))
     old = select(alarms.c.id).where(alarms.c.ended_at <= now - KEPT)
     connection.execute(delete(notices).where(notices.c.alarm_id.in_(old)))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dibmg_node.storage.archive_identity import give_identity, marker_file, read_identity
 from dibmg_node.storage.folders import make_folder, sync_folder, sync_path
+from dibmg_node.storage.ownership import hand_over
 from dibmg_node.storage.spool_file import SpoolFile, translated
 
 
@@ -36,8 +37,9 @@ class Archive:
 
     def prepare(self) -> None:
         """Make the folders; they are on the disk."""
-        for folder in (self.spool, self.drafts, "instances", "results", "quarantine"):
+        for folder in ("", self.spool, self.drafts, "instances", "results", "quarantine"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
+            hand_over(self.root / folder)
         sync_path(self.root)
 
     def identity(self) -> str | None:

@@ -8,6 +8,7 @@ from secrets import token_hex
 from typing import Final
 
 from dibmg_node.storage.folders import sync_folder
+from dibmg_node.storage.ownership import hand_over
 
 _MARKER: Final = "archive.id"
 _LONGEST: Final = 128
@@ -45,6 +46,7 @@ def give_identity(root: Path, identity: str | None = None) -> str:
         file.write(f"{identity or token_hex(16)}\n")
         file.flush()
         os.fsync(file.fileno())
+    hand_over(draft)
     try:
         marker_file(root).hardlink_to(draft)
     except FileExistsError:

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from dibmg_node.storage.ownership import hand_over
+
 _SYNCED: Final[set[Path]] = set()
 """Folders whose entry this process has seen on the disk.
 
@@ -25,6 +27,7 @@ def make_folder(folder: Path) -> None:
     except FileExistsError:
         if folder in _SYNCED:
             return
+    hand_over(folder)
     sync_folder(folder.parent)
     _SYNCED.add(folder)
 

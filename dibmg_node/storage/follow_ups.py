@@ -40,7 +40,8 @@ class Entered:
         new: Entries of what nothing was known of.
         corrected: Entries that replaced others.
         unchanged: Entries that said what was known.
-        withdrawn: Entries of single breasts that ended because the whole exam was told of anew.
+        withdrawn: Entries of single breasts that ended because the whole exam was told of anew, and those of
+            whole exams that ended because both breasts were.
     """
 
     new: int = 0

@@ -14,6 +14,7 @@ from typing import Final
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.folders import make_folder
 from dibmg_node.storage.objects import ObjectStore
+from dibmg_node.storage.ownership import hand_over
 from dibmg_node.storage.spool_file import SpoolFile
 
 _MARKER: Final = "archive.id"
@@ -128,6 +129,7 @@ class ObjectArchive(Archive):
             draft = self.root / self.drafts / os.urandom(16).hex()
             try:
                 self.objects.get(self._key(path), draft)
+                hand_over(draft)
                 draft.replace(path)
             finally:
                 draft.unlink(missing_ok=True)

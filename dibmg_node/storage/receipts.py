@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from sqlalchemy import Connection, Engine, RowMapping, and_, select, update
+from sqlalchemy import Connection, Engine, RowMapping, and_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from dibmg_node.domain.exam import has_standard_views, select_exam
@@ -136,12 +136,17 @@ class Receipts:
             note(connection, study_uid, "quarantined", now, f"other bytes under instance {sop_uid}")
 
     def complete_due(self, now: datetime) -> int:
-        """Make every study READY whose wait is over; returns how many."""
+        """Make every study READY whose wait is over; returns how many.
+
+        So it is where the last instance lies further in the future than that: the clock was set back.
+        """
+        wait = studies.c.due_at - studies.c.last_instance_at
+        over = or_(studies.c.due_at <= now, studies.c.last_instance_at - now >= wait)
         with self._engine.begin() as connection:
             due = (
                 connection.execute(
                     select(studies)
-                    .where(studies.c.state == StudyState.RECEIVING.value, studies.c.due_at <= now)
+                    .where(studies.c.state == StudyState.RECEIVING.value, over)
                     .limit(500)
                     .with_for_update(skip_locked=True)
                 )

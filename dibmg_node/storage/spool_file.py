@@ -11,6 +11,7 @@ from typing import Final
 
 from dibmg_node.errors import StorageFullError
 from dibmg_node.storage.checksum import crc32
+from dibmg_node.storage.ownership import hand_over
 from dibmg_node.storage.writeback import begin_writeback
 
 _MOST_CHUNKS: Final = 1024
@@ -35,6 +36,7 @@ class SpoolFile:
         self._written = self._begun = 0
         self._file = path.open("xb", buffering=0)
         try:
+            hand_over(path)
             self._write(prefix)
         except BaseException:
             self.discard()

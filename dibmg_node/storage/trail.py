@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dibmg_node.domain.audit import Action, AuditEvent, EventId, EventType, Gravity, Participant, Role
+from dibmg_node.storage.ownership import hand_over
 
 NO_FORMER: Final = "0" * 64
 """What the first line carries instead of a digest."""
@@ -68,6 +69,8 @@ class Trail:
         self._threads = threading.Lock()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        hand_over(folder)
+        hand_over(folder / _LOCK)
 
     def append(self, told: Mapping[str, Any], at: datetime) -> None:
         """Add one line; on the disk when this returns.
@@ -148,6 +151,7 @@ class Trail:
     def _keep(self, number: int, descriptor: int) -> None:
         self._close_file()
         self._file = (number, descriptor)
+        hand_over(trail_file(self.folder, number))
 
     def _close_file(self) -> None:
         if self._file is not None:

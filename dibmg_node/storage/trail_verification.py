@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from dibmg_node.storage.ownership import hand_over
 from dibmg_node.storage.trail_check import Checked
 
 
@@ -56,4 +57,5 @@ def save_verification(path: Path, verification: Verification) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     draft.write_text(json.dumps(asdict(verification)), encoding="ascii")
     draft.chmod(0o644)
+    hand_over(draft)
     draft.replace(path)

@@ -17,6 +17,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from dibmg_node.errors import PermanentError
+from dibmg_node.storage.ownership import hand_over
 
 SHORTEST_PASSWORD: Final = 12
 LONGEST_PASSWORD: Final = 1024
@@ -145,6 +146,8 @@ class Users:
             json.dump({"users": entries}, file, indent=2)
             file.flush()
             os.fsync(file.fileno())
+        hand_over(self._path.parent)
+        hand_over(draft, self._path if self._path.exists() else None)
         draft.replace(self._path)
 
 

@@ -22,6 +22,7 @@ from dibmg_node.services.audit_forwarding import Forwarder
 from dibmg_node.services.pseudonyms import Pseudonyms
 from dibmg_node.services.syslog import SyslogPeer
 from dibmg_node.services.tls import TlsFiles, trust_of
+from dibmg_node.storage.ownership import hand_over
 from dibmg_node.storage.trail import Trail
 
 _KEY: Final = "DIBMG_AUDIT_KEY"
@@ -153,6 +154,7 @@ def _make_key(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    hand_over(draft)
     try:
         path.hardlink_to(draft)
     except FileExistsError:

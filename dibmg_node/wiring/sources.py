@@ -11,6 +11,7 @@ from dibmg_node.services.cget import CGetSource
 from dibmg_node.services.fetching import Haul, Landing, StudySource, is_acceptable, is_mammography
 from dibmg_node.services.wado import WadoSource
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.ownership import hand_over
 from dibmg_node.wiring import foundation
 from dibmg_node.wiring.auditing import open_audit
 from dibmg_node.wiring.destinations import open_dimse_peer, open_web_service
@@ -43,7 +44,9 @@ def fetch_study(
         PermanentError: Another fetch into this data folder is running.
         ConfigError: The archive is not that of the ledger.
     """
-    with alone(settings.data_dir / "fetch.lock", "another fetch into this data folder is running"):
+    lock = settings.data_dir / "fetch.lock"
+    with alone(lock, "another fetch into this data folder is running"):
+        hand_over(lock)
         archive = foundation.open_archive(settings, FETCH_SPOOL)
         archive.prepare()
         check_archive(settings, archive, ledger.marks)

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from dibmg_node.cli.main import cli
 from dibmg_node.config import Settings, load_settings
 from dibmg_node.services.wire import TurnedAway
+from dibmg_node.storage.trail import trail_files
 from dibmg_node.storage.trail_reading import Bookmark, save_bookmark
 from dibmg_node.storage.trail_verification import load_verification
 from dibmg_node.wiring.auditing import bookmark_file, open_audit, trail_folder, verification_file
@@ -93,12 +94,30 @@ def test_a_wrong_configuration_ends_with_2(settings: Settings) -> None:
     assert dibmg(settings, "verify").exit_code == 2
 
 
-def test_a_node_that_was_never_up_has_no_trail(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [("verify",), ("show",), ("show", "--patient", "P123")])
+def test_where_there_is_no_trail_that_is_said_and_nothing_is_made(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
     (tmp_path / "config.toml").write_text("")
 
-    ended = dibmg(load_settings(tmp_path / "config.toml"), "verify")
+    ended = dibmg(load_settings(tmp_path / "config.toml"), *command)
 
-    assert (ended.exit_code, "no audit trail can be read below" in ended.stderr) == (1, True)
+    assert (ended.exit_code, ended.stdout, "no audit trail" in ended.stderr) == (1, "", True)
+    assert not (tmp_path / "var").exists()
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_a_trail_that_is_gone_is_not_whole(settings: Settings, emptied: bool) -> None:
+    for _, path in trail_files(trail_folder(settings)):
+        if emptied:
+            path.write_bytes(b"")
+        else:
+            path.unlink()
+
+    ended = dibmg(settings, "verify")
+
+    assert (ended.exit_code, ended.stdout, "no audit trail" in ended.stderr) == (1, "", True)
+    assert load_verification(verification_file(settings)) is None
 
 
 def test_status_tells_how_many_lines_wait_for_the_receiver_and_since_when(settings: Settings) -> None:

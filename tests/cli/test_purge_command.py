@@ -49,3 +49,30 @@ def test_it_says_in_words_what_would_go(tmp_path: Path, archive: Archive) -> Non
     assert STUDY_UID in told
     assert "1 study," in told
     assert "--yes does it" in told
+
+
+@pytest.mark.parametrize("days", ["1e12", "36501", "inf", "nan"])
+def test_an_age_that_no_study_can_have_is_a_wrong_command_line(
+    tmp_path: Path, archive: Archive, days: str
+) -> None:
+    ended = dibmg(tmp_path, "purge", "--older-than-days", days)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "Invalid value for '--older-than-days'" in ended.stderr
+
+
+def test_the_longest_times_that_can_be_configured_keep_every_study(tmp_path: Path, archive: Archive) -> None:
+    (tmp_path / "config.toml").write_text(
+        "[archive]\npurge_after_days = 36500\nkeep_hours = 876000\nhigh_water_percent = 1\n"
+    )
+
+    told = json.loads(dibmg(tmp_path, "purge", "--json").stdout)
+
+    assert told["studies"] == []
+
+
+def test_a_node_that_was_never_up_has_nothing_to_purge_and_nothing_is_made(tmp_path: Path) -> None:
+    ended = dibmg(tmp_path, "purge")
+
+    assert (ended.returncode, "no ledger below" in ended.stderr) == (1, True)
+    assert not (tmp_path / "var").exists()

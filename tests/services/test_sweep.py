@@ -103,6 +103,20 @@ def test_a_dead_workers_study_is_published_again_at_once(
     assert publisher.analyses == [(STUDY_UID, 4)] * 2
 
 
+def test_a_study_whose_message_is_lost_after_the_clock_was_set_back_is_published_again(
+    sweep: Sweep, ledger: Ledger, publisher: MemoryPublisher, clock: Clock
+) -> None:
+    sweep.run()
+    clock.advance(-8 * 3600)
+    make_ready(ledger, clock)
+    sweep.run()
+    clock.advance(REPUBLISH_AFTER.total_seconds())
+
+    sweep.run()
+
+    assert publisher.analyses == [(STUDY_UID, 4)] * 2
+
+
 def test_a_study_that_is_being_read_is_not_published(
     sweep: Sweep, ledger: Ledger, publisher: MemoryPublisher, clock: Clock
 ) -> None:

@@ -172,6 +172,51 @@ def test_a_self_test_that_passes_ends_the_alarm_of_the_one_that_broke_at_once(ho
     assert host.told == [("began", "selftest"), ("began", "delivery"), ("ended", "selftest")]
 
 
+def test_an_alarm_of_a_clock_that_was_set_back_ends_once_its_condition_is_gone(
+    host: Host, ledger: Ledger
+) -> None:
+    host.clock.advance(8 * 3600)
+    host.watching_since = host.clock()
+    host.look(DOWN, seconds=60)
+    host.clock.advance(-8 * 3600)
+
+    host.look(DOWN, seconds=20)
+    host.look(seconds=290)
+    still = list(host.told)
+    host.look(seconds=20)
+
+    assert still == [("began", "delivery")]
+    assert host.told == [("began", "delivery"), ("ended", "delivery")]
+    assert ledger.alarms.open() == []
+
+
+def test_what_held_before_the_clock_was_set_back_is_an_alarm_or_forgotten_soon(
+    host: Host, ledger: Ledger
+) -> None:
+    host.clock.advance(8 * 3600)
+    host.look(DOWN, FULL, seconds=30)
+    host.clock.advance(-8 * 3600)
+
+    host.look(DOWN, seconds=60)
+
+    assert host.told == [("began", "delivery")]
+    assert [one.key for one in ledger.alarms.open()] == ["delivery"]
+
+
+@pytest.mark.parametrize("ahead", [-20, 20])
+def test_hosts_whose_clocks_differ_a_little_leave_each_other_s_alarms_alone(
+    host: Host, ledger: Ledger, clock: Clock, ahead: int
+) -> None:
+    other = Host(ledger, Clock(clock() + timedelta(seconds=ahead)))
+    for _ in range(60):
+        host.look(FULL)
+        other.look()
+        clock.advance(10)
+        other.clock.advance(10)
+
+    assert host.told + other.told == [("began", "disk")]
+
+
 def test_what_one_host_alone_sees_is_not_over_because_another_does_not(
     host: Host, ledger: Ledger, clock: Clock
 ) -> None:

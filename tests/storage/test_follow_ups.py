@@ -77,6 +77,18 @@ def test_what_is_told_of_the_whole_exam_ends_what_was_told_of_a_breast(ledger: L
     assert [one.cancer for one in ledger.follow_ups.exams()] == [False]
 
 
+def test_what_is_told_of_both_breasts_ends_what_was_told_of_the_whole_exam(ledger: Ledger) -> None:
+    (study,) = entered(ledger, [0.7])
+    benign, left = FollowUp(Truth.BENIGN, Laterality.RIGHT), FollowUp(Truth.NORMAL, Laterality.LEFT)
+    ledger.follow_ups.enter({study: [CANCER]}, LATER)
+
+    found = ledger.follow_ups.enter({study: [benign, left]}, LATER)
+
+    assert found == Entered(new=2, withdrawn=1)
+    assert [one.cancer for one in ledger.follow_ups.exams()] == [False]
+    assert ledger.follow_ups.enter({study: [CANCER, benign, left]}, LATER) == Entered(unchanged=2)
+
+
 def test_self_tests_are_neither_matched_nor_counted(ledger: Ledger) -> None:
     tested, real = entered(ledger, [0.7, 0.2])
     ledger.follow_ups.enter({tested: [CANCER], real: [NORMAL]}, LATER)

@@ -118,6 +118,27 @@ def test_no_study_waits_longer_than_the_cap(ledger: Ledger, clock: Clock) -> Non
     assert ledger.receipts.complete_due(first + PATIENCE.longest) == 1
 
 
+def test_a_study_does_not_wait_for_the_time_by_which_the_clock_was_set_back(
+    ledger: Ledger, clock: Clock
+) -> None:
+    clock.advance(8 * 3600)
+    store(ledger, clock, screening()[:3])
+
+    clock.advance(-8 * 3600)
+
+    assert ledger.receipts.complete_due(clock()) == 1
+
+
+def test_a_study_received_by_a_clock_a_little_ahead_waits_its_quiet_time(
+    ledger: Ledger, clock: Clock
+) -> None:
+    store(ledger, clock, screening()[:3])
+
+    assert ledger.receipts.complete_due(clock.advance(-5)) == 0
+    assert ledger.receipts.complete_due(clock.advance(64.9)) == 0
+    assert ledger.receipts.complete_due(clock.advance(0.1)) == 1
+
+
 @pytest.mark.parametrize("finished", ["READY", "ANALYZING", "ANALYZED", "DELIVERED"])
 def test_a_late_mammogram_reopens_the_study_one_revision_on(
     ledger: Ledger, clock: Clock, finished: str
