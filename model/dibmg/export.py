@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dibmg.architecture import AIR, Architecture, Context
@@ -21,7 +22,7 @@ from dibmg.room import needs_room
 from dibmg.scores import ExamPooling
 from dibmg.weights import FILES, KERAS, MANIFEST, MODEL_CARD, OPENVINO
 from dibmg.whole_folder import whole_folder
-from dibmg_node.errors import StorageFullError
+from dibmg_node.errors import RejectedError, StorageFullError
 
 _SHARED: Final = "shared_object_id"
 
@@ -64,10 +65,16 @@ def export_weights(
 
     Raises:
         ValueError: Other than as many networks of whole views as the context says.
+        RejectedError: A network has values that are not finite.
         StorageFullError: No room; what was there before is there still.
     """
     if len(contexts) != (0 if context is None else context.members):
         raise ValueError(f"found {len(contexts)} networks of whole views, the context says {context}")
+    if not all(np.isfinite(values).all() for one in (*networks, *contexts) for values in one.get_weights()):
+        raise RejectedError(
+            f"{folder}: the network has values that are not finite: its training diverged; start again in "
+            "another folder with a lower learning_rate, or with clip_norm"
+        )
     members = _fixed(networks, architecture, input_size)
     whole = [] if context is None else _fixed(contexts, context.architecture, input_size)
     fixed = join_networks(members, architecture, input_size, whole, context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -18,7 +18,7 @@ from dibmg.network import build_network
 from dibmg.scores import ExamPooling
 from dibmg.training.finish import PAPERS
 from dibmg.weights import FILES, KERAS, MANIFEST, load_weights
-from dibmg_node.errors import StorageFullError
+from dibmg_node.errors import RejectedError, StorageFullError
 
 PLACES = Architecture(initial_widths=(4, 4), block_widths=(4, 6, 6, 8), block_strides=(1, 1, 1, 1))
 WHOLE = Architecture(initial_widths=(4, 4), block_widths=(4, 6, 8, 8), block_strides=(1, 2, 2, 1))
@@ -29,11 +29,13 @@ def network(seed: int, architecture: Architecture = PLACES) -> keras.Model:
     return build_network(architecture, None)
 
 
-def write_set(folder: Path, seed: int = 1, joined: bool = False, **words: str) -> Mapping[str, bytes]:
-    """A set of one network, or of two and one of whole views; its files."""
+def write_set(
+    folder: Path, seed: int = 1, joined: bool = False, made: Sequence[keras.Model] = (), **words: str
+) -> Mapping[str, bytes]:
+    """A set of one network (of `made`, where given), or of two and one of whole views; its files."""
     texts = dict.fromkeys(("name", "version", "trained_on", "license", "attribution", "how"), "test")
     export_weights(
-        [network(seed), network(seed + 1)] if joined else [network(seed)],
+        made or ([network(seed), network(seed + 1)] if joined else [network(seed)]),
         folder,
         preset="fine",
         architecture=PLACES,
@@ -105,6 +107,20 @@ def test_a_set_that_is_written_again_stays(tmp_path: Path) -> None:
 
     after = (tmp_path / "set" / KERAS).stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused_and_leave_the_set_that_is_there(
+    tmp_path: Path, value: float
+) -> None:
+    before = write_set(tmp_path / "set")
+    diverged = network(1)
+    diverged.get_layer("aggregate").bias.assign([0.0, value])
+
+    with pytest.raises(RejectedError, match="not finite"):
+        write_set(tmp_path / "set", made=[diverged])
+
+    assert {name: (tmp_path / "set" / name).read_bytes() for name in before} == before
 
 
 @pytest.mark.parametrize("share", [0.5, 0.999])

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from math import ceil, isfinite
 from pathlib import Path
 from typing import Final
 
@@ -79,7 +80,8 @@ def train(
 
     Raises:
         RejectedError: The folder holds the state of another plan, other examples or other initial weights
-            (the message tells which), or the initial network has another architecture.
+            (the message tells which), the initial network has another architecture, or the training diverged:
+            a loss is not finite. The states before are kept.
         WeightsError: The initial network cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,10 +107,11 @@ def train(
         first, last = edges[segment - 1], edges[segment]
         loss = learn(learner, batches, first, last, devices, _teller(progress, total))
         found = None if validation is None else validate(network, validation)
+        step = Step(segment, segments, last / batches.per_epoch, loss, found)
+        _require_finite(step, plan, folder)
         if found is not None and found.loss < best:
             best = found.loss
             network.save_weights(folder / BEST)
-        step = Step(segment, segments, last / batches.per_epoch, loss, found)
         learner.save_weights(_state(folder, segment))
         _record(folder, identity, step, best)
         log.info("segment done", extra={"segment": segment, "segments": segments, "loss": loss})
@@ -136,6 +139,18 @@ def _start_from(network: keras.Model, initial: Path) -> None:
             network.load_weights(initial)
     except ValueError as error:
         raise RejectedError(f"{initial}: a network of another architecture than the plan's") from error
+
+
+def _require_finite(step: Step, plan: TrainingPlan, folder: Path) -> None:
+    """Stop a training that has diverged, before its values take the place of earlier ones."""
+    losses = {"loss": step.loss, "validation loss": 0.0 if step.validation is None else step.validation.loss}
+    broken = [f"{what} is {value}" for what, value in losses.items() if not isfinite(value)]
+    if broken:
+        kept = f"; the best state before is {folder / BEST}" if (folder / BEST).exists() else ""
+        raise RejectedError(
+            f"the training diverged in epoch {ceil(step.epoch)}: its {' and its '.join(broken)}{kept}. Start "
+            f"again in another folder with a learning_rate below {plan.learning_rate:g}, or with clip_norm"
+        )
 
 
 def _state(folder: Path, segment: int) -> Path:

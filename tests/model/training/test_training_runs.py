@@ -167,6 +167,17 @@ def test_a_breast_without_an_image_has_no_logit() -> None:
     np.testing.assert_allclose(exams, breasts[:, 0])
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_network_that_says_what_is_no_number_has_no_figures(value: float) -> None:
+    network = build_network(tiny_plan().architecture, 64)
+    last = network.get_layer("aggregate")
+    last.set_weights([np.full_like(values, value) for values in last.get_weights()])
+
+    found = validate(network, tiny_examples(4))
+
+    assert np.isnan([found.loss, found.auc]).all()
+
+
 TWO_DEVICES = """
 import sys
 import numpy as np

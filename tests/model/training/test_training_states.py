@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,3 +110,30 @@ def test_a_state_that_does_not_tell_what_it_learned_from_is_not_gone_on_from(
 
     with pytest.raises(RejectedError, match=words):
         train(tiny_examples(), None, tiny_plan(), tmp_path)
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_a_training_that_diverges_stops_and_says_when_and_what_helps(tmp_path: Path, validated: bool) -> None:
+    examples = tiny_examples()
+    plan = tiny_plan(epochs=6, learning_rate=1e12, batch=8)
+
+    with pytest.raises(RejectedError) as caught:
+        train(examples, examples if validated else None, plan, tmp_path)
+
+    assert re.search(r"diverged in epoch \d: its (validation )?loss is (nan|inf)", str(caught.value))
+    assert "learning_rate below 1e+12" in str(caught.value)
+
+
+def test_the_best_state_before_a_training_diverges_is_kept_and_named(tmp_path: Path) -> None:
+    examples = tiny_examples()
+    plan = tiny_plan(epochs=6, schedule="cosine", warmup_epochs=5, learning_rate=1e20, batch=8)
+
+    for _ in range(2):
+        with pytest.raises(RejectedError, match=r"best state before is .*best\.weights\.h5"):
+            train(examples, examples, plan, tmp_path)
+
+    network = build_network(plan.architecture, None)
+    network.load_weights(tmp_path / "best.weights.h5")
+    assert all(np.isfinite(values).all() for values in network.get_weights())
+    rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
+    assert all(np.isfinite(float(row["validation_loss"])) for row in rows)
