@@ -78,7 +78,7 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
     Raises:
         ManifestError: A manifest cannot be used, files that it names are missing, or the two share a patient
             or an image.
-        ConfigError: As for `read_plan`.
+        ConfigError: As for `read_plan` and `train`.
         RejectedError: As for `prepare_examples` and `train`; or there is only one class to learn,
             or places shall be learned and none is told.
         StorageFullError: As for `prepare_examples`.

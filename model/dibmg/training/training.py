@@ -22,7 +22,7 @@ from dibmg.training.learner import make_learner
 from dibmg.training.plan import Choice, TrainingPlan
 from dibmg.training.validation import Validation, validate
 from dibmg.weights import file_digest
-from dibmg_node.errors import RejectedError
+from dibmg_node.errors import ConfigError, RejectedError
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ def train(
         The network of the chosen state.
 
     Raises:
+        ConfigError: The plan checks an epoch more often than it has minibatches.
         RejectedError: The folder holds the state of another plan, other examples or other initial weights
             (the message tells which), the initial network has another architecture, or the training diverged:
             a loss is not finite. The states before are kept.
@@ -87,6 +88,13 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     make_deterministic(plan.seed)
     batches = Batches(training, plan, threads)
+    if plan.checks_per_epoch > batches.per_epoch:
+        raise ConfigError(
+            [
+                f"checks_per_epoch: found {plan.checks_per_epoch}, expected at most {batches.per_epoch}, the "
+                "minibatches of an epoch"
+            ]
+        )
     segments = plan.epochs * plan.checks_per_epoch
     total = plan.epochs * batches.per_epoch
     edges = [round(total * number / segments) for number in range(segments + 1)]

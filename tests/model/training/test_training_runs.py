@@ -18,7 +18,7 @@ from dibmg.training.learner import make_learner
 from dibmg.training.training import train
 from dibmg.training.validation import example_logits, image_logits, validate
 from dibmg.weights import load_weights
-from dibmg_node.errors import RejectedError
+from dibmg_node.errors import ConfigError, RejectedError
 from tests.model.training.factories_training import tiny_examples, tiny_plan
 
 
@@ -35,6 +35,11 @@ def test_a_network_learns_what_there_is_to_learn(tmp_path: Path) -> None:
     after = validate(network, tiny_examples(16, seed=9))
     assert after.auc > 0.95
     assert after.loss < before.loss
+
+
+def test_more_checks_than_an_epoch_has_minibatches_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"checks_per_epoch: found 3, expected at most 2, the minibatches"):
+        train(tiny_examples(8), None, tiny_plan(batch=4, checks_per_epoch=3), tmp_path)
 
 
 def test_training_starts_from_the_network_that_is_given(tmp_path: Path) -> None:
