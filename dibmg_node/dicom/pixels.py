@@ -71,8 +71,8 @@ def decode(instance: Dataset, least_side: int = 0) -> NDArray[Any]:
     syntax = str(meta.get("TransferSyntaxUID", "")) if meta is not None else ""
     if syntax not in DECODED_SYNTAXES:
         raise SyntaxNotDecodedError(f"transfer syntax {syntax or 'missing'} is not decoded by this node")
-    shape = _shape(instance)
     try:
+        shape = _shape(instance)
         raw = instance.get("PixelData")
         if not raw:
             raise PixelsUnreadableError("no pixel data in the instance")
@@ -80,7 +80,7 @@ def decode(instance: Dataset, least_side: int = 0) -> NDArray[Any]:
         return _stored_values(pixels, shape, syntax)
     except (PixelsUnreadableError, MemoryError):  # of memory there may be more the next time
         raise
-    # each codec has its own exceptions and raises bare ValueError, IndexError, RuntimeError too
+    # each codec has its own exceptions, pydicom of a damaged header too, and raises bare ones besides
     except Exception as error:
         raise PixelsUnreadableError(f"pixel data cannot be decoded ({type(error).__name__})") from error
 

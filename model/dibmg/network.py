@@ -58,9 +58,9 @@ def _build(architecture: Architecture, input_size: int | None, weight_decay: flo
         features = _convolution(
             features, width, kernel, architecture.initial_strides[number], penalty, f"init{number + 1}"
         )
-        features = keras.layers.ReLU()(features)
+        features = keras.layers.ReLU(name=f"init{number + 1}_relu")(features)
         if (pool := architecture.initial_pools[number]) > 1:
-            features = keras.layers.MaxPooling2D(pool, padding="same")(features)
+            features = keras.layers.MaxPooling2D(pool, padding="same", name=f"pool{number + 1}")(features)
     blocks = zip(
         architecture.block_widths, architecture.block_strides, architecture.block_kernels, strict=True
     )
@@ -256,7 +256,7 @@ def _convolution(
     """
     padding = "same"
     if shifted:
-        features = keras.layers.ZeroPadding2D(((1, 0), (1, 0)))(features)
+        features = keras.layers.ZeroPadding2D(((1, 0), (1, 0)), name=f"{name}_padding")(features)
         padding = "valid"
     features = keras.layers.Conv2D(
         width,
@@ -286,8 +286,8 @@ def _residual_pair(
     skip = features
     if stride > 1 or features.shape[-1] != width:
         skip = _convolution(features, width, 1, stride, penalty, f"{name}_projection")
-    inner = keras.layers.ReLU()(
+    inner = keras.layers.ReLU(name=f"{name}1_relu")(
         _convolution(features, width, kernels[0], stride, penalty, f"{name}1", shifted)
     )
     inner = _convolution(inner, width, kernels[1], 1, penalty, f"{name}2")
-    return keras.layers.ReLU()(keras.layers.Add()([skip, inner]))
+    return keras.layers.ReLU(name=f"{name}_relu")(keras.layers.Add(name=f"{name}_sum")([skip, inner]))

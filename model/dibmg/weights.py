@@ -127,7 +127,7 @@ def load_weights(name_or_folder: str | Path) -> Weights:
         if name not in files:
             raise WeightsError(f"{folder / MANIFEST} names no SHA-256 for {name}")
     for name, digest in files.items():
-        _expect(folder, f"SHA-256 of {name}", _digest(folder / name), digest)
+        _expect(folder, f"SHA-256 of {name}", file_digest(folder / name), digest)
     return weights
 
 
@@ -150,7 +150,12 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return fields
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file of weights, in hexadecimal digits.
+
+    Raises:
+        WeightsError: It cannot be read.
+    """
     try:
         return sha256(path.read_bytes()).hexdigest()
     except OSError as error:

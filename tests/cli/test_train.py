@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from dibmg.data.manifest import ManifestError
 from dibmg_node.cli.main import cli
 from dibmg_node.errors import ConfigError, RejectedError, WeightsError
 from tests.model.training.factories_training import picture_manifest
@@ -27,6 +28,24 @@ def test_weights_to_start_from_that_are_not_there_stop_it(tmp_path: Path) -> Non
     done = run("--manifest", tmp_path / "none.csv", "--out", tmp_path / "run", "--initial", "missing")
 
     assert isinstance(done.exception, WeightsError)
+
+
+def test_missing_images_of_the_validation_are_named_before_any_is_read(tmp_path: Path) -> None:
+    manifests = []
+    for name in ("training", "validation"):
+        (tmp_path / name).mkdir()
+        manifests.append(picture_manifest(tmp_path / name))
+    missing = [row.path for row in manifests[1].rows[2:]]
+    for path in missing:
+        path.unlink()
+
+    done = run(
+        *("--manifest", manifests[0].path, "--validation", manifests[1].path, "--out", tmp_path / "run"),
+    )
+
+    assert isinstance(done.exception, ManifestError)
+    assert [line.rpartition(" ")[2] for line in done.exception.complaints] == [str(path) for path in missing]
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_woman_in_training_and_validation_stops_it(tmp_path: Path) -> None:

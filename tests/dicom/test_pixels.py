@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 import imagecodecs
@@ -8,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence as DicomSequence
+from pydicom.tag import Tag
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.mammogram import read_mammogram
@@ -32,10 +35,6 @@ def random_pixels(bits: int, signed: bool = False, shape: tuple[int, int] = (37,
 
 def read_back(dataset: FileDataset) -> FileDataset:
     """The data set as the node gets it: from a file."""
-    from io import BytesIO
-
-    from pydicom import dcmread
-
     return dcmread(BytesIO(part10(dataset)))
 
 
@@ -409,6 +408,18 @@ def test_an_empty_number_of_the_pixel_module_is_unreadable_and_no_crash(name: st
 
     with pytest.raises(PixelsUnreadableError):
         read_mammogram(dataset)
+
+
+@pytest.mark.parametrize(
+    "name", ["Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"]
+)
+def test_a_number_of_the_pixel_module_with_a_damaged_vr_is_unreadable_and_no_crash(name: str) -> None:
+    tag = Tag(name)
+    start = tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little")
+    damaged = part10(mammogram()).replace(start + b"US", start + b"U\x12")
+
+    with pytest.raises(PixelsUnreadableError):
+        read_mammogram(dcmread(BytesIO(damaged)))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

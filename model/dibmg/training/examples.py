@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Final
 
 import numpy as np
@@ -57,6 +58,18 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.members)
+
+    def digest(self) -> str:
+        """SHA-256 of the images that belong to an example, and of all that is known of them."""
+        digest = sha256(repr([members.tolist() for members in self.members]).encode())
+        images = np.unique(np.concatenate(self.members))
+        for known in (self.exams, self.breasts, self.groups, self.right[images]):
+            digest.update(known.tobytes())
+        for image in images:  # one at a time: they may be more than memory holds
+            digest.update(self.views[image].tobytes())
+            lesion = self.lesion(int(image))
+            digest.update(b"unknown" if lesion is None else lesion.tobytes())
+        return digest.hexdigest()
 
     def pick(self, examples: Sequence[int] | NDArray[np.int64]) -> Examples:
         """Some of the examples, over the same images."""

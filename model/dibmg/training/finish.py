@@ -115,7 +115,7 @@ def finish(
     Args:
         networks: Trained with this plan; their maps are averaged.
         plan: Architecture, input size, pooling.
-        folder: Replaced where it exists.
+        folder: Replaced as a whole where it exists.
         point: The operating point `default`.
         words: As in `export_weights`.
         model_card: Markdown.

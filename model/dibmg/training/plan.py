@@ -6,12 +6,23 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from dibmg.architecture import PRESETS, Architecture, ViewPooling
 from dibmg.scores import ExamPooling
 from dibmg_node.errors import ConfigError
+
+_COUNTS: Final = ("batch", "epochs", "checks_per_epoch", "decay_epochs", "examples_per_epoch", "map_pool")
+_SHARES: Final = (
+    "momentum",
+    "label_smoothing",
+    "view_dropout",
+    *(f"augmentation.{name}" for name in ("flip_rows", "mirror", "blur", "erase", "insert_lesion")),
+)
+_LARGEST_SEED: Final = 2**32 - 1
+"""Of NumPy's older generator, which Keras sets, too."""
 
 
 class Unit(StrEnum):
@@ -189,19 +200,30 @@ def plan_of(values: Mapping[str, Any]) -> TrainingPlan:
 
 
 def _conflicts(plan: TrainingPlan) -> list[str]:
+    values = plan.as_json()
+    values |= {f"augmentation.{name}": value for name, value in values.pop("augmentation").items()}
     found = []
     if plan.preset not in PRESETS:
         found.append(f"preset: found {plan.preset!r}, expected one of {', '.join(sorted(PRESETS))}")
-    elif plan.input_size <= 0 or plan.input_size % plan.architecture.stride:
-        found.append(
-            f"input_size: found {plan.input_size}, expected a multiple of {plan.architecture.stride}, "
-            f"the map stride of {plan.preset}"
-        )
+    else:
+        stride = plan.architecture.stride
+        found += [
+            f"{name}: found {values[name]}, expected a multiple of {stride}, the map stride of {plan.preset}"
+            for name in ("input_size", "wall_columns")
+            if values[name] is not None and (values[name] <= 0 or values[name] % stride)
+        ]
     found += [
-        f"{name}: found {getattr(plan, name)}, expected at least 1"
-        for name in ("batch", "epochs", "checks_per_epoch")
-        if getattr(plan, name) < 1
+        f"{name}: found {values[name]}, expected at least 1"
+        for name in _COUNTS
+        if values[name] is not None and values[name] < 1
     ]
+    found += [
+        f"{name}: found {values[name]:g}, expected 0 to 1" for name in _SHARES if not 0 <= values[name] <= 1
+    ]
+    if not 0 <= plan.seed <= _LARGEST_SEED:
+        found.append(f"seed: found {plan.seed}, expected 0 to {_LARGEST_SEED}")
+    if plan.decay_factor <= 0:
+        found.append(f"decay_factor: found {plan.decay_factor:g}, expected more than 0")
     if plan.wall_columns is not None and plan.pooling is ViewPooling.SQUARE:
         found.append(
             'wall_columns: a part of a view has the score of the whole only with pooling = "breast" or "peak"'
@@ -234,10 +256,10 @@ def _checked(kind: type, values: Mapping[str, Any], prefix: str, complaints: lis
             else:
                 complaints.append(f"{prefix}{name}: found {value!r}, expected a whole number")
         elif isinstance(default, float):
-            if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+            if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < inf:
                 checked[name] = float(value)
             else:
-                complaints.append(f"{prefix}{name}: found {value!r}, expected a number of at least 0")
+                complaints.append(f"{prefix}{name}: found {value!r}, expected a finite number of at least 0")
         elif isinstance(value, type(default)):
             checked[name] = value
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -15,10 +14,11 @@ from numpy.typing import NDArray
 
 from dibmg.data.images import lesion_area, load_image
 from dibmg.data.kinds import Label
-from dibmg.data.manifest import ImageRow, Manifest
+from dibmg.data.manifest import ImageRow, Manifest, check_files
 from dibmg.localize import project
 from dibmg.preprocess import NoBreastError, least_side, preprocess
 from dibmg.preprocessing_version import PREPROCESSING_VERSION
+from dibmg.training.array_files import whole_arrays
 from dibmg.training.examples import LEVELS, UNKNOWN, Examples
 from dibmg.training.plan import Unit
 from dibmg_node.domain.study import Laterality
@@ -46,8 +46,10 @@ def prepare_examples(
         progress: Called with images done and images in all.
 
     Raises:
+        ManifestError: Files are missing; the message names all of them.
         RejectedError: An image cannot be read or shows no breast; the message names its line. Training
             data are put right, not skipped.
+        StorageFullError: No room for what is kept.
     """
     views, lesions = _prepared(manifest, size, cache, threads, progress)
     return group_examples(manifest.rows, views, unit, lesions)
@@ -120,6 +122,7 @@ def _prepared(
     manifest: Manifest, size: int, cache: Path, threads: int, progress: Callable[[int, int], None] | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """Views, and lesions where a row says where one is; from the cache where they are there."""
+    check_files(manifest)
     facts = [
         (
             *_file_facts(row.path),
@@ -135,25 +138,16 @@ def _prepared(
     paths = [cache / f"{kind}-{key}.npy" for kind in ("lesions", "views")]
     if not any(row.is_placed for row in manifest.rows):
         del paths[0]
-    if not paths[-1].exists():  # written last
-        cache.mkdir(parents=True, exist_ok=True)
+    if not paths[-1].exists():  # it gets its name last
         shape = (len(manifest.rows), size, size)
-        # two trainings may prepare the same images at a time
-        partials = [path.with_suffix(f".{os.getpid()}.partial.npy") for path in paths]
-        files = [np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape) for path in partials]
-        with ThreadPoolExecutor(threads) as pool:
+        with whole_arrays(paths, shape) as arrays, ThreadPoolExecutor(threads) as pool:
             prepared = pool.map(lambda row: prepare_view(row, size), manifest.rows)
             for number, (view, lesion) in enumerate(prepared):
-                files[-1][number] = view
+                arrays[-1][number] = view
                 if lesion is not None:
-                    files[0][number] = lesion
+                    arrays[0][number] = lesion
                 if progress is not None:
                     progress(number + 1, len(manifest.rows))
-        for file in files:
-            file.flush()
-        del files
-        for partial, path in zip(partials, paths, strict=True):
-            partial.rename(path)
     found = [np.asarray(np.load(path, mmap_mode="r")) for path in paths]
     return found[-1], found[0] if len(found) > 1 else None
 

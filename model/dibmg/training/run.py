@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dibmg.data.leakage import check_leakage
-from dibmg.data.manifest import Manifest, read_manifest
+from dibmg.data.manifest import Manifest, check_files, read_manifest
 from dibmg.training.examples import UNKNOWN, Examples
 from dibmg.training.finish import Threshold, choose_threshold, contrast_of, finish, training_card
 from dibmg.training.logs import TensorBoardLog
@@ -76,14 +76,19 @@ def run_training(run: Run, tell: Tell, say: Callable[[str], None]) -> Summary:
         say: Gets one line a segment, and one before if there are examples whose label is not known.
 
     Raises:
-        ManifestError: A manifest cannot be used, or the two share a patient or an image.
-        ConfigError: As for `read_plan`.
+        ManifestError: A manifest cannot be used, files that it names are missing, or the two share a patient
+            or an image.
+        ConfigError: As for `read_plan` and `train`.
         RejectedError: As for `prepare_examples` and `train`; or there is only one class to learn,
             or places shall be learned and none is told.
+        StorageFullError: As for `prepare_examples`.
     """
     plan = read_plan(run.plan, run.changes)
     manifest = read_manifest(run.manifest)
     validation = None if run.validation is None else read_manifest(run.validation)
+    for one in (manifest, validation):
+        if one is not None:
+            check_files(one)
     if validation is not None:
         check_leakage([manifest, validation])
     run.folder.mkdir(parents=True, exist_ok=True)

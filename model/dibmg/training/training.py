@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from math import ceil, isfinite
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,8 @@ from dibmg.training.examples import Examples
 from dibmg.training.learner import make_learner
 from dibmg.training.plan import Choice, TrainingPlan
 from dibmg.training.validation import Validation, validate
-from dibmg_node.errors import RejectedError
+from dibmg.weights import file_digest
+from dibmg_node.errors import ConfigError, RejectedError
 
 log = logging.getLogger(__name__)
 
@@ -77,16 +79,26 @@ def train(
         The network of the chosen state.
 
     Raises:
-        RejectedError: The folder holds the state of another plan or of another number of examples, or the
-            initial network has another architecture.
+        ConfigError: The plan checks an epoch more often than it has minibatches.
+        RejectedError: The folder holds the state of another plan, other examples or other initial weights
+            (the message tells which), the initial network has another architecture, or the training diverged:
+            a loss is not finite. The states before are kept.
+        WeightsError: The initial network cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     make_deterministic(plan.seed)
     batches = Batches(training, plan, threads)
+    if plan.checks_per_epoch > batches.per_epoch:
+        raise ConfigError(
+            [
+                f"checks_per_epoch: found {plan.checks_per_epoch}, expected at most {batches.per_epoch}, the "
+                "minibatches of an epoch"
+            ]
+        )
     segments = plan.epochs * plan.checks_per_epoch
     total = plan.epochs * batches.per_epoch
     edges = [round(total * number / segments) for number in range(segments + 1)]
-    identity = sha256(json.dumps([plan.as_json(), len(training), str(initial)]).encode()).hexdigest()
+    identity = _identity(training, validation, plan, initial)
     done, best = _progress(folder, identity)
     devices = Devices()
     with devices.scope():
@@ -103,10 +115,11 @@ def train(
         first, last = edges[segment - 1], edges[segment]
         loss = learn(learner, batches, first, last, devices, _teller(progress, total))
         found = None if validation is None else validate(network, validation)
+        step = Step(segment, segments, last / batches.per_epoch, loss, found)
+        _require_finite(step, plan, folder)
         if found is not None and found.loss < best:
             best = found.loss
             network.save_weights(folder / BEST)
-        step = Step(segment, segments, last / batches.per_epoch, loss, found)
         learner.save_weights(_state(folder, segment))
         _record(folder, identity, step, best)
         log.info("segment done", extra={"segment": segment, "segments": segments, "loss": loss})
@@ -136,25 +149,59 @@ def _start_from(network: keras.Model, initial: Path) -> None:
         raise RejectedError(f"{initial}: a network of another architecture than the plan's") from error
 
 
+def _require_finite(step: Step, plan: TrainingPlan, folder: Path) -> None:
+    """Stop a training that has diverged, before its values take the place of earlier ones."""
+    losses = {"loss": step.loss, "validation loss": 0.0 if step.validation is None else step.validation.loss}
+    broken = [f"{what} is {value}" for what, value in losses.items() if not isfinite(value)]
+    if broken:
+        kept = f"; the best state before is {folder / BEST}" if (folder / BEST).exists() else ""
+        raise RejectedError(
+            f"the training diverged in epoch {ceil(step.epoch)}: its {' and its '.join(broken)}{kept}. Start "
+            f"again in another folder with a learning_rate below {plan.learning_rate:g}, or with clip_norm"
+        )
+
+
 def _state(folder: Path, segment: int) -> Path:
     return folder / f"state-{segment}.weights.h5"
 
 
-def _progress(folder: Path, identity: str) -> tuple[int, float]:
+def _identity(
+    training: Examples, validation: Examples | None, plan: TrainingPlan, initial: Path | None
+) -> dict[str, str]:
+    """SHA-256 of everything that the outcome of a training depends on, by what it is called to the user."""
+    return {
+        "plan": sha256(json.dumps(plan.as_json()).encode()).hexdigest(),
+        "images or labels to learn from": training.digest(),
+        "images or labels of the validation": "none" if validation is None else validation.digest(),
+        "initial weights": "none" if initial is None else file_digest(initial),
+    }
+
+
+def _progress(folder: Path, identity: Mapping[str, str]) -> tuple[int, float]:
     """Segments done, and the lowest validation loss so far."""
     path = folder / PROGRESS
     if not path.exists():
         return 0, float("inf")
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if found["identity"] != identity:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        earlier, done, best = found["identity"], int(found["segment"]), float(found["best"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RejectedError(f"{path} cannot be understood; choose another folder") from error
+    if not isinstance(earlier, dict):
         raise RejectedError(
-            f"{folder} holds the state of another training (other plan, data or initial weights); "
+            f"{folder} holds the state of a training that an earlier version of this program began, and did "
+            "not write down what it learned from; choose another folder"
+        )
+    others = [what for what, digest in identity.items() if earlier.get(what) != digest]
+    if others:
+        raise RejectedError(
+            f"{folder} holds the state of another training (other {', other '.join(others)}); "
             "go on with those, or choose another folder"
         )
-    return int(found["segment"]), float(found["best"])
+    return done, best
 
 
-def _record(folder: Path, identity: str, step: Step, best: float) -> None:
+def _record(folder: Path, identity: Mapping[str, str], step: Step, best: float) -> None:
     """Note that a segment's state is complete; only then is the one before it dropped."""
     history = folder / HISTORY
     fresh = step.segment == 1 or not history.exists()

@@ -53,8 +53,11 @@ def example_logits(
 
 
 def validate(network: keras.Model, examples: Examples) -> Validation:
-    """Measure a network."""
-    exams, breasts = example_logits(image_logits(network, examples), examples)
+    """Measure a network; of one that says what is no number, both figures are NaN."""
+    with np.errstate(invalid="ignore"):
+        exams, breasts = example_logits(image_logits(network, examples), examples)
+    if not np.isfinite(exams).all():
+        return Validation(float("nan"), float("nan"))
     for logits, labels in ((breasts.ravel(), examples.breasts.ravel()), (exams, examples.exams)):
         known = (labels >= 0) & ~np.isnan(logits)
         positive = labels[known] == 1

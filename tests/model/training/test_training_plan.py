@@ -50,7 +50,18 @@ def test_every_complaint_comes_at_once() -> None:
         ({"epochs": 0}, "epochs: found 0"),
         ({"exam_weight": 0.0, "breast_weight": 0.0}, "nothing to learn"),
         ({"wall_columns": 64}, "wall_columns"),
+        ({"wall_columns": 100, "pooling": "peak"}, "wall_columns: found 100, expected a multiple of 64"),
         ({"schedule": "linear"}, "expected one of steps, cosine"),
+        ({"decay_epochs": 0}, "decay_epochs: found 0, expected at least 1"),
+        ({"examples_per_epoch": 0}, "examples_per_epoch: found 0, expected at least 1"),
+        ({"map_pool": -1}, "map_pool: found -1, expected at least 1"),
+        ({"decay_factor": 0.0}, "decay_factor: found 0, expected more than 0"),
+        ({"seed": -1}, "seed: found -1, expected 0 to 4294967295"),
+        ({"seed": 2**32}, "seed: found 4294967296, expected 0 to 4294967295"),
+        ({"momentum": 2}, "momentum: found 2, expected 0 to 1"),
+        ({"label_smoothing": 5.0}, "label_smoothing: found 5, expected 0 to 1"),
+        ({"augmentation": {"mirror": 1.5}}, "augmentation.mirror: found 1.5, expected 0 to 1"),
+        ({"learning_rate": float("inf")}, "learning_rate: found inf"),
     ],
 )
 def test_what_cannot_be_is_refused(values: dict[str, object], complaint: str) -> None:

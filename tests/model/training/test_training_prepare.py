@@ -9,7 +9,7 @@ import pytest
 from pydicom import dcmread
 
 from dibmg.data.kinds import Circle, Label
-from dibmg.data.manifest import ImageRow, Manifest, read_manifest
+from dibmg.data.manifest import ImageRow, Manifest, ManifestError, read_manifest
 from dibmg.evaluation.reading import prepare
 from dibmg.preprocess import least_side, preprocess
 from dibmg.training.examples import LEVELS
@@ -139,6 +139,19 @@ def test_an_image_without_a_breast_stops_the_training_and_names_its_line(tmp_pat
 
     with pytest.raises(RejectedError, match=r"line 7: .*no breast found"):
         prepare_examples(Manifest(tmp_path / "m.csv", tuple(rows)), SIZE, Unit.IMAGE, tmp_path / "cache")
+
+
+def test_every_file_that_is_missing_is_named_before_an_image_is_read(tmp_path: Path) -> None:
+    manifest = picture_manifest(tmp_path)
+    gone = [manifest.rows[number].path for number in (1, 2)]
+    for path in gone:
+        path.unlink()
+
+    with pytest.raises(ManifestError) as caught:
+        prepare_examples(manifest, SIZE, Unit.IMAGE, tmp_path / "cache")
+
+    assert [complaint.rpartition(" ")[2] for complaint in caught.value.complaints] == [str(p) for p in gone]
+    assert not (tmp_path / "cache").exists()
 
 
 def write_large(folder: Path) -> tuple[ImageRow, tuple[int, int]]:

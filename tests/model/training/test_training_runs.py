@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +15,10 @@ from dibmg.network import build_network, join_networks
 from dibmg.training.examples import LEVELS
 from dibmg.training.finish import PAPERS, contrast_of, finish
 from dibmg.training.learner import make_learner
-from dibmg.training.training import Step, train
+from dibmg.training.training import train
 from dibmg.training.validation import example_logits, image_logits, validate
 from dibmg.weights import load_weights
-from dibmg_node.errors import RejectedError
+from dibmg_node.errors import ConfigError, RejectedError
 from tests.model.training.factories_training import tiny_examples, tiny_plan
 
 
@@ -38,37 +37,9 @@ def test_a_network_learns_what_there_is_to_learn(tmp_path: Path) -> None:
     assert after.loss < before.loss
 
 
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    examples = tiny_examples()
-    plan = tiny_plan(epochs=3, augmentation={"rotation": 5, "mirror": 0.5}, view_dropout=0.2)
-
-    class StopError(Exception):
-        pass
-
-    def stop(step: Step) -> None:
-        if step.segment == 2:
-            raise StopError
-
-    with pytest.raises(StopError):
-        train(examples, examples, plan, tmp_path / "stopped", report=stop)
-    resumed = train(examples, examples, plan, tmp_path / "stopped")
-    whole = train(examples, examples, plan, tmp_path / "whole")
-
-    for one, other in zip(values(resumed), values(whole), strict=True):
-        np.testing.assert_array_equal(one, other)
-    histories = [
-        list(csv.reader((tmp_path / run / "history.csv").read_text().splitlines()))
-        for run in ("stopped", "whole")
-    ]
-    assert histories[0] == histories[1]
-    assert [row[0] for row in histories[0][1:]] == ["1", "2", "3"]
-
-
-def test_the_state_of_another_plan_is_not_gone_on_from(tmp_path: Path) -> None:
-    train(tiny_examples(), None, tiny_plan(epochs=1), tmp_path)
-
-    with pytest.raises(RejectedError, match="state of another training"):
-        train(tiny_examples(), None, tiny_plan(epochs=2), tmp_path)
+def test_more_checks_than_an_epoch_has_minibatches_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"checks_per_epoch: found 3, expected at most 2, the minibatches"):
+        train(tiny_examples(8), None, tiny_plan(batch=4, checks_per_epoch=3), tmp_path)
 
 
 def test_training_starts_from_the_network_that_is_given(tmp_path: Path) -> None:
@@ -199,6 +170,17 @@ def test_a_breast_without_an_image_has_no_logit() -> None:
 
     assert np.isnan(breasts[:, 1]).all()
     np.testing.assert_allclose(exams, breasts[:, 0])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_network_that_says_what_is_no_number_has_no_figures(value: float) -> None:
+    network = build_network(tiny_plan().architecture, 64)
+    last = network.get_layer("aggregate")
+    last.set_weights([np.full_like(values, value) for values in last.get_weights()])
+
+    found = validate(network, tiny_examples(4))
+
+    assert np.isnan([found.loss, found.auc]).all()
 
 
 TWO_DEVICES = """
