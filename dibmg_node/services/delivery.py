@@ -94,6 +94,8 @@ class Courier:
             owed = self.outbox.claim(study_uid, destination, self.now(), LEASE, self.name)
         except LedgerConflictError:
             return False
+        if not owed:
+            return False
         with self._renewed(study_uid, destination):
             settlements = self._send(owed, study_uid, destination)
         proof = self.proofs.get(destination, Proof.NONE)
@@ -163,7 +165,8 @@ class Courier:
         outcomes = [(classes.get(one.sop_uid, ""), one.state, one.status) for one in sent]
         self.audit.sent(destination, study_uid, outcomes, patient)
         doubted = {one.sop_uid for one in owed if one.in_doubt}
-        return [*damaged, *(replace(s, in_doubt=True) if s.sop_uid in doubted else s for s in sent)]
+        told = (replace(s, in_doubt=s.in_doubt or s.sop_uid in doubted, broke=s.in_doubt) for s in sent)
+        return [*damaged, *told]
 
     def _send_parcels(self, sender: Sender, parcels: Sequence[Parcel]) -> Sequence[Settlement]:
         try:

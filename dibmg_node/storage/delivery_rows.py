@@ -8,7 +8,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
-    exists,
     func,
     literal,
     literal_column,
@@ -53,9 +52,10 @@ def is_free(now: datetime) -> ColumnElement[bool]:
 def is_in_doubt() -> ColumnElement[bool]:
     """Deliveries that were in a worker's hands and are not settled: the destination may have the result.
 
-    A lease that is over stays in its row for that, also where an operator gave the delivery up.
+    A lease that is over stays in its row for that, also where an operator gave the delivery up, or a later
+    reading replaced the result.
     """
-    unsettled = (DeliveryState.OWED.value, DeliveryState.CANCELED.value)
+    unsettled = (DeliveryState.OWED.value, DeliveryState.CANCELED.value, DeliveryState.SUPERSEDED.value)
     return and_(deliveries.c.state.in_(unsettled), deliveries.c.lease_until.is_not(None))
 
 
@@ -98,13 +98,7 @@ def _unproven(state: ColumnElement[str]) -> ColumnElement[bool]:
         .correlate(deliveries)
         .scalar_subquery()
     )
-    return and_(_to_prove(state), deliveries.c.revision == analyzed, ~is_replaced())
-
-
-def is_replaced() -> ColumnElement[bool]:
-    """Deliveries of results that a later reading has replaced, even one of the same images."""
-    one = results.alias("one")
-    return exists().where(one.c.sop_uid == deliveries.c.result_uid, one.c.replaced_at.is_not(None))
+    return and_(_to_prove(state), deliveries.c.revision == analyzed)
 
 
 def is_to_prove() -> ColumnElement[bool]:

@@ -28,7 +28,7 @@ from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.delivery_rows import is_free, is_owed, of_study
 from dibmg_node.storage.distinct import distinct
 from dibmg_node.storage.engine import reading
-from dibmg_node.storage.owing import close_if_delivered
+from dibmg_node.storage.owing import close_if_delivered, let_go
 from dibmg_node.storage.pauses import find_pause, paused_destinations
 from dibmg_node.storage.reach import NOT_SENT
 from dibmg_node.storage.schema import Instant, deliveries, results, studies
@@ -95,7 +95,7 @@ class Outbox:
     def claim(
         self, study_uid: str, destination: str, now: datetime, lease: timedelta, owner: str = ""
     ) -> list[Owed]:
-        """Take all that a study owes one destination and that is due: of an older reading first, SR last.
+        """Take all that a study owes one destination and that is due; SR last.
 
         While a study is read anew nothing of it is sent: what that reading will say replaces only the reports
         that it knew of when it began.
@@ -106,6 +106,9 @@ class Outbox:
             now: The time.
             lease: How long the worker has them, unless it renews that.
             owner: The worker.
+
+        Returns:
+            Empty where all that was due has been replaced since it was sent without an answer.
 
         Raises:
             LedgerConflictError: Nothing is due, another worker is sending it, the study is being read, or the
@@ -121,6 +124,7 @@ class Outbox:
                 select(deliveries.c.result_uid).where(there, _is_in_hand(now)).limit(1)
             ).first():
                 raise LedgerConflictError(f"study {study_uid} is being sent to {destination}")
+            replaced = let_go(connection, study_uid, destination, now)
             owed_there = of_study(study_uid, destination, DeliveryState.OWED)
             condition = and_(owed_there, deliveries.c.next_at <= now, is_free(now))
             rows = connection.execute(
@@ -129,9 +133,7 @@ class Outbox:
                 .where(condition)
             ).mappings()
             # a reader that finds the report finds the images that it speaks of
-            in_order = sorted(
-                rows, key=lambda row: (row["revision"], row["kind"] in REPORTS, row["kind"], row["sop_uid"])
-            )
+            in_order = sorted(rows, key=lambda row: (row["kind"] in REPORTS, row["kind"], row["sop_uid"]))
             owed = [
                 Owed(
                     row["sop_uid"],
@@ -144,6 +146,9 @@ class Outbox:
                 for row in in_order
             ]
             if not owed:
+                if replaced:
+                    close_if_delivered(connection, study_uid, now)
+                    return []
                 raise LedgerConflictError(f"nothing of study {study_uid} is due at {destination}")
             connection.execute(
                 update(deliveries).where(condition).values(lease_until=now + lease, claimed_by=owner)
@@ -193,7 +198,7 @@ class Outbox:
                 settle_one(connection, destination, one, now, delay, proof)
             if asked or all(one.state is DeliveryState.OWED and not one.status for one in settlements):
                 # what broke an association may be this study's own: the others are tried soon
-                own = any(one.in_doubt for one in settlements)
+                own = any(one.broke for one in settlements)
                 wait = max(asked, retry_delay(1, self._jitter())) if own else delay
                 postpone(connection, destination, now, now + wait)
             elif any(one.state is DeliveryState.STORED for one in settlements):
@@ -202,6 +207,7 @@ class Outbox:
             told = ", ".join(sorted({f"{s.state} {s.status} {s.comment}".strip() for s in settlements}))
             sent = any(one.state is not DeliveryState.OWED for one in settlements)
             give_way(connection, study_uid, destination, now)
+            let_go(connection, study_uid, destination, now)
             event = "sent" if sent else NOT_SENT
             note(connection, study_uid, event, now, f"to {destination}: {told}")
             close_if_delivered(connection, study_uid, now)

@@ -19,22 +19,25 @@ from sqlalchemy import (
     update,
 )
 
-from dibmg_node.domain.lifecycle import DeliveryState, StudyEvent, StudyState
+from dibmg_node.domain.counted import counted
+from dibmg_node.domain.lifecycle import DeliveryState, Proof, StudyEvent, StudyState
 from dibmg_node.domain.result import Result, ResultKind, Wanted
-from dibmg_node.storage.delivery_rows import HELD_STATES, UNDELIVERED, is_free, is_replaced, is_unproven_of
+from dibmg_node.storage.delivery_rows import HELD_STATES, UNDELIVERED, is_free, is_unproven_of
 from dibmg_node.storage.schema import Instant, deliveries, results, studies
-from dibmg_node.storage.study_row import apply_event, lock_study
+from dibmg_node.storage.study_row import apply_event, lock_study, note
 
 _LACKED = (*UNDELIVERED, DeliveryState.CANCELED.value)
+_GIVEN_UP = (DeliveryState.CANCELED.value, DeliveryState.SUPERSEDED.value)
 
 
 def supersede(
     connection: Connection, study_uid: str, current: Mapping[str, Collection[str]], now: datetime
 ) -> None:
-    """What is still owed of results that no longer hold, or to who is not to get them, need not be sent.
+    """What is owed of results that no longer hold, or to who is not to get them, is neither sent nor proven.
 
-    What a worker is sending, or was when it or the destination broke off, is sent all the same: it may be
-    there, the new report names it as the one that it replaces, and the ledger must say so.
+    What was on its way when a worker or the destination broke off may be there all the same: the new report
+    names it as the one that it replaces, see `is_in_doubt`. What a worker is sending just now is its own:
+    `let_go` has what becomes of it.
 
     Args:
         connection: Of the transaction.
@@ -56,21 +59,55 @@ def supersede(
         )
         .values(replaced_at=now)
     )
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.study_uid == study_uid,
+            deliveries.c.state == DeliveryState.STORED.value,
+            deliveries.c.result_uid.not_in(list(current)),
+            deliveries.c.next_at.is_not(None),
+        )
+        .values(next_at=None)
+    )
 
 
-def _give_up(connection: Connection, study_uid: str, which: ColumnElement[bool], now: datetime) -> bool:
-    """Some of what a study is lacked of, in nobody's hands and not in doubt, is owed no more; whether any."""
-    given_up = connection.execute(
+def let_go(connection: Connection, study_uid: str, destination: str, now: datetime) -> bool:
+    """What was being sent while a later reading replaced it, and did not arrive, is not sent any more.
+
+    Returns:
+        Whether there was any.
+    """
+    which = and_(deliveries.c.destination == destination, _is_replaced(study_uid))
+    return bool(_give_up(connection, study_uid, which, now))
+
+
+def _is_replaced(study_uid: str) -> ColumnElement[bool]:
+    """Deliveries of results of a study that a later reading has replaced, even one of the same images."""
+    replaced = and_(results.c.study_uid == study_uid, results.c.replaced_at.is_not(None))
+    return deliveries.c.result_uid.in_(select(results.c.sop_uid).where(replaced))
+
+
+def give_up_unwanted(connection: Connection, study_uid: str, wanted: Wanted, now: datetime) -> bool:
+    """What destinations lack of a study and are not to get any more is not owed; whether there was any."""
+    given_up = _give_up(connection, study_uid, _is_unwanted(connection, study_uid, wanted), now)
+    if given_up:
+        told = f"{counted(given_up, 'result')} that the configuration has nobody for any more"
+        note(connection, study_uid, "deliveries given up", now, told)
+    return bool(given_up)
+
+
+def _give_up(connection: Connection, study_uid: str, which: ColumnElement[bool], now: datetime) -> int:
+    """Some of what destinations lack of a study, in nobody's hands, is owed no more; how many deliveries."""
+    return connection.execute(
         update(deliveries)
         .where(
             deliveries.c.study_uid == study_uid,
             deliveries.c.state.in_(_LACKED),
-            deliveries.c.lease_until.is_(None),
+            is_free(now),
             which,
         )
         .values(state=DeliveryState.SUPERSEDED.value, next_at=None, settled_at=now)
-    )
-    return given_up.rowcount > 0
+    ).rowcount
 
 
 def _is_unwanted(connection: Connection, study_uid: str, wanted: Wanted) -> ColumnElement[bool]:
@@ -137,7 +174,7 @@ def owe(
 ) -> None:
     """Owe a result to a destination, unless it has it or is owed it already.
 
-    One that was given up while a worker sent it stays in that worker's hands.
+    One that was given up while a worker sent it stays in that worker's hands, or in doubt.
     """
     key = and_(deliveries.c.result_uid == sop_uid, deliveries.c.destination == destination)
     before = connection.execute(
@@ -145,8 +182,12 @@ def owe(
     ).first()
     if before and before.state in (*HELD_STATES, DeliveryState.OWED.value):
         connection.execute(update(deliveries).where(key).values(revision=revision))
+        # an earlier reading's, which holds again: it was to be proven no more
+        unproven = and_(deliveries.c.state == DeliveryState.STORED.value, deliveries.c.next_at.is_(None))
+        wants_proof = deliveries.c.proof != Proof.NONE.value
+        connection.execute(update(deliveries).where(key, unproven, wants_proof).values(next_at=now))
         return
-    given_up = before if before and before.state == DeliveryState.CANCELED.value else None
+    given_up = before if before and before.state in _GIVEN_UP else None
     connection.execute(delete(deliveries).where(key))
     connection.execute(
         insert(deliveries).values(
@@ -169,8 +210,7 @@ def owe_again(
 ) -> bool:
     """Make deliveries of a study, and the proofs that are still missing, due at once.
 
-    What a worker is sending just now stays in its hands. What a destination is not to get any more is no
-    longer owed.
+    What a worker is sending just now stays in its hands.
 
     Args:
         connection: Of the transaction.
@@ -178,16 +218,17 @@ def owe_again(
         now: The time.
         even_stored: Send again what destinations said that they have, too: one may have lost it. Of an
             earlier reading nothing is sent again: it would come back after what took its place.
-        wanted: What destinations are to get; None: whatever they are owed.
+        wanted: What destinations are to get, nothing else is sent; None: whatever they are owed.
 
     Returns:
         Whether there was any such delivery or proof.
     """
     unwanted = false() if wanted is None else _is_unwanted(connection, study_uid, wanted)
-    given_up = wanted is not None and _give_up(connection, study_uid, unwanted, now)
     missing = deliveries.c.state.in_(_LACKED)
     current = select(studies.c.revision).where(studies.c.study_uid == study_uid).scalar_subquery()
-    held = and_(deliveries.c.state.in_(HELD_STATES), deliveries.c.revision == current, ~is_replaced())
+    held = and_(
+        deliveries.c.state.in_(HELD_STATES), deliveries.c.revision == current, ~_is_replaced(study_uid)
+    )
     again = and_(
         deliveries.c.study_uid == study_uid, or_(missing, held) if even_stored else missing, ~unwanted
     )
@@ -218,7 +259,7 @@ def owe_again(
         .where(unproven, is_free(now))
         .values(proof_attempts=0, next_at=now, published_at=None)
     )
-    return given_up or found is not None
+    return found is not None
 
 
 def close_if_delivered(connection: Connection, study_uid: str, now: datetime) -> None:

@@ -10,9 +10,11 @@ from sqlalchemy import Connection, Engine, RowMapping
 from dibmg_node.domain.lifecycle import StudyEvent, StudyState
 from dibmg_node.domain.result import Wanted
 from dibmg_node.errors import LedgerConflictError, PermanentError
-from dibmg_node.storage.owing import close_if_delivered, owe_again
+from dibmg_node.storage.owing import close_if_delivered, give_up_unwanted, owe_again
 from dibmg_node.storage.remains import find_remains
 from dibmg_node.storage.study_row import apply_event, lock_study, note
+
+_WAITING_FOR_DESTINATIONS = (StudyState.ANALYZED.value, StudyState.FAILED.value)
 
 
 class Retry(StrEnum):
@@ -66,7 +68,11 @@ class Retries:
                     what = Retry.ANALYSIS
                 if what is not Retry.ANALYSIS and not (what is Retry.AUTOMATIC and _lacks_analysis(row)):
                     even_stored = what is Retry.DELIVERY
+                    given_up = wanted is not None and give_up_unwanted(connection, study_uid, wanted, now)
                     if owe_again(connection, study_uid, now, even_stored=even_stored, wanted=wanted):
+                        _redeliver(connection, row, now)
+                        return Retry.DELIVERY
+                    if given_up and row["state"] in _WAITING_FOR_DESTINATIONS:
                         _redeliver(connection, row, now)
                         close_if_delivered(connection, study_uid, now)
                         return Retry.DELIVERY

@@ -28,6 +28,7 @@ class Settlement:
         comment: For people; holds no patient identity.
         retry_after: How long the destination wants to be left alone; None where it did not say.
         in_doubt: Of a result that is still owed: it may have arrived, its answer did not.
+        broke: It got no answer this time: the association ended, or its time.
     """
 
     sop_uid: str
@@ -36,6 +37,7 @@ class Settlement:
     comment: str
     retry_after: timedelta | None = None
     in_doubt: bool = False
+    broke: bool = False
 
 
 def settle_one(

@@ -395,7 +395,7 @@ def asked_for_again(ledger: Ledger, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("event", [worker_killed, answer_lost, asked_for_again])
-def test_a_report_that_a_destination_may_have_is_sent_all_the_same_and_is_a_predecessor(
+def test_a_report_that_a_destination_may_have_is_a_predecessor_and_not_sent_again(
     ledger: Ledger, clock: Clock, event: Callable[[Ledger, Clock], None]
 ) -> None:
     make_ready(ledger, clock, screening()[:3])
@@ -408,4 +408,4 @@ def test_a_report_that_a_destination_may_have_is_sent_all_the_same_and_is_a_pred
 
     assert [one.sop_uid for one in held.delivered] == ["2.25.1"]
     settle(ledger, clock, DeliveryState.STORED)
-    assert deliveries_of(ledger) == [("2.25.1", "STORED"), ("2.25.2", "STORED")]
+    assert deliveries_of(ledger) == [("2.25.1", "SUPERSEDED"), ("2.25.2", "STORED")]

@@ -11,6 +11,7 @@ from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Outbox
+from dibmg_node.storage.retries import Retry
 from dibmg_node.storage.settlement import Settlement
 from tests.factories import L_MLO, PATIENCE, STUDY_UID, Clock, a_result, instance, received, screening
 from tests.storage.life import analysis, analyze, make_ready
@@ -41,7 +42,7 @@ def fail(outbox: Outbox, clock: Clock, study_uid: str, *, reached: bool) -> None
     """A send without any answer: the association broke with the first result, or there was none."""
     first, second = outbox.claim(study_uid, "pacs", clock(), LEASE)
     said = [
-        Settlement(first.sop_uid, DeliveryState.OWED, "", "no answer", in_doubt=reached),
+        Settlement(first.sop_uid, DeliveryState.OWED, "", "no answer", in_doubt=reached, broke=reached),
         Settlement(second.sop_uid, DeliveryState.OWED, "", "no answer"),
     ]
     outbox.settle(study_uid, "pacs", said, clock())
@@ -111,18 +112,66 @@ def test_what_waited_for_a_destination_to_come_back_goes_out_when_something_arri
     assert sorted(told(outbox, clock)) == [BAD, HEALTHY[0], HEALTHY[2]]
 
 
-def test_an_older_report_that_may_be_there_is_sent_before_the_newer_one(
+@pytest.mark.parametrize("again", [Retry.ANALYSIS, None], ids=["the same images", "one more"])
+def test_what_a_newer_reading_replaced_is_not_sent_after_it(
+    ledger: Ledger, outbox: Outbox, clock: Clock, again: Retry | None
+) -> None:
+    first = analysis([a_result("2.25.9"), a_result("2.25.8", ResultKind.OVERLAY)])
+    make_ready(ledger, clock, screening()[:3] if again is None else None)
+    analyze(ledger, clock, first, revision=3 if again is None else 4)
+    fail(outbox, clock, STUDY_UID, reached=True)
+    if again is None:
+        make_ready(ledger, clock, [instance(L_MLO)])
+    else:
+        ledger.retries.ask(STUDY_UID, clock(), again)
+    held = ledger.claims.claim(STUDY_UID, 4, "worker", clock(), LEASE)
+    ledger.claims.commit(held, analysis([a_result("2.25.5")]), clock())
+
+    owed = outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+    said = [Settlement(one.sop_uid, DeliveryState.STORED, "0x0000", "") for one in owed]
+    outbox.settle(STUDY_UID, "pacs", said, clock())
+
+    # it may be there, and is known to the next reading as what that one may have to replace
+    assert [one.sop_uid for one in held.delivered] == ["2.25.8"]
+    assert [one.sop_uid for one in owed] == ["2.25.5"]
+    assert told(outbox, clock) == []
+    study = ledger.views.study(STUDY_UID)
+    assert study is not None
+    assert study["state"] == "DELIVERED"
+
+
+@pytest.mark.parametrize("answered", [DeliveryState.STORED, DeliveryState.OWED])
+def test_what_is_replaced_while_it_is_sent_is_sent_once(
+    ledger: Ledger, outbox: Outbox, clock: Clock, answered: DeliveryState
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis([a_result("2.25.9")]))
+    outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+    ledger.retries.ask(STUDY_UID, clock(), Retry.ANALYSIS)
+    analyze(ledger, clock, analysis([a_result("2.25.5")]))
+
+    outbox.settle(STUDY_UID, "pacs", [Settlement("2.25.9", answered, "", "", in_doubt=True)], clock())
+    clock.advance(60)
+
+    assert [one.sop_uid for one in outbox.claim(STUDY_UID, "pacs", clock(), LEASE)] == ["2.25.5"]
+
+
+def test_what_was_replaced_while_a_worker_that_died_sent_it_closes_its_study(
     ledger: Ledger, outbox: Outbox, clock: Clock
 ) -> None:
-    make_ready(ledger, clock, screening()[:3])
-    analyze(ledger, clock, analysis([a_result("2.25.9"), a_result("2.25.8", ResultKind.OVERLAY)]), revision=3)
-    fail(outbox, clock, STUDY_UID, reached=True)
-    owed = outbox.claim(STUDY_UID, "pacs", clock.advance(60), LEASE)
-    broke = [Settlement(one.sop_uid, DeliveryState.OWED, "", "no answer", in_doubt=True) for one in owed]
-    outbox.settle(STUDY_UID, "pacs", broke, clock())
-    make_ready(ledger, clock, [instance(L_MLO)])
-    analyze(ledger, clock, analysis([a_result("2.25.5"), a_result("2.25.7", ResultKind.OVERLAY)]))
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis([a_result("2.25.9")]))
+    outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+    ledger.retries.ask(STUDY_UID, clock(), Retry.ANALYSIS)
+    analyze(ledger, clock, analysis([a_result("2.25.5")], ["archive"]))
+    arrive_at = outbox.claim(STUDY_UID, "archive", clock(), LEASE)
+    outbox.settle(
+        STUDY_UID, "archive", [Settlement(arrive_at[0].sop_uid, DeliveryState.STORED, "", "")], clock()
+    )
+    clock.advance(LEASE.total_seconds() + 1)
 
-    owed = outbox.claim(STUDY_UID, "pacs", clock.advance(60), LEASE)
-
-    assert [one.sop_uid for one in owed] == ["2.25.8", "2.25.9", "2.25.7", "2.25.5"]
+    assert told(outbox, clock) == [STUDY_UID]
+    assert outbox.claim(STUDY_UID, "pacs", clock(), LEASE) == []
+    study = ledger.views.study(STUDY_UID)
+    assert study is not None
+    assert study["state"] == "DELIVERED"

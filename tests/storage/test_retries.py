@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dibmg_node.domain.lifecycle import DeliveryState
+from dibmg_node.domain.lifecycle import DeliveryState, Proof
 from dibmg_node.domain.result import ResultKind, Wanted
 from dibmg_node.errors import LedgerConflictError, PermanentError
 from dibmg_node.storage.analysis_rows import Outcome
@@ -261,3 +261,50 @@ def test_a_retry_does_not_send_again_what_is_not_wanted_any_more(ledger: Ledger,
     ledger.retries.ask(STUDY_UID, clock(), Retry.DELIVERY, wanted={"pacs": {OVERLAY}})
 
     assert [one.sop_uid for one in ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)] == ["2.25.2"]
+
+
+def store_to_be_proven(ledger: Ledger, clock: Clock) -> None:
+    (owed,) = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
+    stored = [Settlement(owed.sop_uid, DeliveryState.STORED, "0x0000", "")]
+    ledger.outbox.settle(STUDY_UID, "pacs", stored, clock(), Proof.COMMITMENT)
+
+
+def test_what_a_second_reading_replaced_need_not_be_proven_unless_a_third_finds_it_again(
+    ledger: Ledger, clock: Clock
+) -> None:
+    unproven = []
+    for result in ("2.25.1", "2.25.3", "2.25.1"):
+        if unproven:
+            ledger.retries.ask(STUDY_UID, clock.advance(10), Retry.ANALYSIS)
+        else:
+            make_ready(ledger, clock)
+        analyze(ledger, clock, analysis([a_result(result)]))
+        if len(unproven) < 2:
+            store_to_be_proven(ledger, clock)
+        due = ledger.proofs.claim(STUDY_UID, "pacs", clock(), LEASE)
+        unproven.append([one.sop_uid for one in due])
+        assert ledger.views.lacking(clock())["pacs"].unproven == 1
+        clock.advance(LEASE.total_seconds() + 1)
+
+    assert unproven == [["2.25.1"], ["2.25.3"], ["2.25.1"]]
+
+
+def test_what_is_given_up_stands_in_the_history_of_its_study(ledger: Ledger, clock: Clock) -> None:
+    refused_overlay(ledger, clock)
+
+    ledger.retries.ask(STUDY_UID, clock(), wanted={"pacs": {REPORT}})
+
+    study = ledger.views.study(STUDY_UID)
+    assert study is not None
+    assert "1 result that the configuration has nobody for any more" in str(study["timeline"])
+
+
+def test_a_delivered_study_is_read_again_where_nothing_but_what_was_given_up_is_lacked(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(destinations=["pacs", "old"]))
+    settle(ledger, clock, DeliveryState.STORED)
+    ledger.decisions.cancel(STUDY_UID, "canceled", clock())
+
+    assert ledger.retries.ask(STUDY_UID, clock(), wanted={"pacs": {REPORT, OVERLAY}}) == "analysis"
