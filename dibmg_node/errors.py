@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -60,6 +61,11 @@ class PeerUnavailableError(RetryableError):
 
 class StorageFullError(RetryableError):
     """No room; 0xA700 to the sender."""
+
+    @staticmethod
+    def explains(error: OSError) -> bool:
+        """Whether an error of the system says that: a full disk, a quota, a limit of a file's size."""
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class IntakePausedError(RetryableError):

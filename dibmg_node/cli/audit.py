@@ -63,7 +63,10 @@ def verify(head: str, first_seq: int, settings: Settings, as_json: bool) -> None
     except OSError as error:
         _no_trail(settings, str(error.strerror))
     if not checked.lines and checked.broken is None:
-        _no_trail(settings, "no line")
+        if checked.files:
+            told = f"{counted(checked.files, 'file')} and not one line: every start of a node is in its trail"
+            fail(f"{trail_folder(settings)}: {told}; somebody emptied it", EXIT_FAILED)
+        _no_trail(settings, "no file")
     _keep(settings, checked, first_seq)
     broken = checked.broken
     if as_json:

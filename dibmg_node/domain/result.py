@@ -21,15 +21,20 @@ class ResultKind(StrEnum):
     PRESENTATION = "presentation"
 
 
-Wanted: TypeAlias = Mapping[str, Collection[tuple[ResultKind, str]]]
-"""Kinds of result, each with its variant, that destinations are to get, by the destination's name."""
-
-
 class FindingCode(StrEnum):
     """What a finding is called in the CAD SR (CID 6014)."""
 
     DENSITY = "density"
     SELECTED_REGION = "selected-region"
+
+
+Wanted: TypeAlias = Mapping[str, Collection[tuple[ResultKind, str]]]
+"""Kinds of result, each with its variant, that destinations are to get, by the destination's name."""
+
+
+def variant_of(kind: ResultKind, finding_code: FindingCode) -> str:
+    """Tells apart results of one kind; empty for kinds that have one form only."""
+    return finding_code.value if kind is ResultKind.CAD_SR else ""
 
 
 REPORTS: Final = frozenset({ResultKind.CAD_SR, ResultKind.MEASUREMENT_SR})

@@ -1,4 +1,4 @@
-"""Who was turned away, counted in memory and entered now and then: knocking costs no transaction each."""
+"""Who was turned away or had instances refused, counted in memory and entered now and then."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TurnedAwayCount:
         self._counted: dict[TurnedAway, Rejected] = {}
 
     def tell(self, who: TurnedAway) -> None:
-        """Somebody was not let in; a self-test that meets a pause is no sender, and in no list."""
+        """Somebody was turned away; a self-test that meets a pause is no sender, and in no list."""
         if who.for_now and who.calling_aet == SELFTEST_AET:
             return
         now = self._now()

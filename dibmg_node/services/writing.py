@@ -30,6 +30,7 @@ from dibmg_node.domain.result import (
     OverlayStyle,
     Result,
     ResultKind,
+    variant_of,
 )
 from dibmg_node.domain.study import ExclusionCode, ImageKind, ViewKey
 from dibmg_node.services.images import AT_ONCE, Shown
@@ -45,8 +46,8 @@ class Wish:
 
     @property
     def variant(self) -> str:
-        """Tells apart results of one kind; empty for kinds that have one form only."""
-        return self.finding_code.value if self.kind is ResultKind.CAD_SR else ""
+        """As `variant_of` says."""
+        return variant_of(self.kind, self.finding_code)
 
 
 @dataclass(frozen=True)

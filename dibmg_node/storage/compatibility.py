@@ -2,8 +2,9 @@
 
 Each migration from 0010 on names its `min_reader`: the migration that a program has to know to go on while
 the ledger has that schema. One that only adds (tables, indexes, columns that may be empty or have a default
-of the server's) keeps the one of its predecessor; one that takes away what older programs read or write names
-the migration that came with the first program that does not.
+of the server's) keeps the one of its predecessor; one that takes away what older programs read or write, or
+comes with a program that writes what they cannot read, names the migration that came with the first program
+that does not.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def dump_facts(instance: Instance) -> str:
 
 
 def load_facts(text: str) -> Instance:
-    """Read back what `dump_facts` wrote, of an older program or a newer one on the same ledger, too."""
+    """Read back what `dump_facts` wrote; facts of a name that this program does not know are left out."""
     facts = json.loads(text)
     facts["kind"] = ImageKind(facts["kind"])
     facts["laterality"] = Laterality(facts["laterality"]) if facts["laterality"] else None

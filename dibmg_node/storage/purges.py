@@ -9,14 +9,12 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, exists, func, or_, select, update
 
 from dibmg_node.domain.counted import counted
-from dibmg_node.domain.lifecycle import HELD, DeliveryState, StudyState
-from dibmg_node.storage.delivery_rows import is_unproven
+from dibmg_node.domain.lifecycle import DeliveryState, StudyState
+from dibmg_node.storage.delivery_rows import HELD_STATES, is_unproven
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.removals import Removals, enter_removals
 from dibmg_node.storage.schema import deliveries, instances, results, studies
 from dibmg_node.storage.study_row import lock_study, note
-
-_HELD = tuple(state.value for state in HELD)
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,9 @@ def _may_go() -> ColumnElement[bool]:
     """
     of_study = deliveries.c.study_uid == studies.c.study_uid
     owed = deliveries.c.state.in_((DeliveryState.OWED.value, DeliveryState.REFUSED.value))
-    arrived = exists().where(deliveries.c.result_uid == results.c.sop_uid, deliveries.c.state.in_(_HELD))
+    arrived = exists().where(
+        deliveries.c.result_uid == results.c.sop_uid, deliveries.c.state.in_(HELD_STATES)
+    )
     only_here = exists().where(
         results.c.study_uid == studies.c.study_uid,
         results.c.revision == studies.c.revision,

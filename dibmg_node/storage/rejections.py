@@ -1,4 +1,4 @@
-"""Who was turned away lately: few rows, however often somebody knocks."""
+"""Who was turned away lately, or had instances refused: few rows, however often somebody knocks."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +17,6 @@ _MOST_CHUNKS: Final = 1024
 """Of one writev: the system's IOV_MAX."""
 _WRITEBACK: Final = 4 * 1024 * 1024
 """Bytes after which the disk is to begin with them: the disk writes while the network receives."""
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class SpoolFile:
@@ -113,6 +111,6 @@ class SpoolFile:
 
 def translated(error: OSError, path: Path) -> Exception:
     """StorageFullError for a full disk, the error itself for anything else."""
-    if error.errno in _FULL:
+    if StorageFullError.explains(error):
         return StorageFullError(f"no room under {path.parent}")
     return error

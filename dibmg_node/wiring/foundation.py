@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from dibmg_node.config import Settings
-from dibmg_node.domain.result import ResultKind, Wanted
+from dibmg_node.domain.result import Wanted, variant_of
 from dibmg_node.environment import read_secret
 from dibmg_node.services.tls import TlsFiles
 from dibmg_node.storage.archive import Archive
@@ -29,14 +29,15 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def wanted(settings: Settings) -> Wanted:
-    """What each destination is to get."""
-    return {
-        one.name: {
-            (kind, one.finding_code.value if kind is ResultKind.CAD_SR else "") for kind in one.results
-        }
-        for one in settings.destination
-    }
+def wanted(settings: Settings) -> Wanted | None:
+    """What each destination is to get; None, nobody knows, where there is none.
+
+    A host without destinations is not to give up what another one delivers.
+    """
+    found = {}
+    for one in settings.destination:
+        found[one.name] = {(kind, variant_of(kind, one.finding_code)) for kind in one.results}
+    return found or None
 
 
 def open_archive(settings: Settings, spool: str = "spool") -> Archive:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from dibmg_node.errors import StorageFullError
-
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextmanager
@@ -25,6 +21,6 @@ def needs_room(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if StorageFullError.explains(error):
             raise StorageFullError(f"no room for {what}") from error
         raise

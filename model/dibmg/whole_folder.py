@@ -14,9 +14,9 @@ from pathlib import Path
 def whole_folder(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     """A folder to be filled, which takes the place of one that is there once it is whole.
 
-    It is filled as `<folder>.partial`, is on the disk then, and changes places by two renames. What is there
+    It is filled as `.<folder>.partial`, is on the disk then, and changes places by two renames. What is there
     stays where that fails before. A process that was killed between the two has left the earlier folder
-    under the name `<folder>.before`, and the next call puts it back first.
+    under the name `.<folder>.before`, and the next call puts it back first.
 
     Args:
         folder: Stays as it is where it has the same files of these names already; of a symbolic link, what
@@ -24,7 +24,8 @@ def whole_folder(folder: Path, names: Sequence[str]) -> Iterator[Path]:
         names: Of files that are made.
     """
     folder = folder.resolve()
-    partial, before = (folder.with_name(f"{folder.name}.{state}") for state in ("partial", "before"))
+    # names that nobody gives a folder of his own: what has them is removed
+    partial, before = (folder.with_name(f".{folder.name}.{state}") for state in ("partial", "before"))
     if before.exists() and not folder.exists():
         before.rename(folder)
     for left in (partial, before):

@@ -65,8 +65,8 @@ def test_what_is_the_same_but_for_a_file_that_is_gone_is_replaced(tmp_path: Path
 
 def test_the_earlier_folder_is_put_back_where_a_process_was_killed_between_renames(tmp_path: Path) -> None:
     fill(tmp_path / "set", "one")
-    (tmp_path / "set").rename(tmp_path / "set.before")
-    (tmp_path / "set.partial").mkdir()
+    (tmp_path / "set").rename(tmp_path / ".set.before")
+    (tmp_path / ".set.partial").mkdir()
 
     with pytest.raises(StopError), whole_folder(tmp_path / "set", ("a", "b")):
         raise StopError
@@ -78,8 +78,8 @@ def test_the_earlier_folder_is_put_back_where_a_process_was_killed_between_renam
 def test_what_is_left_beside_a_folder_goes_with_the_next(tmp_path: Path) -> None:
     fill(tmp_path / "set", "one")
     for state in ("partial", "before"):
-        (tmp_path / f"set.{state}").mkdir()
-        (tmp_path / f"set.{state}" / "a").write_text("half")
+        (tmp_path / f".set.{state}").mkdir()
+        (tmp_path / f".set.{state}" / "a").write_text("half")
 
     fill(tmp_path / "set", "two")
 

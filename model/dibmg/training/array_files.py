@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -38,13 +39,16 @@ def whole_arrays(paths: Sequence[Path], shape: tuple[int, ...]) -> Iterator[list
     # two processes may fill the same arrays at a time
     partials = [path.with_suffix(f".{os.getpid()}.partial.npy") for path in paths]
     try:
-        with needs_room(f"{len(paths) * prod(shape)} bytes of prepared images in {folder}"):
-            arrays = [_allocated(partial, shape) for partial in partials]
-        yield arrays
-        for array in arrays:
-            array.flush()
-        for partial, path in zip(partials, paths, strict=True):
-            partial.rename(path)
+        with ExitStack() as held:
+            for partial in partials:
+                _lock(held.enter_context(partial.open("wb")))
+            with needs_room(f"{len(paths) * prod(shape)} bytes of prepared images in {folder}"):
+                arrays = [_allocated(partial, shape) for partial in partials]
+            yield arrays
+            for array in arrays:
+                array.flush()
+            for partial, path in zip(partials, paths, strict=True):
+                partial.rename(path)
     finally:
         for partial in partials:
             partial.unlink(missing_ok=True)
@@ -59,8 +63,17 @@ def _allocated(path: Path, shape: tuple[int, ...]) -> Mapped:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what is partial of processes that are gone."""
-    for partial in folder.glob("*.*.partial.npy"):
-        process = partial.name.split(".")[1]
-        if process.isdecimal() and not Path("/proc", process).exists():
+    """Remove what nobody is filling, not even in another container or on another host."""
+    for partial in folder.glob("*.partial.npy"):
+        with suppress(FileNotFoundError, BlockingIOError), partial.open("rb") as file:
+            _lock(file)
             partial.unlink(missing_ok=True)
+
+
+def _lock(file: BinaryIO) -> None:
+    """Hold it until it is closed.
+
+    Raises:
+        BlockingIOError: Another process holds it.
+    """
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dibmg.training.examples import Examples
+from dibmg_node.errors import RejectedError
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,11 @@ def example_logits(
 
 
 def validate(network: keras.Model, examples: Examples) -> Validation:
-    """Measure a network; of one that says what is no number, both figures are NaN."""
+    """Measure a network; of one that says what is no number, both figures are NaN.
+
+    Raises:
+        RejectedError: Nothing is known of any example.
+    """
     with np.errstate(invalid="ignore"):
         exams, breasts = example_logits(image_logits(network, examples), examples)
     if not np.isfinite(exams).all():
@@ -63,7 +68,10 @@ def validate(network: keras.Model, examples: Examples) -> Validation:
         positive = labels[known] == 1
         if positive.any() and not positive.all():
             return Validation(_loss(logits[known], positive), _area(logits[known], positive))
-    return Validation(_loss(exams, examples.exams == 1), float("nan"))
+    known = examples.exams >= 0
+    if not known.any():
+        raise RejectedError("no example of the validation set has a label that is known, expected some")
+    return Validation(_loss(exams[known], examples.exams[known] == 1), float("nan"))
 
 
 def _loss(logits: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:

@@ -61,13 +61,21 @@ def test_arrays_that_were_not_filled_leave_nothing(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_removed_and_what_a_living_one_fills_stays(tmp_path: Path) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    (tmp_path / f"views-0.{gone.pid}.partial.npy").write_bytes(b"half")
-    living = tmp_path / "views-0.1.partial.npy"
-    living.write_bytes(b"half")
+    (tmp_path / "views-0.4711.partial.npy").write_bytes(b"half")
+    fill = (
+        "import sys, pathlib; from dibmg.training.array_files import whole_arrays\n"
+        "with whole_arrays([pathlib.Path(sys.argv[1])], (1, 8, 8)): print(flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", fill, str(tmp_path / "views-0.npy")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as living:
+        assert living.stdout is not None
+        living.stdout.readline()
+        partial = tmp_path / f"views-0.{living.pid}.partial.npy"
 
-    with whole_arrays([tmp_path / "views-1.npy"], (1, 8, 8)):
-        pass
+        with whole_arrays([tmp_path / "views-1.npy"], (1, 8, 8)):
+            pass
 
-    assert sorted(tmp_path.iterdir()) == [living, tmp_path / "views-1.npy"]
+        assert sorted(tmp_path.iterdir()) == [partial, tmp_path / "views-1.npy"]
+        living.communicate(timeout=60)
+
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "views-0.npy", tmp_path / "views-1.npy"]

@@ -1,4 +1,7 @@
-"""When a later reading replaced a result: of the same images it has the same revision."""
+"""When a later reading replaced a result: of the same images it has the same revision.
+
+Of readings before it nobody knows that; a study is told apart from its next reading on.
+"""
 
 import sqlalchemy as sa
 from alembic import op
