@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +182,20 @@ def test_a_network_that_says_what_is_no_number_has_no_figures(value: float) -> N
     found = validate(network, tiny_examples(4))
 
     assert np.isnan([found.loss, found.auc]).all()
+
+
+def test_what_is_not_known_of_a_validation_set_of_one_class_counts_for_nothing() -> None:
+    network = build_network(tiny_plan().architecture, 64)
+    examples = tiny_examples(4).pick([1, 3])
+    labels = np.array([1, -1], np.int8)
+
+    found = validate(network, replace(examples, exams=labels, breasts=np.full((2, 2), -1, np.int8)))
+    first = examples.pick([0])
+    alone = validate(network, replace(first, breasts=np.full((1, 2), -1, np.int8)))
+
+    assert found.loss == pytest.approx(alone.loss)
+    with pytest.raises(RejectedError, match="no example"):
+        validate(network, replace(first, exams=-first.exams, breasts=np.full((1, 2), -1, np.int8)))
 
 
 TWO_DEVICES = """
