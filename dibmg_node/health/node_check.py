@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
+
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError
 from dibmg_node.health.alarming import check_channels
+from dibmg_node.services.tls import trust_of
 from dibmg_node.wiring.auditing import check_audit
 from dibmg_node.wiring.destinations import check_destinations
 from dibmg_node.wiring.exposure import check_exposure
+from dibmg_node.wiring.foundation import broker_tls
 from dibmg_node.wiring.model_check import check_model, check_shadow
 from dibmg_node.wiring.role_choice import Role, check_roles, roles_of
 from dibmg_node.wiring.telemetry import check_telemetry
@@ -20,7 +24,7 @@ def check_node(settings: Settings) -> None:
         ConfigError: With every complaint at once, each with the path of its key.
     """
     complaints: list[str] = []
-    checks = [check_roles, check_exposure, check_channels, check_telemetry, check_audit]
+    checks = [check_roles, check_exposure, check_channels, check_telemetry, check_audit, _check_broker]
     roles = roles_of(settings)
     if Role.DELIVERY in roles or Role.ANALYSIS in roles:
         checks.append(check_destinations)
@@ -35,3 +39,10 @@ def check_node(settings: Settings) -> None:
             complaints += error.complaints
     if complaints:
         raise ConfigError(complaints)
+
+
+def _check_broker(settings: Settings) -> None:
+    try:
+        trust_of(broker_tls(settings))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError([f"broker.tls: a file cannot be used: {error.strerror or error}"]) from error

@@ -10,9 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from dibmg.operating_points import ChosenFor
 from dibmg.weights import load_weights
+from dibmg_node.cli.main import cli
 from dibmg_node.domain.result import Scores
 from dibmg_node.domain.study import Verdict
 from dibmg_node.storage.analysis_rows import Analysis, Outcome
@@ -130,6 +132,36 @@ def test_what_senders_and_reasons_say_is_never_read_as_markup(tmp_path: Path) ->
 
     assert [ended.returncode for ended in told] == [0, 0, 0]
     assert all("[/X]" in ended.stdout and "[/MG]" in ended.stdout for ended in told)
+
+
+def test_a_certificate_of_the_broker_that_is_not_here_is_a_complaint_of_config_check(tmp_path: Path) -> None:
+    broker = '[broker]\nurl = "rediss://broker:6380/0"\n[broker.tls]\nca = "redis-ca.crt"\n'
+    (tmp_path / "config.toml").write_text(broker)
+
+    ended = dibmg(tmp_path, "config", "check")
+
+    assert ended.returncode == 2
+    assert "broker.tls: a file cannot be used: No such file or directory" in ended.stderr
+
+
+def test_a_user_who_may_not_look_at_the_data_folder_is_told_so_by_exit_code_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.toml").write_text("")
+    exists = Path.exists
+
+    def refuse(path: Path) -> bool:
+        if path.name == "ledger.sqlite":
+            raise PermissionError(13, "Permission denied")
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", refuse)
+
+    ended = CliRunner().invoke(cli, ["status", "--config", str(tmp_path / "config.toml")])
+
+    assert ended.exit_code == 3
+    assert "Permission denied" in ended.output
+    assert "run this as the node's user" in ended.output.replace("\n", " ")
 
 
 def test_a_model_that_is_not_here_is_a_complaint_of_config_check(tmp_path: Path) -> None:
