@@ -52,7 +52,8 @@ class DeviceDrift:
         series: Its name in the ledger.
         exams: How many they are.
         first, last: When they were read; None without exams.
-        recall: Share at or above the threshold in use.
+        threshold: In use: that the last one was read at.
+        recall: Share at or above it.
         reference: What they were held against; None: there is none.
         found: None without a reference, or where the exams are too few.
         recent: Histogram of their scores, and of the reference's: shares of the twentieths of 0..1.
@@ -211,11 +212,13 @@ class DriftWatch:
 
     def _compare(self, one: Series, reference: ScoreReference | None, recent: SeriesExams) -> DeviceDrift:
         policy = self._policy
-        exams, recalled = len(recent.scores), sum(recent.recalled)
-        recall = rate(recalled, exams) if exams else None
-        found = None
-        if reference is not None and recent.threshold is not None and exams >= policy.limits.minimum:
-            found = _compare_once(tuple(recent.scores), recalled, recent.threshold, reference)
+        exams, threshold = len(recent.scores), recent.threshold
+        recall = found = None
+        if threshold is not None:
+            # not each at its own operating point: the reference has but one, and a change of it is no drift
+            recall = rate(sum(score >= threshold for score in recent.scores), exams)
+            if reference is not None and exams >= policy.limits.minimum:
+                found = _compare_once(tuple(recent.scores), threshold, reference)
         return DeviceDrift(
             series=one.name,
             device=one.device,
@@ -223,7 +226,7 @@ class DriftWatch:
             exams=exams,
             first=recent.first,
             last=recent.last,
-            threshold=recent.threshold,
+            threshold=threshold,
             recall=recall,
             reference=reference,
             found=found,
