@@ -129,7 +129,7 @@ def _print_import(found: Imported) -> None:
 
 
 def _print(found: dict[str, Any]) -> None:
-    if not found["weights"]:
+    if not found["weights"] and not found["left_out"]:
         console.print("no exam that was read has an outcome yet: dibmg outcomes import FILE")
         return
     for one in found["weights"]:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from dibmg_node.cli.main import cli
 from dibmg_node.dicom.search_keys import NumberKind, search_key, untold_key
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.receipts import Received
-from dibmg_node.storage.schema import exam_scores, study_keys
+from dibmg_node.storage.schema import exam_scores, studies, study_keys
 from tests.factories import PATIENCE, START, archive_data_set, instance, mammogram, new_archive, new_ledger
 from tests.storage.scored_exams import UNIT, enter_exams
 
@@ -76,6 +76,38 @@ def test_rates_are_those_at_the_operating_point_of_each_exam(ledger: Ledger) -> 
     assert [one["exams"] for one in weights["periods"]] == [4, 4]
     assert [(one["manufacturer"], one["exams"]) for one in weights["devices"]] == [(UNIT.manufacturer, 8)]
     assert weights["periods"][1]["auc"]["reason"] == "no positives"
+
+
+def test_an_exam_whose_cancer_is_in_a_breast_that_was_not_read_is_left_out_and_counted(
+    ledger: Ledger,
+) -> None:
+    with ledger.engine.begin() as connection:
+        connection.execute(update(studies).values(score_l=None))
+    path = Path("outcomes.csv")
+    path.write_text(
+        "accession,outcome,laterality\nACC0,cancer,R\nACC1,cancer,L\nACC2,cancer,L\nACC3,normal,\n"
+    )
+
+    imported = dibmg("outcomes", "import", str(path))
+    found = json.loads(dibmg("outcomes", "--json").stdout)
+
+    assert imported.exit_code == 0
+    assert (found["exams"], found["cancers"], found["left_out"]) == (2, 1, 2)
+    overall = found["weights"][0]["overall"]
+    assert [overall[name]["of"] for name in ("sensitivity", "specificity", "recall")] == [1, 1, 2]
+    assert "Left out: 2 exams whose cancer is in a breast that was not read." in found["note"]
+
+
+def test_where_no_exam_is_left_to_count_it_is_told_why(ledger: Ledger) -> None:
+    with ledger.engine.begin() as connection:
+        connection.execute(update(studies).values(score_l=None))
+    path = Path("outcomes.csv")
+    path.write_text("accession,outcome,laterality\nACC1,cancer,L\n")
+    dibmg("outcomes", "import", str(path))
+
+    ended = dibmg("outcomes")
+
+    assert "Left out: 1 exam whose cancer is in a breast that was not read." in " ".join(ended.stdout.split())
 
 
 def test_a_correction_is_shown_with_what_it_replaced(ledger: Ledger) -> None:
