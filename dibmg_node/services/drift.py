@@ -175,11 +175,13 @@ class DriftWatch:
             told = f"baseline {baseline.version} of this node, fixed on {baseline.fixed_at:%Y-%m-%d}"
         series = self._scores.series(self._weights)[:MOST_DEVICES]
         by_device = {one.device.key: one for one in given}
-        # exams that a baseline was made of are not held against it
-        until = baseline.until if baseline else {}
+        # exams that a baseline was made of are not held against it; after what a clock that ran ahead has
+        # dated there would be none
+        until = {name: min(at, baseline.fixed_at) for name, at in baseline.until.items()} if baseline else {}
         oldest = self._policy.age and now - self._policy.age
         after = {
-            one.name: max((at for at in (until.get(one.name), oldest) if at), default=None) for one in series
+            one.name: max((at for at in (until.get(one.name), oldest) if at and at <= now), default=None)
+            for one in series
         }
         recent = self._scores.newest(after, self._policy.exams)
         devices = [

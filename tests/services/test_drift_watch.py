@@ -138,6 +138,20 @@ def test_exams_of_a_baseline_are_not_held_against_it(ledger: Ledger) -> None:
     assert (device.exams, device.state) == (30, DriftState.TOO_FEW)
 
 
+@pytest.mark.parametrize("fixed_ahead", [False, True])
+def test_after_a_clock_that_ran_ahead_exams_are_held_against_the_baseline_still(
+    ledger: Ledger, fixed_ahead: bool
+) -> None:
+    ahead = enter_exams(ledger, scores(1, 33), START + timedelta(days=400))
+    fixed = enter_exams(ledger, scores(300, 34), START)
+    watch(ledger).fix(500, None, ahead if fixed_ahead else fixed)
+    last = enter_exams(ledger, scores(200, 35, 0.8), later(fixed))
+
+    (device,) = watch(ledger).look([], "", last).devices
+
+    assert (device.exams, device.state) == (200, DriftState.DRIFTED)
+
+
 def test_a_baseline_takes_exams_from_one_device_alone_by_when_its_own_were_read(ledger: Ledger) -> None:
     enter_exams(ledger, scores(500, 22), START)
     last = enter_exams(ledger, scores(150, 23), START + timedelta(days=1), UPGRADED)
