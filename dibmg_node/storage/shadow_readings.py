@@ -228,9 +228,14 @@ class ShadowReadings:
 def enter_due(
     connection: Connection, study_uid: str, revision: int, first: FirstReading | None, now: datetime
 ) -> None:
-    """Have the shadow model read an exam that the first one has read; None: it is to be left alone."""
+    """Have the shadow model read an exam that the first one has read.
+
+    None: it is to be left alone, and what it found goes: what it stood beside holds no longer.
+    """
     connection.execute(delete(shadow_due).where(shadow_due.c.study_uid == study_uid))
-    if first is not None:
+    if first is None:
+        connection.execute(delete(shadow_readings).where(shadow_readings.c.study_uid == study_uid))
+    else:
         connection.execute(
             insert(shadow_due).values(
                 study_uid=study_uid,
