@@ -139,6 +139,8 @@ def _print(found: dict[str, Any]) -> None:
 
 def _print_outcomes(known: dict[str, Any]) -> None:
     console.print(f"outcomes: known of {known['exams']} exams, {known['cancers']} with cancer")
+    if known["note"]:
+        console.print(f"          {known['note']}")
     if "missing" in known:
         console.print(escape(f"          figures need {known['missing']}"))
     elif known["exams"]:

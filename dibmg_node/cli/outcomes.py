@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from pydicom.dataset import Dataset
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,6 +20,7 @@ from dibmg_node.config import Settings
 from dibmg_node.domain.counted import counted
 from dibmg_node.services.follow_up_file import TableRejectedError, read_table
 from dibmg_node.services.follow_up_import import Imported
+from dibmg_node.services.patients import archived_header
 from dibmg_node.storage.follow_ups import FollowUps
 from dibmg_node.wiring import foundation
 
@@ -78,8 +80,14 @@ def outcomes_import(file: Path, settings: Settings, as_json: bool) -> None:
         fail(f"{file}: nothing was entered", EXIT_FAILED)
     except OSError as error:
         fail(f"{file}: {error.strerror}", EXIT_FAILED)
-    found = operating.enter_outcomes(this_person(), file.name, lines)
-    follow_ups = operating.ledger.follow_ups
+    ledger, archive = operating.ledger, foundation.open_archive(settings)
+
+    def header_of(study_uid: str) -> Dataset | None:
+        image = ledger.listing.an_instance_of([study_uid]).get(study_uid)
+        return None if image is None else archived_header(archive, image)
+
+    found = operating.enter_outcomes(this_person(), file.name, lines, header_of)
+    follow_ups = ledger.follow_ups
     figures = _figures(follow_ups, "quarter")
     if figures is not None:
         follow_ups.keep_figures(figures, foundation.now())
@@ -112,6 +120,7 @@ def _print_import(found: Imported) -> None:
         (found.unmatched, "not in the ledger"),
         (found.ambiguous, "accession number of several studies: give study_uid"),
         (found.contradictory, "accession number and study_uid are of different studies"),
+        (found.unchecked, "accession number or patient ID, and no image tells which: give study_uid"),
     ):
         if numbers:
             some = ", ".join(map(str, numbers[:_MOST_NUMBERS]))
@@ -120,7 +129,7 @@ def _print_import(found: Imported) -> None:
 
 
 def _print(found: dict[str, Any]) -> None:
-    if not found["weights"]:
+    if not found["weights"] and not found["left_out"]:
         console.print("no exam that was read has an outcome yet: dibmg outcomes import FILE")
         return
     for one in found["weights"]:

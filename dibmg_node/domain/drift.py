@@ -83,13 +83,12 @@ class Comparison:
     recall_p: float
 
 
-def compare(recent: ArrayLike, recalled: int, threshold: float, reference: ScoreReference) -> Comparison:
+def compare(recent: ArrayLike, threshold: float, reference: ScoreReference) -> Comparison:
     """Hold recent exam scores against a reference.
 
     Args:
         recent: Scores, 0..1, at least one.
-        recalled: How many of them were at or above their operating point.
-        threshold: In use.
+        threshold: In use; the recall rates of both are those at it.
         reference: With at least one score.
     """
     now, then = np.asarray(recent, np.float64), np.asarray(reference.scores, np.float64)
@@ -101,7 +100,7 @@ def compare(recent: ArrayLike, recalled: int, threshold: float, reference: Score
         ks=distance,
         ks_p=probability,
         reference_recall=rate(above, reference.exams),
-        recall_p=rates_differ(recalled, now.size, above, reference.exams),
+        recall_p=rates_differ(int((now >= threshold).sum()), now.size, above, reference.exams),
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dibmg_node.domain.counted import counted
 from dibmg_node.domain.study import Laterality
 
 
@@ -49,3 +50,28 @@ def corrected(
         if Laterality.RIGHT in found and Laterality.LEFT in found:
             found.pop(None, None)
     return found
+
+
+def cancer_read(known: Mapping[Laterality | None, FollowUp], read: Collection[Laterality]) -> bool | None:
+    """Whether an exam had a cancer that a reading of some of its breasts could find.
+
+    What is told of the whole exam is told of each breast that nothing else is told of.
+
+    Args:
+        known: What became of it, by breast (None: the whole exam).
+        read: Breasts that have a score.
+
+    Returns:
+        None where it had a cancer, and none in a breast that was read: its score neither found nor missed it.
+    """
+    if not any(one.truth is Truth.CANCER for one in known.values()):
+        return False
+    told = (known.get(side, known.get(None)) for side in read)
+    return True if any(one is not None and one.truth is Truth.CANCER for one in told) else None
+
+
+def left_out_sentence(exams: int) -> str:
+    """What figures say of exams that `cancer_read` cannot tell of; empty without any."""
+    return (
+        f"Left out: {counted(exams, 'exam')} whose cancer is in a breast that was not read." if exams else ""
+    )

@@ -17,7 +17,7 @@ from dibmg.evaluation.auc import auc
 from dibmg.evaluation.performance import perform
 from dibmg.evaluation.rates import rate
 from dibmg_node.domain.device import Device
-from dibmg_node.domain.follow_up import Truth
+from dibmg_node.domain.follow_up import Truth, left_out_sentence
 from dibmg_node.storage.follow_ups import FollowedExam
 
 _NOTE: Final = (
@@ -45,6 +45,8 @@ def figures(exams: Sequence[FollowedExam], period: Period) -> dict[str, Any]:
     An exam was recalled where its score was at or above the operating point that it was read at. Scores of
     different weights do not compare, so that each set has figures of its own.
 
+    Exams whose cancer is in a breast that was not read are left out, and counted, as `dibmg evaluate` does.
+
     Args:
         exams: In the order in which they were read.
         period: By the time of the reading.
@@ -52,14 +54,17 @@ def figures(exams: Sequence[FollowedExam], period: Period) -> dict[str, Any]:
     Returns:
         Values that JSON has; the weights that read last come first.
     """
-    by_weights = _grouped(exams, lambda one: one.weights_sha256)
+    known = [one for one in exams if one.cancer is not None]
+    left_out = len(exams) - len(known)
+    by_weights = _grouped(known, lambda one: one.weights_sha256)
     newest_first = sorted(by_weights, key=lambda name: by_weights[name][-1].read_at, reverse=True)
     return {
-        "exams": len(exams),
-        "cancers": sum(one.cancer for one in exams),
+        "exams": len(known),
+        "cancers": sum(one.cancer is True for one in known),
+        "left_out": left_out,
         "by": period.value,
         "weights": [_of_weights(name, by_weights[name], period) for name in newest_first],
-        "note": _NOTE,
+        "note": " ".join(filter(None, (_NOTE, left_out_sentence(left_out)))),
     }
 
 

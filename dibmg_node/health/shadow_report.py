@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dibmg_node.domain.device import Device
 from dibmg_node.domain.drift import rate
-from dibmg_node.domain.follow_up import FollowUp, Truth
+from dibmg_node.domain.follow_up import FollowUp, cancer_read, left_out_sentence
 from dibmg_node.domain.study import Laterality
 from dibmg_node.storage.shadow_facts import ReadTwice, ShadowOutcome
 
@@ -130,9 +130,25 @@ def _change(one: ReadTwice) -> dict[str, Any]:
 
 
 def _outcomes(exams: Sequence[ReadTwice], calls: Flags, other: Flags, known: Known) -> dict[str, Any]:
-    """Both against what became of the exams, as far as that is known."""
-    places = [place for place, one in enumerate(exams) if one.study_uid in known]
-    counts = {"exams": len(places), "cancers": sum(_is_cancer(known[exams[at].study_uid]) for at in places)}
+    """Both against what became of the exams, as far as that is known.
+
+    Exams whose cancer is in a breast that was not read are left out.
+    """
+    told = {
+        place: cancer_read(known[one.study_uid], one.breasts)
+        for place, one in enumerate(exams)
+        if one.study_uid in known
+    }
+    cancers = {place: cancer for place, cancer in told.items() if cancer is not None}
+    places = list(cancers)
+    labels = np.array(list(cancers.values()), bool)
+    left_out = len(told) - len(places)
+    counts = {
+        "exams": len(places),
+        "cancers": int(labels.sum()),
+        "left_out": left_out,
+        "note": left_out_sentence(left_out),
+    }
     if not places:
         return counts
     try:
@@ -141,7 +157,6 @@ def _outcomes(exams: Sequence[ReadTwice], calls: Flags, other: Flags, known: Kno
         from dibmg.evaluation.rates import compare_paired_rates
     except ModuleNotFoundError:
         return {**counts, "missing": "dibmg-node[evaluate]"}
-    labels = np.array([_is_cancer(known[exams[at].study_uid]) for at in places], bool)
     studies = [exams[at].study_uid for at in places]
     scores = {
         "first": np.array([exams[at].first.score for at in places], np.float64),
@@ -163,10 +178,6 @@ def _outcomes(exams: Sequence[ReadTwice], calls: Flags, other: Flags, known: Kno
         "auc_difference": {**difference.as_json(), "test": test.as_json()},
         "tests": rates,
     }
-
-
-def _is_cancer(known: Mapping[Laterality | None, FollowUp]) -> bool:
-    return any(one.truth is Truth.CANCER for one in known.values())
 
 
 def _quantiles(values: Figures) -> dict[str, float]:

@@ -52,7 +52,8 @@ class DeviceDrift:
         series: Its name in the ledger.
         exams: How many they are.
         first, last: When they were read; None without exams.
-        recall: Share at or above the threshold in use.
+        threshold: In use: that the last one was read at.
+        recall: Share at or above it.
         reference: What they were held against; None: there is none.
         found: None without a reference, or where the exams are too few.
         recent: Histogram of their scores, and of the reference's: shares of the twentieths of 0..1.
@@ -174,11 +175,13 @@ class DriftWatch:
             told = f"baseline {baseline.version} of this node, fixed on {baseline.fixed_at:%Y-%m-%d}"
         series = self._scores.series(self._weights)[:MOST_DEVICES]
         by_device = {one.device.key: one for one in given}
-        # exams that a baseline was made of are not held against it
-        until = baseline.until if baseline else {}
+        # exams that a baseline was made of are not held against it; after what a clock that ran ahead has
+        # dated there would be none
+        until = {name: min(at, baseline.fixed_at) for name, at in baseline.until.items()} if baseline else {}
         oldest = self._policy.age and now - self._policy.age
         after = {
-            one.name: max((at for at in (until.get(one.name), oldest) if at), default=None) for one in series
+            one.name: max((at for at in (until.get(one.name), oldest) if at and at <= now), default=None)
+            for one in series
         }
         recent = self._scores.newest(after, self._policy.exams)
         devices = [
@@ -211,11 +214,13 @@ class DriftWatch:
 
     def _compare(self, one: Series, reference: ScoreReference | None, recent: SeriesExams) -> DeviceDrift:
         policy = self._policy
-        exams, recalled = len(recent.scores), sum(recent.recalled)
-        recall = rate(recalled, exams) if exams else None
-        found = None
-        if reference is not None and recent.threshold is not None and exams >= policy.limits.minimum:
-            found = _compare_once(tuple(recent.scores), recalled, recent.threshold, reference)
+        exams, threshold = len(recent.scores), recent.threshold
+        recall = found = None
+        if threshold is not None:
+            # not each at its own operating point: the reference has but one, and a change of it is no drift
+            recall = rate(sum(score >= threshold for score in recent.scores), exams)
+            if reference is not None and exams >= policy.limits.minimum:
+                found = _compare_once(tuple(recent.scores), threshold, reference)
         return DeviceDrift(
             series=one.name,
             device=one.device,
@@ -223,7 +228,7 @@ class DriftWatch:
             exams=exams,
             first=recent.first,
             last=recent.last,
-            threshold=recent.threshold,
+            threshold=threshold,
             recall=recall,
             reference=reference,
             found=found,

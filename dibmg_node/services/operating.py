@@ -16,7 +16,7 @@ from dibmg_node.errors import PermanentError
 from dibmg_node.services.audit import Auditor
 from dibmg_node.services.drift import DriftWatch
 from dibmg_node.services.follow_up_file import ToldLine
-from dibmg_node.services.follow_up_import import Imported, import_follow_ups
+from dibmg_node.services.follow_up_import import HeaderOf, Imported, import_follow_ups
 from dibmg_node.storage.drift_baselines import Baseline
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.retries import Retry
@@ -105,15 +105,18 @@ class Operating:
         self._tell(who, EventType.RESUME, pause.called)
         return pause
 
-    def enter_outcomes(self, who: Person, file: str, lines: Sequence[ToldLine]) -> Imported:
+    def enter_outcomes(
+        self, who: Person, file: str, lines: Sequence[ToldLine], header_of: HeaderOf
+    ) -> Imported:
         """Enter what a table tells of exams.
 
         Args:
             who: Enters it.
             file: Name of the table, for the trail.
             lines: Of the table.
+            header_of: As `import_follow_ups`.
         """
-        found = import_follow_ups(self.ledger.follow_ups, lines, self.now())
+        found = import_follow_ups(self.ledger.follow_ups, lines, self.now(), header_of)
         self._tell(who, EventType.OUTCOMES, f"{_printable(file)}: {found.sentence}")
         return found
 

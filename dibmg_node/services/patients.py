@@ -86,11 +86,21 @@ def accession_number(archive: Archive, sop_uid: str) -> str:
     Raises:
         RetryableError: The archive does not answer.
     """
+    header = archived_header(archive, sop_uid)
+    return "" if header is None else _text(header, "AccessionNumber")
+
+
+def archived_header(archive: Archive, sop_uid: str) -> Dataset | None:
+    """Header of an image; None where it is purged, or has no readable one.
+
+    Raises:
+        RetryableError: The archive does not answer.
+    """
     try:
         with archive.instance(sop_uid).open("rb") as file:
-            return _text(read_received_header(file), "AccessionNumber")
+            return read_received_header(file)
     except (InstanceRejectedError, FileNotFoundError):
-        return ""
+        return None
     except OSError as error:
         raise RetryableError(f"the archive cannot be read: {error.strerror}") from error
 

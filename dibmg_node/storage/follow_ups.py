@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from dibmg_node.domain.device import Device
-from dibmg_node.domain.follow_up import FollowUp, Truth, corrected
+from dibmg_node.domain.follow_up import FollowUp, Truth, cancer_read, corrected
 from dibmg_node.domain.study import Laterality
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.schema import (
@@ -24,6 +24,7 @@ from dibmg_node.storage.schema import (
     study_keys,
 )
 from dibmg_node.storage.selftests import is_patients
+from dibmg_node.storage.study_row import breast_scores
 
 _AT_ONCE: Final = 500
 """Values of one query: SQLite takes no more than some thousands."""
@@ -104,9 +105,9 @@ class FollowedExam:
     known: Mapping[Laterality | None, FollowUp]
 
     @property
-    def cancer(self) -> bool:
-        """Whether there was one, in whichever breast."""
-        return any(one.truth is Truth.CANCER for one in self.known.values())
+    def cancer(self) -> bool | None:
+        """Whether there was one, in whichever breast; None: only where nothing was read."""
+        return cancer_read(self.known, self.breasts)
 
 
 class FollowUps:
@@ -204,14 +205,7 @@ class FollowUps:
                     Device(row["manufacturer"], row["model"], row["software"]),
                     row["score"],
                     row["threshold"],
-                    {
-                        side: score
-                        for side, score in (
-                            (Laterality.RIGHT, row["score_r"]),
-                            (Laterality.LEFT, row["score_l"]),
-                        )
-                        if score is not None
-                    },
+                    breast_scores(row),
                     known[row["study_uid"]],
                 )
                 for row in rows

@@ -162,12 +162,12 @@ class Listing:
         with self._engine.connect() as connection:
             return [_line(row) for row in connection.execute(query).mappings()]
 
-    def find(self, key: str) -> list[str]:
-        """UIDs of the studies that a key is of (`dicom.search_keys`), the newest first, 50 at most."""
+    def find(self, keys: Sequence[str]) -> list[str]:
+        """UIDs of the studies that have any of these keys (`dicom.search_keys`), newest first, at most 50."""
+        keyed = select(study_keys.c.study_uid).where(study_keys.c.key.in_(keys))
         query = (
             select(studies.c.study_uid)
-            .join(study_keys, study_keys.c.study_uid == studies.c.study_uid)
-            .where(study_keys.c.key == key)
+            .where(studies.c.study_uid.in_(keyed))
             .order_by(studies.c.last_instance_at.desc())
             .limit(50)
         )

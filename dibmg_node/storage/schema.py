@@ -114,7 +114,10 @@ study_keys = Table(
     Column("study_uid", String(64), ForeignKey("studies.study_uid"), primary_key=True),
     Index("study_keys_study", "study_uid"),
 )
-"""Digests of the accession number and the patient ID: found by who knows the number, told to nobody else."""
+"""Digests of the accession number and the patient ID: found by who knows the number, told to nobody else.
+
+A digest tells of which kind its number is; rows of earlier versions do not (`dicom.search_keys`).
+"""
 
 instances = Table(
     "instances",

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, delete, exists, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    case,
+    delete,
+    exists,
+    insert,
+    select,
+    update,
+)
 
 from dibmg_node.domain.selftest import SELFTEST_AET, StepOutcome, broken, is_selftest_uid
 from dibmg_node.errors import LedgerConflictError, PermanentError
@@ -159,15 +170,12 @@ class SelfTests:
             ).rowcount
             if not ended:
                 raise LedgerConflictError(f"self-test {study_uid} has ended already")
-            _forget_old(connection)
+            _forget_old(connection, now)
 
-    def last(self) -> EndedSelfTest | None:
+    def last(self, now: datetime) -> EndedSelfTest | None:
         """The newest one that has ended."""
         query = (
-            select(selftests)
-            .where(selftests.c.ended_at.is_not(None))
-            .order_by(selftests.c.started_at.desc())
-            .limit(1)
+            select(selftests).where(selftests.c.ended_at.is_not(None)).order_by(*_newest_first(now)).limit(1)
         )
         with self._reading.connect() as connection:
             row = connection.execute(query).mappings().first()
@@ -182,12 +190,12 @@ class SelfTests:
             json.loads(row["steps"]),
         )
 
-    def last_passed_at(self) -> datetime | None:
+    def last_passed_at(self, now: datetime) -> datetime | None:
         """When the newest one ended whose steps all passed."""
         query = (
             select(selftests.c.ended_at)
             .where(selftests.c.ended_at.is_not(None), selftests.c.broken_step == "")
-            .order_by(selftests.c.started_at.desc())
+            .order_by(*_newest_first(now))
             .limit(1)
         )
         with self._reading.connect() as connection:
@@ -248,8 +256,13 @@ def _opened(row: RowMapping) -> OpenSelfTest:
     )
 
 
-def _forget_old(connection: Connection) -> None:
-    newest = select(selftests.c.study_uid).order_by(selftests.c.started_at.desc()).limit(_KEPT)
+def _newest_first(now: datetime) -> tuple[ColumnElement[Any], ...]:
+    """Their order; what a clock that ran ahead has dated after now was before all that is dated rightly."""
+    return case((selftests.c.started_at > now, 1), else_=0), selftests.c.started_at.desc()
+
+
+def _forget_old(connection: Connection, now: datetime) -> None:
+    newest = select(selftests.c.study_uid).order_by(*_newest_first(now)).limit(_KEPT)
     connection.execute(
         delete(selftests).where(
             selftests.c.ended_at.is_not(None), selftests.c.study_uid.not_in(newest.scalar_subquery())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from dibmg_node.domain.device import Device
-from dibmg_node.domain.study import Study
+from dibmg_node.domain.study import Laterality, Study
 
 
 class ShadowOutcome(StrEnum):
@@ -71,7 +72,11 @@ class ShadowReading:
 
 @dataclass(frozen=True)
 class ReadTwice:
-    """An exam that both models read."""
+    """An exam that both models read.
+
+    Attributes:
+        breasts: That the first one read.
+    """
 
     study_uid: str
     first_weights: str
@@ -81,6 +86,7 @@ class ReadTwice:
     threshold: float
     findings: int
     seconds: float
+    breasts: AbstractSet[Laterality]
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ from dibmg_node.storage.shadow_facts import (
     ShadowReading,
 )
 from dibmg_node.storage.stored_images import stored_images
-from dibmg_node.storage.study_row import lock_study
+from dibmg_node.storage.study_row import breast_scores, lock_study
 
 _MOST_COUNTED: Final = 10_000
 """A status must not wait for a backlog that has grown beyond this."""
@@ -190,8 +190,15 @@ class ShadowReadings:
             since: Those that it read at or after this; None: all.
         """
         query = (
-            select(shadow_readings, score_series.c.weights_sha256.label("first_weights"), score_series)
+            select(
+                shadow_readings,
+                score_series.c.weights_sha256.label("first_weights"),
+                score_series,
+                studies.c.score_r,
+                studies.c.score_l,
+            )
             .join(score_series, score_series.c.series == shadow_readings.c.series)
+            .join(studies, studies.c.study_uid == shadow_readings.c.study_uid)
             .where(*_compared(weights_sha256, since), shadow_readings.c.outcome == ShadowOutcome.READ)
             .order_by(shadow_readings.c.at, shadow_readings.c.study_uid)
         )
@@ -212,6 +219,7 @@ class ShadowReadings:
                     row["threshold"],
                     row["findings"],
                     row["seconds"],
+                    breast_scores(row).keys(),
                 )
                 for row in connection.execute(query).mappings()
             ]
@@ -220,9 +228,14 @@ class ShadowReadings:
 def enter_due(
     connection: Connection, study_uid: str, revision: int, first: FirstReading | None, now: datetime
 ) -> None:
-    """Have the shadow model read an exam that the first one has read; None: it is to be left alone."""
+    """Have the shadow model read an exam that the first one has read.
+
+    None: it is to be left alone, and what it found goes: what it stood beside holds no longer.
+    """
     connection.execute(delete(shadow_due).where(shadow_due.c.study_uid == study_uid))
-    if first is not None:
+    if first is None:
+        connection.execute(delete(shadow_readings).where(shadow_readings.c.study_uid == study_uid))
+    else:
         connection.execute(
             insert(shadow_due).values(
                 study_uid=study_uid,

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
 
 from dibmg_node.domain.lifecycle import StudyEvent, StudyState, next_state
-from dibmg_node.domain.study import Verdict
+from dibmg_node.domain.study import Laterality, Verdict
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.schema import history, studies, verdicts
 
@@ -32,6 +32,12 @@ def lock_study(connection: Connection, study_uid: str) -> RowMapping:
     if row is None:
         raise LedgerConflictError(f"no study {study_uid} in the ledger")
     return row
+
+
+def breast_scores(row: RowMapping) -> dict[Laterality, float]:
+    """Scores of the breasts that a study's last reading read."""
+    scores = {Laterality.RIGHT: row["score_r"], Laterality.LEFT: row["score_l"]}
+    return {side: score for side, score in scores.items() if score is not None}
 
 
 def apply_event(

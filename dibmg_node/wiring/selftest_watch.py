@@ -42,6 +42,9 @@ class SelfTestWatch:
 
     def look(self, now: datetime) -> None:
         """Start one if it is due; the first right after the node has come up, unless one ran lately."""
+        if self._next is not None:
+            # a clock that was set back must not make the schedule wait for what it had said
+            self._next = min(self._next, now + max(self._every, _LOOK_EVERY))
         if not self._every or (self._next is not None and now < self._next) or self._is_running():
             return
         self._next = now + _LOOK_EVERY
@@ -90,8 +93,9 @@ def next_selftest(ledger: Ledger, every: timedelta, node: str, now: datetime) ->
     paused = any(one.part is not Part.DESTINATION for one in ledger.pauses.all())
     if paused or ledger.selftests.running(now) or helpers(ledger, node, now):
         return now + _LOOK_EVERY
-    last = ledger.selftests.last()
-    return last.started_at + every if last else now
+    last = ledger.selftests.last(now)
+    # when one dated after now really began nobody knows: a clock ran ahead
+    return last.started_at + every if last and last.started_at <= now else now
 
 
 def helpers(ledger: Ledger, node: str, now: datetime) -> list[str]:
@@ -115,10 +119,11 @@ def selftest_facts(
         degraded: Gets what is wrong, in words.
         beside: Nodes that keep the schedule from being held to.
     """
-    last, passed_at = tests.last(), tests.last_passed_at()
+    last, passed_at = tests.last(now), tests.last_passed_at(now)
+    late = timedelta(hours=_LATE * every)
     if last is not None and not last.passed:
         degraded.append(f"the last self-test broke at {last.broken_step}: {last.reason}")
-    elif every and not beside and passed_at is not None and now - passed_at > timedelta(hours=_LATE * every):
+    elif every and not beside and passed_at is not None and abs(now - passed_at) > late:
         degraded.append(f"no self-test has passed since {passed_at.isoformat(timespec='seconds')}")
     return {
         "every_hours": every,

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from dibmg_node.cli.main import cli
-from dibmg_node.dicom.search_keys import search_key
+from dibmg_node.dicom.search_keys import NumberKind, search_key, untold_key
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.schema import exam_scores, study_keys
-from tests.factories import START, new_ledger
+from dibmg_node.storage.receipts import Received
+from dibmg_node.storage.schema import exam_scores, studies, study_keys
+from tests.factories import PATIENCE, START, archive_data_set, instance, mammogram, new_archive, new_ledger
 from tests.storage.scored_exams import UNIT, enter_exams
 
 SCORES = [0.9, 0.8, 0.3, 0.7, 0.4, 0.2, 0.1, 0.05]
@@ -38,7 +39,8 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     with ledger.engine.begin() as connection:
         uids = connection.scalars(select(exam_scores.c.study_uid).order_by(exam_scores.c.at)).all()
         for place, study_uid in enumerate(uids):
-            connection.execute(insert(study_keys).values(key=search_key(f"ACC{place}"), study_uid=study_uid))
+            key = search_key(f"ACC{place}", NumberKind.ACCESSION)
+            connection.execute(insert(study_keys).values(key=key, study_uid=study_uid))
     yield ledger
     ledger.engine.dispose()
 
@@ -74,6 +76,38 @@ def test_rates_are_those_at_the_operating_point_of_each_exam(ledger: Ledger) -> 
     assert [one["exams"] for one in weights["periods"]] == [4, 4]
     assert [(one["manufacturer"], one["exams"]) for one in weights["devices"]] == [(UNIT.manufacturer, 8)]
     assert weights["periods"][1]["auc"]["reason"] == "no positives"
+
+
+def test_an_exam_whose_cancer_is_in_a_breast_that_was_not_read_is_left_out_and_counted(
+    ledger: Ledger,
+) -> None:
+    with ledger.engine.begin() as connection:
+        connection.execute(update(studies).values(score_l=None))
+    path = Path("outcomes.csv")
+    path.write_text(
+        "accession,outcome,laterality\nACC0,cancer,R\nACC1,cancer,L\nACC2,cancer,L\nACC3,normal,\n"
+    )
+
+    imported = dibmg("outcomes", "import", str(path))
+    found = json.loads(dibmg("outcomes", "--json").stdout)
+
+    assert imported.exit_code == 0
+    assert (found["exams"], found["cancers"], found["left_out"]) == (2, 1, 2)
+    overall = found["weights"][0]["overall"]
+    assert [overall[name]["of"] for name in ("sensitivity", "specificity", "recall")] == [1, 1, 2]
+    assert "Left out: 2 exams whose cancer is in a breast that was not read." in found["note"]
+
+
+def test_where_no_exam_is_left_to_count_it_is_told_why(ledger: Ledger) -> None:
+    with ledger.engine.begin() as connection:
+        connection.execute(update(studies).values(score_l=None))
+    path = Path("outcomes.csv")
+    path.write_text("accession,outcome,laterality\nACC1,cancer,L\n")
+    dibmg("outcomes", "import", str(path))
+
+    ended = dibmg("outcomes")
+
+    assert "Left out: 1 exam whose cancer is in a breast that was not read." in " ".join(ended.stdout.split())
 
 
 def test_a_correction_is_shown_with_what_it_replaced(ledger: Ledger) -> None:
@@ -121,7 +155,8 @@ def test_a_table_that_is_not_entered_is_not_in_the_audit_trail(ledger: Ledger) -
 def test_lines_that_fit_no_exam_or_several_are_told_and_the_others_entered(ledger: Ledger) -> None:
     with ledger.engine.begin() as connection:
         uid = connection.scalars(select(exam_scores.c.study_uid).order_by(exam_scores.c.at.desc())).first()
-        connection.execute(insert(study_keys).values(key=search_key("ACC0"), study_uid=uid))
+        key = search_key("ACC0", NumberKind.ACCESSION)
+        connection.execute(insert(study_keys).values(key=key, study_uid=uid))
     path = table([*ROWS, "normal"])
 
     ended = dibmg("outcomes", "import", str(path))
@@ -130,6 +165,27 @@ def test_lines_that_fit_no_exam_or_several_are_told_and_the_others_entered(ledge
     assert "9 lines about 7 exams: 7 new, 0 corrected" in ended.stdout
     assert "1 line left out, not in the ledger: line 10" in ended.stdout
     assert "1 line left out, accession number of several studies: give study_uid: line 2" in ended.stdout
+
+
+def test_whose_number_a_key_of_an_earlier_version_is_the_archived_image_says(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    archive, names = new_archive(tmp_path / "var"), ("1.2.7.1", "1.2.7.2", "1.2.7.3")
+    for study_uid, accession, patient in zip(names, ("ACC8", "X", "ACC9"), ("P", "ACC8", "P"), strict=True):
+        image = mammogram(study_uid=study_uid, AccessionNumber=accession, PatientID=patient)
+        keys = untold_key(accession), untold_key(patient)
+        one = instance(study_uid=study_uid, sop_uid=image.SOPInstanceUID)
+        size, crc32 = archive_data_set(archive, image)
+        ledger.receipts.store(Received(one, size, crc32, "MG1", keys), PATIENCE, START)
+    archive.remove([image.SOPInstanceUID], [])
+
+    ended = dibmg("outcomes", "import", str(table([*ROWS, "cancer", "cancer"])))
+
+    assert set(ledger.follow_ups.known(names)) == {names[0]}
+    told = (
+        "1 line left out, accession number or patient ID, and no image tells which: give study_uid: line 11"
+    )
+    assert told in ended.stdout
 
 
 def test_a_table_with_a_fault_is_not_entered_at_all(ledger: Ledger) -> None:

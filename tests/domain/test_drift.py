@@ -38,7 +38,7 @@ def reference(given: NDArray[np.float64]) -> ScoreReference:
 
 def state(recent: NDArray[np.float64], before: NDArray[np.float64], threshold: float = 0.5) -> DriftState:
     recalled = int((recent >= threshold).sum())
-    found = compare(recent, recalled, threshold, reference(before))
+    found = compare(recent, threshold, reference(before))
     return judge(recent.size, rate(recalled, recent.size), found, LIMITS)
 
 
@@ -143,7 +143,7 @@ def test_equal_scores_make_fewer_bins() -> None:
 def test_a_reference_by_ranks_says_the_same_as_all_its_scores() -> None:
     recent, before = scores(500, 8, 0.2), scores(20_000, 9)
 
-    found = compare(recent, 60, 0.5, reference(before))
+    found = compare(recent, 0.5, reference(before))
 
     assert found.ks == pytest.approx(ks_2samp(recent, before).statistic, abs=0.001)
     assert found.ks_p == pytest.approx(ks_2samp(recent, before).pvalue, rel=0.2)
@@ -169,14 +169,14 @@ def test_a_recall_rate_that_left_its_reference_is_drift_though_most_scores_staye
     recent = scores(600, 13)
     recent[(recent > 0.4) & (recent < 0.5)] = 0.51
 
-    found = compare(recent, 0, 0.5, reference(before))
+    found = compare(recent, 0.5, reference(before))
 
     assert found.psi.value < LIMITS.psi
     assert state(recent, before) is DriftState.DRIFTED
 
 
 def test_a_difference_that_is_certain_and_small_is_no_drift() -> None:
-    found = compare(scores(20_000, 14, 0.1), 0, 0.5, reference(scores(20_000, 15)))
+    found = compare(scores(20_000, 14, 0.1), 0.5, reference(scores(20_000, 15)))
 
     assert found.ks_p < 1e-6
     assert state(scores(20_000, 14, 0.1), scores(20_000, 15)) is DriftState.STABLE

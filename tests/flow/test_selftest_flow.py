@@ -91,7 +91,7 @@ def wait_for_last(node: RunningNode) -> EndedSelfTest:
     tests = selftests_of(node)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        last = tests.last()
+        last = tests.last(now())
         if last is not None:
             return last
         time.sleep(0.1)
@@ -178,7 +178,7 @@ def test_one_that_is_stopped_takes_back_what_it_sent_and_says_nothing_of_the_nod
         process.terminate()
 
         assert process.wait(PATIENCE_SECONDS) == 1
-    last = tests.last()
+    last = tests.last(now())
     assert views.study(test.study_uid) is None
     assert files_of(node) == []
     assert tests.running(now()) is None

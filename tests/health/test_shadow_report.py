@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 
 from dibmg_node.domain.device import Device
 from dibmg_node.domain.follow_up import FollowUp, Truth
+from dibmg_node.domain.study import Laterality
 from dibmg_node.health.shadow_report import compare
 from dibmg_node.storage.shadow_facts import FirstReading, ReadTwice, ShadowOutcome
 
@@ -23,7 +24,17 @@ UNITS = (Device("Maker", "A"), Device("Maker", "B"))
 
 def exams(first: Sequence[float] = FIRST, second: Sequence[float] = SECOND) -> list[ReadTwice]:
     return [
-        ReadTwice(f"1.2.{n}", "a" * 64, UNITS[n % 2], FirstReading("s", one, 0.5, 1, 2.0), other, 0.4, 2, 3.0)
+        ReadTwice(
+            study_uid=f"1.2.{n}",
+            first_weights="a" * 64,
+            device=UNITS[n % 2],
+            first=FirstReading("s", one, 0.5, 1, 2.0),
+            score=other,
+            threshold=0.4,
+            findings=2,
+            seconds=3.0,
+            breasts=frozenset({Laterality.RIGHT}),
+        )
         for n, (one, other) in enumerate(zip(first, second, strict=True))
     ]
 
@@ -91,6 +102,18 @@ def test_where_outcomes_are_known_areas_and_rates_are_compared_pair_by_pair() ->
     assert (found["first"]["sensitivity"]["count"], found["shadow"]["sensitivity"]["count"]) == (2, 2)
     # one cancer more and one less
     assert found["tests"]["sensitivity"]["p"] == 1.0
+
+
+def test_a_cancer_in_a_breast_that_was_not_read_was_missed_by_neither_model() -> None:
+    known = {f"1.2.{n}": {None: FollowUp(Truth.NORMAL)} for n in range(7)}
+    known["1.2.6"] = {Laterality.RIGHT: FollowUp(Truth.CANCER, Laterality.RIGHT)}
+    known["1.2.7"] = {Laterality.LEFT: FollowUp(Truth.CANCER, Laterality.LEFT)}
+
+    found = report(known)["outcomes"]
+
+    assert (found["exams"], found["cancers"], found["left_out"]) == (7, 1, 1)
+    assert found["note"] == "Left out: 1 exam whose cancer is in a breast that was not read."
+    assert (found["first"]["sensitivity"]["of"], found["first"]["specificity"]["of"]) == (1, 6)
 
 
 def test_exams_that_earlier_weights_read_first_are_left_out_and_counted() -> None:

@@ -70,6 +70,21 @@ def test_a_drift_ends_when_its_exams_have_left_the_window(ledger: Ledger) -> Non
     assert (len(before), len(after)) == (1, 0)
 
 
+@pytest.mark.parametrize("after", [1, 100, 200])
+@pytest.mark.parametrize(("before", "now"), [(0.5, 0.3), (0.3, 0.5)])
+def test_another_operating_point_is_no_drift(ledger: Ledger, before: float, now: float, after: int) -> None:
+    changed = enter_exams(ledger, scores(200, 31), START, threshold=before)
+    newest = scores(after, 32)
+    last = enter_exams(ledger, newest, later(changed), threshold=now)
+
+    (device,) = watch(ledger).look(shipped(), "", last).devices
+
+    recent = [*scores(200, 31), *newest][-200:]
+    assert device.recall is not None
+    assert device.recall.value == sum(score >= now for score in recent) / 200
+    assert (device.state, device.threshold) == (DriftState.STABLE, now)
+
+
 def test_a_device_with_few_exams_is_not_judged(ledger: Ledger) -> None:
     last = enter_exams(ledger, scores(99, 6, 2.0), START)
 
@@ -121,6 +136,20 @@ def test_exams_of_a_baseline_are_not_held_against_it(ledger: Ledger) -> None:
     (device,) = watch(ledger).look([], "", fixed + timedelta(hours=1)).devices
 
     assert (device.exams, device.state) == (30, DriftState.TOO_FEW)
+
+
+@pytest.mark.parametrize("fixed_ahead", [False, True])
+def test_after_a_clock_that_ran_ahead_exams_are_held_against_the_baseline_still(
+    ledger: Ledger, fixed_ahead: bool
+) -> None:
+    ahead = enter_exams(ledger, scores(1, 33), START + timedelta(days=400))
+    fixed = enter_exams(ledger, scores(300, 34), START)
+    watch(ledger).fix(500, None, ahead if fixed_ahead else fixed)
+    last = enter_exams(ledger, scores(200, 35, 0.8), later(fixed))
+
+    (device,) = watch(ledger).look([], "", last).devices
+
+    assert (device.exams, device.state) == (200, DriftState.DRIFTED)
 
 
 def test_a_baseline_takes_exams_from_one_device_alone_by_when_its_own_were_read(ledger: Ledger) -> None:

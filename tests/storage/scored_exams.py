@@ -40,6 +40,8 @@ def enter_exams(
                     received_at=at,
                     receiving_since=at,
                     last_instance_at=at,
+                    score_r=float(score),
+                    score_l=float(score) / 2,
                 )
             )
             enter_score(connection, study_uid, ScoredExam(device, weights, float(score), threshold), at)

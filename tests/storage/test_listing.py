@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from dibmg_node.dicom.search_keys import search_key
+from dibmg_node.dicom.search_keys import NumberKind, any_keys, search_key, untold_key
 from dibmg_node.domain.lifecycle import StudyState
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.ledger import Ledger
@@ -145,17 +145,31 @@ def test_senders_and_makers_are_told_once_each(ledger: Ledger) -> None:
 
 def test_an_empty_ledger_has_an_empty_list(ledger: Ledger) -> None:
     assert ledger.listing.page(StudyFilter()).lines == []
-    assert (ledger.listing.senders(), ledger.listing.find(search_key("A1"))) == ([], [])
+    assert (ledger.listing.senders(), ledger.listing.find(any_keys("A1"))) == ([], [])
 
 
 def test_a_study_is_found_by_the_keys_of_any_of_its_images(ledger: Ledger, clock: Clock) -> None:
     for view, number in ((R_CC, "A1"), (L_CC, "A2"), (L_CC, "A2")):
         one = instance(view, study_uid="1.2.3")
-        ledger.receipts.store(Received(one, 1, 1, "MG1", (search_key(number),)), PATIENCE, clock())
+        ledger.receipts.store(
+            Received(one, 1, 1, "MG1", (search_key(number, NumberKind.PATIENT),)), PATIENCE, clock()
+        )
 
-    found = [ledger.listing.find(search_key(number)) for number in ("A1", "a 2", "A3")]
+    found = [ledger.listing.find(any_keys(number)) for number in ("A1", "a 2", "A3")]
 
     assert found == [["1.2.3"], ["1.2.3"], []]
+
+
+def test_a_number_finds_studies_of_either_kind_and_of_earlier_versions_each_once(
+    ledger: Ledger, clock: Clock
+) -> None:
+    both = search_key("7", NumberKind.ACCESSION), search_key("7", NumberKind.PATIENT)
+    for study_uid, keys in (("1.2.1", (untold_key("7"),)), ("1.2.2", both), ("1.2.3", both[1:])):
+        one = instance(study_uid=study_uid, sop_uid=f"{study_uid}.1")
+        ledger.receipts.store(Received(one, 1, 1, "MG1", keys), PATIENCE, clock())
+        clock.advance(1)
+
+    assert ledger.listing.find(any_keys("7")) == ["1.2.3", "1.2.2", "1.2.1"]
 
 
 def test_a_manufacturer_that_no_database_can_hold_is_stored_as_far_as_it_can(

@@ -123,13 +123,13 @@ def test_the_last_self_test_tells_which_step_broke_and_what_to_do(ledger: Ledger
     clock.advance(12)
     ledger.selftests.end(TEST_UID, [PASSED, BROKEN], clock())
 
-    last = ledger.selftests.last()
+    last = ledger.selftests.last(clock())
 
     assert last is not None
     assert (last.passed, last.broken_step, last.reason) == (False, "analysis", "it stays READY: restart it")
     assert last.seconds == 12
     assert [one["step"] for one in last.steps] == ["storage", "analysis"]
-    assert ledger.selftests.last_passed_at() is None
+    assert ledger.selftests.last_passed_at(clock()) is None
 
 
 def test_a_self_test_ends_once(ledger: Ledger, clock: Clock) -> None:
@@ -150,6 +150,18 @@ def test_a_hundred_self_tests_are_remembered(ledger: Ledger, clock: Clock) -> No
         kept = set(connection.scalars(select(selftests.c.study_uid)))
 
     assert kept == {selftest_uid(number) for number in range(3, 103)}
+
+
+def test_those_of_a_clock_that_ran_ahead_are_forgotten_first(ledger: Ledger, clock: Clock) -> None:
+    ahead = Clock(clock() + timedelta(days=400))
+    for number, at in ((0, ahead), *((number, clock) for number in range(1, 102))):
+        ledger.selftests.register(opened(at, selftest_uid(number)))
+        ledger.selftests.end(selftest_uid(number), [PASSED], at())
+        at.advance(1)
+
+    with ledger.engine.connect() as connection:
+        kept = set(connection.scalars(select(selftests.c.study_uid)))
+    assert kept == {selftest_uid(number) for number in range(2, 102)}
 
 
 def test_a_self_test_is_in_no_count_no_list_and_no_figure(ledger: Ledger, clock: Clock) -> None:

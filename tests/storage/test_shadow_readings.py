@@ -147,6 +147,22 @@ def test_an_exam_that_is_excluded_is_not_for_the_shadow(ledger: Ledger, clock: C
     assert ledger.shadow_readings.backlog(SHADOW, clock()).waiting == 0
 
 
+def test_a_reading_that_is_withdrawn_is_compared_with_nothing(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, shadowed())
+    read(ledger, clock)
+    store(ledger, clock, [replace(instance(R_CC), sop_uid="1.2.3.9")])
+    ledger.receipts.complete_due(clock.advance(400))
+    before = ledger.shadow_readings.read_twice(SHADOW, None)
+
+    found = replace(shadowed(), outcome=Outcome.EXCLUDED, scored=None, scores=None, reason="two patients")
+    analyze(ledger, clock, found, revision=5)
+
+    assert len(before) == 1
+    assert ledger.shadow_readings.read_twice(SHADOW, None) == []
+    assert ledger.shadow_readings.counts(SHADOW, None)[ShadowOutcome.READ] == 0
+
+
 def test_a_failure_is_counted_with_its_reason_and_compared_with_nothing(ledger: Ledger, clock: Clock) -> None:
     make_ready(ledger, clock)
     analyze(ledger, clock, shadowed())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
+from dibmg_node.config import load_settings
 from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.domain.selftest import SELFTEST_AET, SelfTestStep, StepOutcome, selftest_uid
 from dibmg_node.storage.archive import Archive
@@ -14,7 +16,7 @@ from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.nodes import SILENT_AFTER, NodeEntry
 from dibmg_node.storage.schema import selftests
 from dibmg_node.storage.selftests import OpenSelfTest
-from dibmg_node.wiring.selftest_watch import end_left, next_selftest, selftest_facts
+from dibmg_node.wiring.selftest_watch import SelfTestWatch, end_left, next_selftest, selftest_facts
 from tests.factories import PATIENCE, Clock, archive_data_set, mammogram
 from tests.factories import instance as an_instance
 from tests.factories import received as entry
@@ -45,6 +47,51 @@ def test_one_that_broke_degrades_the_node_until_one_passes(ledger: Ledger, clock
 
     assert before == ["the last self-test broke at lesion: another score: restart the node"]
     assert degraded_by(ledger, clock, every=0) == []
+
+
+def test_one_of_a_clock_that_ran_ahead_hides_none_that_broke_afterwards(ledger: Ledger, clock: Clock) -> None:
+    ahead = Clock(clock() + timedelta(days=400))
+    register(ledger, ahead)
+    ledger.selftests.end(TEST_UID, [PASSED], ahead())
+    due = next_selftest(ledger, timedelta(hours=6), "this", clock())
+    register(ledger, clock, selftest_uid(10))
+    ledger.selftests.end(selftest_uid(10), [BROKEN], clock())
+
+    assert due == clock()
+    assert next_selftest(ledger, timedelta(hours=6), "this", clock()) == clock() + timedelta(hours=6)
+    assert degraded_by(ledger, clock, every=6) == [
+        "the last self-test broke at lesion: another score: restart the node"
+    ]
+
+
+def test_one_of_a_clock_that_ran_ahead_is_no_proof_that_the_schedule_is_kept(
+    ledger: Ledger, clock: Clock
+) -> None:
+    ahead = Clock(clock() + timedelta(days=400))
+    register(ledger, ahead)
+    ledger.selftests.end(TEST_UID, [PASSED], ahead())
+
+    assert len(degraded_by(ledger, clock, every=6)) == 1
+
+
+def test_a_watch_whose_clock_goes_back_waits_no_longer_than_its_schedule(
+    tmp_path: Path, ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[datetime] = []
+
+    class Watch(SelfTestWatch):
+        def _due(self, now: datetime) -> datetime:
+            looked.append(now)
+            return now + timedelta(hours=6)
+
+    (tmp_path / "config.toml").write_text("[selftest]\nevery_hours = 6\n")
+    watch = Watch(load_settings(tmp_path / "config.toml"))
+    watch.look(clock() + timedelta(days=400))
+
+    for hours in (0, 5.9, 6):
+        watch.look(clock() + timedelta(hours=hours))
+
+    assert looked == [clock() + timedelta(days=400), clock() + timedelta(hours=6)]
 
 
 def test_a_schedule_that_is_not_kept_degrades_the_node(ledger: Ledger, clock: Clock) -> None:
@@ -141,7 +188,7 @@ def test_what_a_killed_self_test_left_is_removed_and_told_once_its_time_is_over(
     clock.advance(301)
     late = end_left(ledger, archive, clock())
 
-    last = ledger.selftests.last()
+    last = ledger.selftests.last(clock())
     assert (early, late) == (0, 1)
     assert last is not None
     assert last.broken_step == "end"
@@ -157,7 +204,7 @@ def test_one_that_sent_nothing_and_was_killed_is_not_remembered(
 
     ended = end_left(ledger, archive, clock.advance(61))
 
-    assert (ended, ledger.selftests.last()) == (0, None)
+    assert (ended, ledger.selftests.last(clock())) == (0, None)
     assert degraded_by(ledger, clock, every=0) == []
     with ledger.engine.connect() as connection:
         assert connection.execute(select(selftests.c.study_uid)).all() == []
@@ -173,7 +220,7 @@ def test_what_a_self_test_could_not_remove_is_removed_afterwards(
 
     end_left(ledger, archive, clock())
 
-    last = ledger.selftests.last()
+    last = ledger.selftests.last(clock())
     assert ledger.views.study(TEST_UID) is None
     assert last is not None
     assert last.broken_step == "lesion"

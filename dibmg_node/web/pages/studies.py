@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from dibmg_node.dicom.header import is_uid
-from dibmg_node.dicom.search_keys import search_key
+from dibmg_node.dicom.search_keys import any_keys
 from dibmg_node.domain.lifecycle import StudyState
 from dibmg_node.services.patients import Patients
 from dibmg_node.storage.listing import Listing, Page, Place, StudyFilter
@@ -61,7 +61,7 @@ class StudiesPages:
         return await in_thread(self._found, request, number)
 
     def _found(self, request: Request, number: str) -> Response:
-        uids = self._listing.find(search_key(number)) if number else []
+        uids = self._listing.find(any_keys(number)) if number else []
         if not uids and is_uid(number):
             uids = [number]
         lines = self._listing.lines(uids)
