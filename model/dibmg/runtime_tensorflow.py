@@ -54,6 +54,7 @@ class TensorFlowRuntime:
         path = weights.folder / KERAS
         try:
             network = keras.models.load_model(path, compile=False)
+            weights.check_network(network.input.shape[1:], network.output["map"].shape[1:])
             if self.precision is Precision.F32:
                 return network
             reduced = in_bfloat16(weights)
