@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dibmg.architecture import AIR, Architecture, Context
 from dibmg.export import export_weights
@@ -121,3 +122,13 @@ def test_the_precision_in_use_is_told_also_where_bfloat16_is_not_computed() -> N
 
     assert runtime.name == "openvino"
     assert runtime.precision in (Precision.F32, Precision.BF16)
+
+
+def test_f32_is_float32_also_where_a_gpu_would_round_its_products_to_tf32(tmp_path: Path) -> None:
+    export(build_network(TINY, 64), tmp_path / "set", [], None)
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+
+    runtime = open_runtime(load_weights(tmp_path / "set"), RuntimeKind.TENSORFLOW, threads=1)
+
+    assert runtime.precision is Precision.F32
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
