@@ -72,6 +72,10 @@ class IntakePausedError(RetryableError):
     """An operator paused intake; 0xA700 to the sender."""
 
 
+class SelfTestPausedError(RetryableError):
+    """A self-test cannot be carried out: an operator paused a part of the node that it goes through."""
+
+
 class LedgerUnavailableError(RetryableError):
     """The ledger's database does not answer, is locked, or has no room."""
 

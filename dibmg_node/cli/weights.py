@@ -6,6 +6,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from dibmg.runtime import check_network
 from dibmg.weights import list_weights, load_weights
 from dibmg_node.cli.options import print_json, with_json
 from dibmg_node.cli.tables import console
@@ -39,8 +40,9 @@ def weights_list(as_json: bool) -> None:
 @click.argument("name_or_folder", default="default")
 @with_json
 def weights_verify(name_or_folder: str, as_json: bool) -> None:
-    """Compare every file of a set with its manifest."""
+    """Compare every file of a set with its manifest, and its network with what the manifest says."""
     found = load_weights(name_or_folder)
+    check_network(found)
     if as_json:
         print_json({"name": found.name, "version": found.version, "valid": True})
     else:

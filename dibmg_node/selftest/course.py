@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from dibmg_node.config import Settings
 from dibmg_node.domain.lifecycle import StudyState
+from dibmg_node.domain.pause import Part
 from dibmg_node.domain.selftest import SELFTEST_DESTINATION, SelfTestStep, StepOutcome, selftest_uid
-from dibmg_node.errors import DibmgError, SelfTestBrokenError
+from dibmg_node.errors import DibmgError, SelfTestBrokenError, SelfTestPausedError
 from dibmg_node.selftest.agreement import check_agreement, sees_lesion
 from dibmg_node.selftest.arrival import check_cad_report, check_digests, check_overlays
 from dibmg_node.selftest.expectation import expected_reading
@@ -32,6 +33,8 @@ from dibmg_node.wiring.role_choice import Role
 _GRACE: Final = timedelta(minutes=2)
 """After its patience: what was being sent when it ended may still be told who asks."""
 _READ: Final = frozenset({StudyState.ANALYZED, StudyState.DELIVERED, StudyState.EXCLUDED, StudyState.FAILED})
+_PAUSED: Final = {SelfTestStep.STORAGE: Part.INTAKE, SelfTestStep.ANALYSIS: Part.ANALYSIS}
+"""What breaks a step where an operator has paused it; C-ECHO is answered all the same."""
 
 Tell = Callable[[StepOutcome], None]
 
@@ -52,25 +55,28 @@ def run_selftest(
 
     Raises:
         PermanentError: Another self-test is running.
+        SelfTestPausedError: Intake or analysis is paused, or was when the test came there: it is taken back,
+            since nothing was found out.
     """
+    _check_pauses(ledger)
     specimen = make_specimen(selftest_uid(secrets.randbits(64)))
     with LoopbackPacs().listening() as pacs:
         now = foundation.now()
         digests = {image.sop_uid: digest_of(image.content) for image in specimen.images.values()}
         patience = timedelta(seconds=timeout_seconds + settings.model.deadline_seconds) + _GRACE
         ledger.selftests.register(OpenSelfTest(specimen.study_uid, now, now + patience, pacs.port, digests))
-        course = _Course(settings, ledger, specimen, pacs, timeout_seconds, tell)
-        stopped = False
+        course = _Course(settings, ledger, specimen, pacs, timeout_seconds, tell, now)
+        taken_back = False
         try:
             with suppress(SelfTestBrokenError):
                 course.run()
-        except (KeyboardInterrupt, SystemExit):
-            stopped = True
+        except (KeyboardInterrupt, SystemExit, SelfTestPausedError):
+            taken_back = True
             raise
         finally:
             with suppress(SelfTestBrokenError):
                 course.remove()
-            if stopped:  # by a person, or with the node: nothing was found out
+            if taken_back:  # by a person, with the node or by a pause: nothing was found out
                 ledger.selftests.cancel(specimen.study_uid)
             else:
                 ledger.selftests.end(specimen.study_uid, course.outcomes, foundation.now())
@@ -82,9 +88,20 @@ def wipe(ledger: Ledger, archive: Archive, study_uid: str) -> int:
     return ledger.selftests.wipe(study_uid, archive.remove)
 
 
+def _check_pauses(ledger: Ledger) -> None:
+    for part in _PAUSED.values():
+        pause = ledger.pauses.find(part)
+        if pause is not None:
+            raise SelfTestPausedError(f"{pause.sentence}; no self-test can pass before 'dibmg resume {part}'")
+
+
 @dataclass
 class _Course:
-    """One run; steps are noted as they end."""
+    """One run; steps are noted as they end.
+
+    Attributes:
+        started_at: A pause that was over by then holds nothing up.
+    """
 
     settings: Settings
     ledger: Ledger
@@ -92,6 +109,7 @@ class _Course:
     pacs: LoopbackPacs
     timeout_seconds: float
     tell: Tell
+    started_at: datetime
     outcomes: list[StepOutcome] = field(default_factory=list)
 
     def run(self) -> None:
@@ -99,6 +117,7 @@ class _Course:
 
         Raises:
             SelfTestBrokenError: One did.
+            SelfTestPausedError: A pause overtook one.
         """
         expected: Mapping[str, Any] = {}
         with self.step(SelfTestStep.EXPECTATION) as found:
@@ -153,17 +172,18 @@ class _Course:
 
         Raises:
             SelfTestBrokenError: It broke, which is noted.
+            SelfTestPausedError: It broke because a pause overtook it.
         """
         words: list[str] = []
         started = time.monotonic()
         try:
             yield words
         except SelfTestBrokenError as error:
-            self._note(StepOutcome(step, False, time.monotonic() - started, str(error), error.remedy))
+            self._break(StepOutcome(step, False, time.monotonic() - started, str(error), error.remedy))
             raise
         except (DibmgError, OSError) as error:  # as where a shared archive does not answer
             remedy = f"see 'dibmg status', and the logs in {foundation.log_folder(self.settings)}"
-            self._note(StepOutcome(step, False, time.monotonic() - started, str(error), remedy))
+            self._break(StepOutcome(step, False, time.monotonic() - started, str(error), remedy))
             raise SelfTestBrokenError(str(error), remedy) from error
         # whatever ends it, and be it Ctrl-C: a test that did not come to its end must not pass
         except BaseException as error:
@@ -174,6 +194,24 @@ class _Course:
 
     def _note(self, outcome: StepOutcome) -> None:
         self.outcomes.append(outcome)
+        self.tell(outcome)
+
+    def _break(self, outcome: StepOutcome) -> None:
+        """Note a step that broke, unless a pause explains it.
+
+        Raises:
+            SelfTestPausedError: One does.
+        """
+        self.outcomes.append(outcome)  # first: whatever comes of asking the ledger, this test has not passed
+        part = _PAUSED.get(outcome.step)
+        study = self.ledger.views.study(self.specimen.study_uid) if part else None
+        if part is not None and (study is None or study["state"] not in _READ):
+            pauses = self.ledger.pauses
+            pause, resumed_at = pauses.find(part), pauses.resumed_at(part)
+            if pause is not None:
+                raise SelfTestPausedError(f"{pause.sentence}, which overtook the self-test")
+            if resumed_at is not None and resumed_at > self.started_at:
+                raise SelfTestPausedError(f"{part} was paused while the self-test ran: run it again")
         self.tell(outcome)
 
     def _way_in(self) -> str:

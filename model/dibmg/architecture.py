@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from dibmg.manifest_fields import count_of, number_of, text_of
+
 AIR: Final = -1.0
 """Network input of air and of padding. The paper says zero-padded, not whether before or after scaling."""
 
@@ -176,12 +178,17 @@ class Context:
 
     @staticmethod
     def from_json(fields: Mapping[str, Any]) -> Context:
-        """Read back what `as_json` wrote."""
+        """Read back what `as_json` wrote.
+
+        Raises:
+            KeyError: A field is missing.
+            ValueError: One is not of its kind.
+        """
         return Context(
-            preset=str(fields["preset"]),
+            preset=text_of(fields, "preset"),
             architecture=Architecture.from_json(fields["architecture"]),
-            members=int(fields["members"]),
-            own=float(fields["own"]),
-            weight=float(fields["weight"]),
-            offset=float(fields["offset"]),
+            members=count_of(fields, "members"),
+            own=number_of(fields, "own"),
+            weight=number_of(fields, "weight"),
+            offset=number_of(fields, "offset"),
         )

@@ -52,6 +52,7 @@ def open_runtime(
 
     Raises:
         ConfigError: The runtime asked for is not installed; the message says what to install.
+        WeightsError: A file cannot be loaded, or its network is not the one that the manifest tells of.
     """
     check_runtime(kind)
     threads = threads or min(os.cpu_count() or 1, MAXIMUM_THREADS)
@@ -68,6 +69,17 @@ def open_runtime(
         runtime = OpenVinoRuntime(weights, precision, threads)
     runtime.maps([np.full((weights.input_size, weights.input_size), AIR, np.float32)])
     return runtime
+
+
+def check_network(weights: Weights) -> None:
+    """Whether the OpenVINO form of a set is the network that its manifest tells of; it is not compiled.
+
+    Raises:
+        WeightsError: It is not, or cannot be read; the message says what was found and expected.
+    """
+    from dibmg.runtime_openvino import read_network
+
+    read_network(weights)
 
 
 def check_runtime(kind: RuntimeKind) -> None:

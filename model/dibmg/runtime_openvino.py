@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from dibmg.weights import OPENVINO, Weights
 from dibmg_node.errors import WeightsError
 
 log = logging.getLogger(__name__)
+
+_MAP_AXES: Final = 4
+"""Of a map, by which it is told from what else a network gives: view, row, column, class."""
 
 
 class OpenVinoRuntime:
@@ -37,19 +41,14 @@ class OpenVinoRuntime:
             "NUM_STREAMS": "1",
             "PERFORMANCE_HINT": "LATENCY",
         }
+        model = read_network(weights)
         try:
-            model = core.read_model(weights.folder / OPENVINO)
             compiled = core.compile_model(model, "CPU", options)
         except RuntimeError as error:
             raise WeightsError(
-                f"{weights.folder / OPENVINO} cannot be loaded by OpenVINO: {error}"
+                f"{weights.folder / OPENVINO} cannot be compiled by OpenVINO: {error}"
             ) from error
-        maps = [output for output in compiled.outputs if len(output.shape) == 4]
-        if len(maps) != 1:
-            raise WeightsError(
-                f"{weights.folder / OPENVINO} has {len(maps)} outputs of four axes, expected one"
-            )
-        self._map = maps[0]
+        self._map = next(output for output in compiled.outputs if len(output.shape) == _MAP_AXES)
         self._request = compiled.create_infer_request()
 
     def maps(self, views: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -59,3 +58,25 @@ class OpenVinoRuntime:
             results = self._request.infer([view[None, ..., None]])
             found.append(np.array(results[self._map][0], dtype=np.float32))
         return np.stack(found)
+
+
+def read_network(weights: Weights) -> openvino.Model:
+    """The OpenVINO form of a set, not compiled yet.
+
+    Raises:
+        WeightsError: It cannot be read, has other than one map, or takes or gives another size than the
+            manifest says.
+    """
+    path = weights.folder / OPENVINO
+    try:
+        model = openvino.Core().read_model(path)
+        views = [list(one.shape) for one in model.inputs]
+        maps = [list(one.shape) for one in model.outputs if len(one.shape) == _MAP_AXES]
+    except RuntimeError as error:  # that of an axis without a length is one, too
+        raise WeightsError(f"{path} cannot be loaded by OpenVINO: {error}") from error
+    if len(views) != 1 or len(maps) != 1:
+        raise WeightsError(
+            f"{path} has {len(views)} inputs and {len(maps)} outputs of four axes, expected one of each"
+        )
+    weights.check_network(views[0][1:], maps[0][1:])
+    return model

@@ -36,6 +36,9 @@ class TensorFlowRuntime:
         except RuntimeError:  # TensorFlow has run in this process already: its settings stay
             pass
         self.precision = precision if gpus else Precision.F32
+        if self.precision is Precision.F32:
+            # NVIDIA GPUs from Ampere on multiply float32 in TF32, of ten bits, unless told not to
+            tf.config.experimental.enable_tensor_float_32_execution(False)
         network = self._load(weights)
         size = weights.input_size
         self._together = bool(gpus)
@@ -54,6 +57,7 @@ class TensorFlowRuntime:
         path = weights.folder / KERAS
         try:
             network = keras.models.load_model(path, compile=False)
+            weights.check_network(network.input.shape[1:], network.output["map"].shape[1:])
             if self.precision is Precision.F32:
                 return network
             reduced = in_bfloat16(weights)

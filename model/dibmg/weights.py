@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from dibmg.architecture import AIR, Architecture, Context
 from dibmg.contrast_range import ContrastRange
+from dibmg.manifest_fields import count_of, share_of, text_of
 from dibmg.preprocessing_version import PREPROCESSING_VERSION
 from dibmg.scores import ExamPooling
 from dibmg_node.domain.result import OperatingPoint
@@ -74,6 +75,21 @@ class Weights:
             )
         return self.operating_points[name]
 
+    def check_network(self, view: Sequence[int | None], raw_map: Sequence[int | None]) -> None:
+        """Whether a network that was loaded is the one that the manifest tells of.
+
+        Args:
+            view: Shape of what it takes, without the axis of views.
+            raw_map: Shape of the map that it gives, the same.
+
+        Raises:
+            WeightsError: It takes or gives another size; the message says which.
+        """
+        size = self.input_size
+        cells = size // self.architecture.stride
+        _expect(self.folder, "input of the network", tuple(view), (size, size, 1))
+        _expect(self.folder, "map of the network", tuple(raw_map), (cells, cells, 2))
+
 
 def list_weights() -> tuple[str, ...]:
     """Names of the released sets."""
@@ -99,10 +115,13 @@ def resolve(name_or_folder: str | Path) -> Path:
 def load_weights(name_or_folder: str | Path) -> Weights:
     """Read a set's manifest and verify everything that it says about the files and this program.
 
+    The files are not loaded: whether the network is the one that the manifest tells of, a runtime finds out.
+
     Raises:
-        WeightsError: The manifest is missing or incomplete, a file is missing or differs from its SHA-256,
-            the set is untrained, or it was trained with another preprocessing; the message says what was
-            found and what was expected.
+        WeightsError: The manifest is missing or incomplete, a field of it is not what it must be, two
+            operating points have one name, a file is missing or differs from its SHA-256, the set is
+            untrained, or it was trained with another preprocessing; the message says what was found and
+            what was expected.
     """
     folder = resolve(name_or_folder)
     fields = _read_manifest(folder / MANIFEST)
@@ -110,8 +129,8 @@ def load_weights(name_or_folder: str | Path) -> Weights:
         weights = _weights(folder, fields)
         files = {str(name): str(digest) for name, digest in fields["files"].items()}
         trained = fields["trained"] is True
-        padding = float(fields["padding"])
-        stride = int(fields["map_stride"])
+        padding = fields["padding"]
+        stride = fields["map_stride"]
     except KeyError as error:
         raise WeightsError(f"{folder / MANIFEST} lacks the field {error}") from error
     except (AttributeError, TypeError, ValueError) as error:
@@ -165,38 +184,47 @@ def file_digest(path: Path) -> str:
 
 
 def _weights(folder: Path, fields: Mapping[str, Any]) -> Weights:
-    points = [_operating_point(entry) for entry in fields["operating_points"]]
     return Weights(
         folder=folder,
-        name=str(fields["name"]),
-        version=str(fields["version"]),
-        sha256=str(fields["files"][KERAS]),
-        preset=str(fields["preset"]),
+        name=text_of(fields, "name"),
+        version=text_of(fields, "version"),
+        sha256=text_of(fields["files"], KERAS),
+        preset=text_of(fields, "preset"),
         architecture=Architecture.from_json(fields["architecture"]),
-        members=int(fields.get("members", 1)),
+        members=count_of(fields, "members") if "members" in fields else 1,
         context=Context.from_json(fields["context"]) if "context" in fields else None,
-        input_size=int(fields["input_size"]),
-        preprocessing_version=str(fields["preprocessing_version"]),
+        input_size=count_of(fields, "input_size"),
+        preprocessing_version=text_of(fields, "preprocessing_version"),
         exam_pooling=ExamPooling(fields["exam_pooling"]),
         local_contrast=(
             ContrastRange.from_json(fields["local_contrast"]) if "local_contrast" in fields else None
         ),
-        operating_points={point.name: point for point in points},
-        trained_on=str(fields["trained_on"]),
-        license=str(fields["license"]),
-        attribution=str(fields["attribution"]),
-        how=str(fields["how"]),
+        operating_points=_operating_points(fields["operating_points"]),
+        trained_on=text_of(fields, "trained_on"),
+        license=text_of(fields, "license"),
+        attribution=text_of(fields, "attribution"),
+        how=text_of(fields, "how"),
     )
+
+
+def _operating_points(entries: Sequence[Mapping[str, Any]]) -> dict[str, OperatingPoint]:
+    points: dict[str, OperatingPoint] = {}
+    for entry in entries:
+        point = _operating_point(entry)
+        if point.name in points:
+            raise ValueError(f"more than one operating point {point.name!r}, expected one of a name")
+        points[point.name] = point
+    return points
 
 
 def _operating_point(entry: Mapping[str, Any]) -> OperatingPoint:
     if entry["calibration"] is not None:
         raise ValueError("it holds a calibration, which only a file of operating points may")
     return OperatingPoint(
-        name=str(entry["name"]),
-        threshold=float(entry["threshold"]),
-        version=str(entry["version"]),
-        sensitivity=None if entry["sensitivity"] is None else float(entry["sensitivity"]),
-        specificity=None if entry["specificity"] is None else float(entry["specificity"]),
-        chosen_on=str(entry["chosen_on"]),
+        name=text_of(entry, "name"),
+        threshold=share_of(entry, "threshold"),
+        version=text_of(entry, "version"),
+        sensitivity=None if entry["sensitivity"] is None else share_of(entry, "sensitivity"),
+        specificity=None if entry["specificity"] is None else share_of(entry, "specificity"),
+        chosen_on=text_of(entry, "chosen_on"),
     )

@@ -8,12 +8,13 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from click.testing import CliRunner
 
 from dibmg.operating_points import ChosenFor
-from dibmg.weights import load_weights
+from dibmg.weights import load_weights, resolve
 from dibmg_node.cli.main import cli
 from dibmg_node.domain.result import Scores
 from dibmg_node.domain.study import Verdict
@@ -72,6 +73,17 @@ def test_up_refuses_weights_that_are_not_there_before_it_listens(tmp_path: Path)
     assert ended.returncode == 2
     assert "model.weights" in ended.stderr
     assert "nowhere" in ended.stderr
+
+
+def test_weights_verify_looks_at_the_network_too(tmp_path: Path) -> None:
+    copytree(resolve("synthetic"), tmp_path / "set")
+    manifest = tmp_path / "set" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"input_size": 512', '"input_size": 1024'))
+
+    ended = dibmg_process(tmp_path, "weights", "verify", "./set")
+
+    assert ended.returncode == 2
+    assert "input of the network is (512, 512, 1), expected (1024, 1024, 1)" in ended.stderr
 
 
 def test_up_tells_which_address_it_cannot_listen_on(tmp_path: Path) -> None:

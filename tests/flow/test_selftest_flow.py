@@ -187,6 +187,42 @@ def test_one_that_is_stopped_takes_back_what_it_sent_and_says_nothing_of_the_nod
     assert last.study_uid != test.study_uid
 
 
+def test_none_begins_while_a_part_that_it_needs_is_paused_and_that_is_no_finding(node: RunningNode) -> None:
+    before = wait_for_last(node)
+    node.cli("pause", "analysis")
+    try:
+        answer = node.cli("selftest", "--timeout", "20")
+    finally:
+        node.cli("resume", "analysis")
+
+    assert answer.returncode == 2
+    assert "analysis is paused since" in answer.stderr
+    assert selftests_of(node).last() == before
+
+
+def test_one_that_a_pause_overtakes_is_taken_back_and_leaves_the_node_as_it_was(node: RunningNode) -> None:
+    before = wait_for_last(node)
+    tests, views = selftests_of(node), node.views
+    with hanging(node, "sweep"):
+        command = [*DIBMG, "selftest", "--config", str(node.config), "--timeout", "6"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not ((test := tests.running(now())) and views.study(test.study_uid)):
+            assert time.monotonic() < deadline, node.logs()
+            time.sleep(0.1)
+        node.cli("pause", "analysis")
+    try:
+        told = process.communicate(timeout=PATIENCE_SECONDS)[1]
+    finally:
+        node.cli("resume", "analysis")
+
+    assert process.returncode == 2
+    assert "analysis is paused since" in told
+    assert tests.last() == before
+    assert views.study(test.study_uid) is None
+    assert files_of(node) == []
+
+
 def is_ready(study: dict) -> bool:
     return study["state"] == "READY"
 

@@ -63,7 +63,7 @@ def test_the_same_values_give_the_same_bytes(tmp_path: Path, joined: bool) -> No
 def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     program = (
-        "import sys, pathlib; from tests.model.test_export import write_set; "
+        "import sys, pathlib; from tests.model.test_export_weights import write_set; "
         "write_set(pathlib.Path(sys.argv[1]), joined=True)"
     )
     done = subprocess.run(

@@ -1,21 +1,25 @@
 from __future__ import annotations
 
+import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dibmg.architecture import AIR, Architecture, Context
 from dibmg.export import export_weights
 from dibmg.network import build_network, join_networks
-from dibmg.runtime import _require, open_runtime
+from dibmg.runtime import _require, check_network, open_runtime
 from dibmg.runtime_choice import Precision, RuntimeKind
 from dibmg.runtime_tensorflow import in_bfloat16
 from dibmg.scores import ExamPooling
 from dibmg.training.finish import PAPERS
-from dibmg.weights import load_weights
-from dibmg_node.errors import ConfigError
+from dibmg.weights import MANIFEST, load_weights
+from dibmg_node.errors import ConfigError, WeightsError
 
 TINY = Architecture(initial_widths=(4, 4), block_widths=(4, 6, 6, 8), block_strides=(1, 1, 1, 1))
 COARSE = Architecture(initial_widths=(4, 4), block_widths=(4, 6, 8, 8), block_strides=(1, 2, 2, 1))
@@ -81,6 +85,29 @@ def test_a_set_with_a_context_says_the_same_in_every_runtime_and_its_manifest_te
     assert np.abs(np.asarray(reduced(views, training=False)["map"]) - expected).max() < 2.0
 
 
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"input_size": 128}, r"input of the network is \(64, 64, 1\), expected \(128, 128, 1\)"),
+        (
+            {"architecture": COARSE.as_json(), "map_stride": 32},
+            r"map of the network is \(8, 8, 2\), expected",
+        ),
+    ],
+)
+def test_a_network_that_is_not_the_one_of_the_manifest_is_refused_by_every_runtime(
+    tmp_path: Path, changes: dict[str, Any], complaint: str
+) -> None:
+    export(build_network(TINY, 64), tmp_path / "set", [], None)
+    manifest = json.loads((tmp_path / "set" / MANIFEST).read_text())
+    (tmp_path / "set" / MANIFEST).write_text(json.dumps(manifest | changes))
+    weights = load_weights(tmp_path / "set")
+
+    for load in (check_network, *(partial(open_runtime, kind=kind, threads=1) for kind in RuntimeKind)):
+        with pytest.raises(WeightsError, match=complaint):
+            load(weights)
+
+
 def test_networks_of_whole_views_that_the_context_does_not_count_are_refused(tmp_path: Path) -> None:
     member = build_network(TINY, 64)
 
@@ -95,3 +122,13 @@ def test_the_precision_in_use_is_told_also_where_bfloat16_is_not_computed() -> N
 
     assert runtime.name == "openvino"
     assert runtime.precision in (Precision.F32, Precision.BF16)
+
+
+def test_f32_is_float32_also_where_a_gpu_would_round_its_products_to_tf32(tmp_path: Path) -> None:
+    export(build_network(TINY, 64), tmp_path / "set", [], None)
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+
+    runtime = open_runtime(load_weights(tmp_path / "set"), RuntimeKind.TENSORFLOW, threads=1)
+
+    assert runtime.precision is Precision.F32
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()

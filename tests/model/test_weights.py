@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dibmg.architecture import PRESETS, Context
 from dibmg.scores import ExamPooling
 from dibmg.weights import FILES, MANIFEST, RELEASED, list_weights, load_weights, resolve
 from dibmg_node.errors import WeightsError
@@ -20,6 +22,8 @@ POINT = {
     "chosen_on": "nothing",
     "calibration": None,
 }
+
+CONTEXT = Context("coarse", PRESETS["coarse"], 2, 0.25, 0.75, 0.35).as_json()
 
 
 def test_a_set_that_matches_its_manifest_is_loaded(tmp_path: Path) -> None:
@@ -64,7 +68,16 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
         ),
         ({"exam_pooling": "median"}, "median"),
         ({"files": {"weights.keras": "00"}}, "no SHA-256 for weights.xml"),
-        ({"input_size": "wide"}, "cannot be understood"),
+        (
+            {"operating_points": [POINT, POINT | {"threshold": 0.1}]},
+            "more than one operating point 'default'",
+        ),
+        ({"input_size": "wide"}, "input_size is 'wide', expected a whole number from 1"),
+        ({"input_size": 512.5}, "input_size is 512.5, expected a whole number"),
+        ({"members": 0}, "members is 0, expected a whole number from 1"),
+        ({"name": None}, "name is None, expected a text"),
+        ({"context": CONTEXT | {"own": float("nan")}}, "own is nan, expected a number"),
+        ({"context": CONTEXT | {"members": True}}, "members is True, expected a whole number"),
         ({"local_contrast": [0.4, 0.1]}, "two rising numbers"),
     ],
 )
@@ -74,6 +87,17 @@ def test_a_manifest_that_does_not_fit_is_refused(
     folder = write_weights(tmp_path / "set", **changes)
 
     with pytest.raises(WeightsError, match=complaint):
+        load_weights(folder)
+
+
+@pytest.mark.parametrize("field", ["threshold", "sensitivity", "specificity"])
+@pytest.mark.parametrize("value", [float("nan"), 7, 89, -1, "0.3", True])
+def test_what_is_no_number_from_0_to_1_is_refused_as_a_threshold_or_rate(
+    tmp_path: Path, field: str, value: object
+) -> None:
+    folder = write_weights(tmp_path / "set", operating_points=[POINT | {field: value}])
+
+    with pytest.raises(WeightsError, match=re.escape(f"{field} is {value!r}, expected a number 0..1")):
         load_weights(folder)
 
 

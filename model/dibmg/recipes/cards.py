@@ -34,6 +34,7 @@ from dibmg.recipes.default import (
     write_set,
 )
 from dibmg.recipes.folds import CrossValidation, measure_folds, point_of
+from dibmg.recipes.scale import measure_scale
 from dibmg.recipes.stages import Workshop, plan_words
 from dibmg.recipes.synthetic import EXAM_TRAINING, PATCH_TRAINING, PATCHES, TEST, make_synthetic
 from dibmg.training.finish import PAPERS, finish
@@ -69,6 +70,7 @@ def release_synthetic(shop: Workshop, out: Path) -> None:
         "**Not for diagnosis, and not for real mammograms: this set was trained on synthetic images alone.**",
         "",
         *card_lines(evaluation),
+        f"- {measure_scale(folder).sentence}",
         "",
         "## How it was made",
         "",

@@ -108,7 +108,9 @@ class TrainingPlan:
             (mask or circle) or that there is none; 0 (the paper): no place is told.
         label_smoothing: Share of a label that goes to the other class.
         view_dropout: Chance that a view is left out of the means, so that missing views are safe.
-        mixed_precision: Convolutions in bfloat16; map, means and loss stay float32.
+        mixed_precision: Convolutions in bfloat16; map, means and loss stay float32. Without it they are
+            float32 on a CPU, and what the backend takes for it on a GPU: with TensorFlow TF32 from NVIDIA's
+            Ampere on.
         checks_per_epoch: Validations, each with a saved state to resume from, a epoch.
     """
 
