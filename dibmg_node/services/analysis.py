@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
@@ -22,6 +22,7 @@ from dibmg_node.services.images import Shown, StudyFiles
 from dibmg_node.services.orders import Answered, Asked, Order, Report
 from dibmg_node.services.reading import Reading, excluded_by_header, read_headers
 from dibmg_node.services.reading_json import reading_json
+from dibmg_node.services.renewal import renewed
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.withdrawal import Standing, withdrawals
 from dibmg_node.services.writing import Wish, Writing, Written, write_results
@@ -74,6 +75,7 @@ class Analyst:
     shadowed: bool = False
     hold: Hold | None = None
     archive_identity: str | None = None
+    renew_every: timedelta = LEASE / 5
 
     @property
     def shown(self) -> Shown:
@@ -94,17 +96,30 @@ class Analyst:
             return ()
         _log.info("study claimed", extra={**extra, "attempt": claim.attempt})
         try:
-            return self._analyze(claim)
+            with self._held(claim):
+                return self._analyze(claim)
         except LedgerConflictError as error:
             _log.info("work dropped", extra={**extra, "reason": str(error)})
             return ()
+
+    def _held(self, claim: Claim) -> AbstractContextManager[None]:
+        """Keep a claim for as long as files take that come from far, or go there.
+
+        Not beside a folder: one that hangs has no time-out, and somebody else may see it in order.
+        """
+        if not self.archive.is_far:
+            return nullcontext()
+        extra = {"study_uid": claim.study.study_uid, "revision": claim.study.revision}
+        return renewed(lambda: self.claims.renew(claim, self.now(), LEASE), self.renew_every, extra)
 
     def _analyze(self, claim: Claim) -> Sequence[str]:
         if claim.attempt > MAXIMUM_ATTEMPTS:
             return self._give_up(claim, claim.reason)
         try:
+            paths = {one.sop_uid: self.archive.instance(one.sop_uid) for one in claim.study.instances}
+            files = StudyFiles(claim.study, paths, claim.checksums)
             report = self.sandbox.run(
-                Order(self._files(claim), self.policy, self._writing(claim)),
+                Order(files, self.policy, self._writing(claim)),
                 lambda: self.claims.renew(claim, self.now(), LEASE),
             )
             assert isinstance(report, Report)
@@ -181,7 +196,8 @@ class Analyst:
         for written in all_written:
             uid = written.result.sop_uid
             digest = claim.purged[uid] if uid in purged else self._put(claim, written)
-            results.append((_kept(written.result, digest), written.series_uid))
+            # a result is written once: where other bytes were there already, those are the result
+            results.append((replace(written.result, sha256=digest), written.series_uid))
         self.claims.commit(
             claim,
             Analysis(
@@ -242,15 +258,6 @@ class Analyst:
         """Who gets results of a study; those of a self-test go to nobody else."""
         return (self.selftest,) if claim.is_selftest else self.subscribers
 
-    def _files(self, claim: Claim) -> StudyFiles:
-        paths = {}
-        for one in claim.study.instances:
-            paths[one.sop_uid] = self.archive.instance(one.sop_uid)
-            # the files of a study that come from far may take longer than the claim holds
-            if self.archive.is_far:
-                self.claims.renew(claim, self.now(), LEASE)
-        return StudyFiles(claim.study, paths, claim.checksums)
-
     def _files_left(self, claim: Claim) -> StudyFiles:
         """The files of a study that can still be had."""
         paths = {}
@@ -290,8 +297,3 @@ def _is_lost(written: Written, claim: Claim) -> bool:
     """Whether destinations have other bytes under this UID, that nobody can write again."""
     digest = claim.purged.get(written.result.sop_uid)
     return digest is not None and digest != sha256(written.content).hexdigest()
-
-
-def _kept(result: Result, digest: str) -> Result:
-    """The result as the archive has it: a result is written once, and the first bytes stay."""
-    return result if result.sha256 == digest else Result(**{**vars(result), "sha256": digest})

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from errno import ENOENT
 from functools import partial
 from pathlib import Path
@@ -20,11 +22,12 @@ from dibmg_node.domain.selftest import SELFTEST_AET, SELFTEST_DESTINATION
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import PermanentError, RejectedError, RetryableError, StorageFullError
 from dibmg_node.machine.confinement import Limits
-from dibmg_node.services.analysis import Analyst, Subscriber
+from dibmg_node.services.analysis import LEASE, Analyst, Subscriber
 from dibmg_node.services.orders import Answered, Asked, Reader
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.claims import Claim, Claims
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.receipts import Received
 from dibmg_node.storage.schema import exam_scores
@@ -393,6 +396,61 @@ def test_an_object_that_is_gone_ends_in_a_failed_study_with_a_report_of_the_othe
     reason = "analysis failed after 3 attempts: disk: No such file or directory"
     assert (station.study()["state"], station.study()["reason"]) == ("FAILED", reason)
     assert station.kinds() == ["cad-sr"]
+
+
+class WatchedClaims(Claims):
+    """Tells how often a claim was renewed."""
+
+    renewed = threading.Semaphore(0)
+
+    def renew(self, claim: Claim, now: datetime, lease: timedelta) -> None:
+        super().renew(claim, now, lease)
+        self.renewed.release()
+
+
+@dataclass(frozen=True)
+class Slow(Archive):
+    """An archive from afar whose clock goes on while a file comes, or goes."""
+
+    clock: Clock = field(default_factory=Clock)
+    renewed: threading.Semaphore = field(default_factory=threading.Semaphore)
+
+    @property
+    def is_far(self) -> bool:
+        return True
+
+    def instance(self, sop_uid: str) -> Path:
+        self._take_long()
+        return super().instance(sop_uid)
+
+    def put_result(self, sop_uid: str, content: bytes) -> str:
+        self._take_long()
+        return super().put_result(sop_uid, content)
+
+    def _take_long(self) -> None:
+        """Twice as long as a claim holds, in steps during each of which it is renewed."""
+        for _ in range(4):
+            self.clock.advance(LEASE.total_seconds() / 2)
+            while self.renewed.acquire(blocking=False):
+                pass
+            # the renewal after the one that is going on has the new time
+            for _ in range(2):
+                assert self.renewed.acquire(timeout=30)
+
+
+def test_a_file_that_takes_longer_than_a_claim_holds_does_not_cost_the_claim(station: Station) -> None:
+    claims = WatchedClaims(station.ledger.engine)
+    slow = Slow(station.archive.root, clock=station.clock, renewed=claims.renewed)
+
+    def end_expired() -> None:
+        assert claims.end_expired(station.clock()) == 0
+
+    station.sandbox = InProcess(end_expired)
+    analyst = replace(station.analyst(), archive=slow, claims=claims, renew_every=timedelta(milliseconds=10))
+
+    assert analyst.analyze(STUDY_UID, 4) == ["pacs"]
+
+    assert [one["event"] for one in station.study()["timeline"]][-2:] == ["claimed", "reported"]  # type: ignore[attr-defined]
 
 
 def test_a_study_all_of_whose_files_are_gone_still_ends(station: Station) -> None:
