@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, literal_column, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    and_,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS, StudyEvent, StudyState
 from dibmg_node.domain.pause import Part
@@ -179,12 +189,23 @@ class Claims:
         """Make studies READY that a worker held that is known to be gone; returns how many."""
         return self._end(now, studies.c.claimed_by == owner, "the worker ended in mid-analysis")
 
-    def unpublished(self, now: datetime, published_before: datetime) -> list[tuple[str, int, Priority]]:
+    def unpublished(
+        self, now: datetime, published_before: datetime, lost: Collection[Priority] = tuple(Priority)
+    ) -> list[tuple[str, int, Priority]]:
         """READY studies that nobody was told of, or long ago; they count as told now.
 
         What is put off is left out until then, or where that lies too far ahead: the clock was set back.
         The most urgent first, then those that wait longest; none while analysis is paused.
+
+        Args:
+            now: The time.
+            published_before: This is long ago.
+            lost: Priorities of which a message of long ago counts as lost.
         """
+        long_ago = and_(
+            studies.c.published_at <= published_before,
+            studies.c.priority.in_([one.rank for one in lost]),
+        )
         with self._engine.begin() as connection:
             if find_pause(connection, Part.ANALYSIS):
                 return []
@@ -193,7 +214,7 @@ class Claims:
                 .where(
                     # in the words of the partial index: a parameter would not match it
                     studies.c.state == literal_column(f"'{StudyState.READY.value}'"),
-                    or_(studies.c.published_at.is_(None), studies.c.published_at <= published_before),
+                    or_(studies.c.published_at.is_(None), long_ago),
                     or_(
                         studies.c.due_at.is_(None),
                         studies.c.due_at <= now,
@@ -209,6 +230,13 @@ class Claims:
                 .values(published_at=now)
             )
             return [(row.study_uid, row.revision, Priority.of_rank(row.priority)) for row in rows]
+
+    def unpublish(self, study_uids: Sequence[str]) -> None:
+        """Nobody was told of these after all."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(studies).where(studies.c.study_uid.in_(study_uids)).values(published_at=None)
+            )
 
     def _end(self, now: datetime, condition: ColumnElement[bool], reason: str) -> int:
         with self._engine.begin() as connection:
