@@ -81,9 +81,9 @@ class Node:
         """The same."""
         self._told += 1
 
-    def waiting(self) -> tuple[int, int]:
+    def waiting(self) -> tuple[dict[Priority, int], int]:
         """No message is queued."""
-        return 0, 0
+        return dict.fromkeys(Priority, 0), 0
 
     def look(self) -> dict[str, Any]:
         """At a glance."""

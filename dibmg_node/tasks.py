@@ -102,10 +102,10 @@ class CeleryPublisher:
             hint = (study_uid, revision, destination)
             self.app.send_task(_DELIVER, hint, queue=DELIVERIES[0], retry=False)
 
-    def waiting(self) -> tuple[int, int]:
-        """Messages that no worker has taken yet: of analyses, of deliveries."""
+    def waiting(self) -> tuple[dict[Priority, int], int]:
+        """Messages that no worker has taken yet: of analyses, by priority; of deliveries."""
         *analyses, deliveries = _waiting_in(self.app, [*ANALYSES, *DELIVERIES])
-        return sum(analyses), deliveries
+        return dict(zip(Priority, analyses, strict=True)), deliveries
 
 
 def run_worker(

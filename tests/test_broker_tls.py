@@ -77,7 +77,7 @@ def test_messages_go_over_tls_with_the_password_from_the_environment(
 
     publisher.analyze("1.2.3", 1, Priority.LOW)
 
-    assert publisher.waiting() == (1, 0)
+    assert publisher.waiting() == ({Priority.STAT: 0, Priority.ROUTINE: 0, Priority.LOW: 1}, 0)
 
 
 def test_a_server_of_an_authority_that_is_not_ours_is_told(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dibmg_node.domain.eligibility import exclude
 from dibmg_node.domain.policy import ExamMinimum, ExamPolicy, ImplantPolicy
@@ -47,6 +47,14 @@ class Selection:
     def reason(self) -> str:
         """Why the study is not read, or what of it is not; empty where all of it is."""
         return "; ".join(exclusion.sentence for exclusion in self.exclusions)
+
+    def unread(self, reason: str) -> Selection:
+        """The same of a study whose analysis failed: what would have been read was not, for a reason."""
+        verdicts = (
+            replace(one, used=False, code="ANALYSIS_FAILED", sentence=reason) if one.used else one
+            for one in self.verdicts
+        )
+        return Selection(None, tuple(verdicts), self.exclusions)
 
 
 def select_exam(

@@ -40,6 +40,7 @@ class StudyEvent(StrEnum):
     REPORTED = "reported"
     EXCLUDED = "excluded"
     ATTEMPT_FAILED = "attempt failed"
+    PUT_OFF = "put off"
     GIVEN_UP = "given up"
     ALL_DELIVERED = "all delivered"
     DELIVERY_REFUSED = "delivery refused"
@@ -84,6 +85,7 @@ TRANSITIONS: Final[Mapping[tuple[StudyState, StudyEvent], StudyState]] = {
     (_S.ANALYZING, _E.REPORTED): _S.ANALYZED,
     (_S.ANALYZING, _E.EXCLUDED): _S.EXCLUDED,
     (_S.ANALYZING, _E.ATTEMPT_FAILED): _S.READY,
+    (_S.ANALYZING, _E.PUT_OFF): _S.READY,
     (_S.ANALYZING, _E.GIVEN_UP): _S.FAILED,
     (_S.ANALYZED, _E.ALL_DELIVERED): _S.DELIVERED,
     (_S.ANALYZED, _E.DELIVERY_REFUSED): _S.FAILED,

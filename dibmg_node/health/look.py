@@ -205,7 +205,7 @@ def _broker(settings: Settings, health: Health) -> dict[str, Any]:
     app = open_queue(settings.broker_url, settings.model.deadline_seconds, foundation.broker_tls(settings))
     try:
         analyses, deliveries = CeleryPublisher(app).waiting()
-        return {"answers": True, "analyses": analyses, "deliveries": deliveries}
+        return {"answers": True, "analyses": sum(analyses.values()), "deliveries": deliveries}
     except RetryableError as error:
         health.degraded.append(str(error))
         return {"answers": False, "analyses": None, "deliveries": None}

@@ -71,6 +71,6 @@ class Watch:
             analyses, deliveries = CeleryPublisher(queue).waiting()
         except RetryableError as error:
             return f"{error}: see broker.url, and {foundation.log_folder(settings) / 'broker.log'}"
-        waiting = {"analysis": analyses, "delivery": deliveries}.get(role, 0)
+        waiting = {"analysis": sum(analyses.values()), "delivery": deliveries}.get(role, 0)
         queued = f"{waiting} messages wait for the process {role}" if waiting else f"{role} is behind"
         return f"{queued}: see {log}, or give the test more time with --timeout"

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
 from dibmg_node.domain.counted import counted
 from dibmg_node.domain.device import device_of
-from dibmg_node.domain.exam import Selection, select_exam
+from dibmg_node.domain.exam import select_exam
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS
 from dibmg_node.domain.policy import ExamPolicy
 from dibmg_node.domain.result import Delivered, FindingCode, OverlayStyle, Result, ResultKind
 from dibmg_node.domain.selftest import SELFTEST_DESTINATION
-from dibmg_node.domain.study import Verdict
 from dibmg_node.errors import LedgerConflictError, PermanentError, RejectedError, RetryableError
 from dibmg_node.services.images import Shown, StudyFiles
 from dibmg_node.services.orders import Answered, Asked, Order, Report
 from dibmg_node.services.reading import Reading, excluded_by_header, read_headers
 from dibmg_node.services.reading_json import reading_json
+from dibmg_node.services.renewal import renewed
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.withdrawal import Standing, withdrawals
 from dibmg_node.services.writing import Wish, Writing, Written, write_results
 from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.archive import Archive
-from dibmg_node.storage.claims import Claim, Claims
+from dibmg_node.storage.claims import LONGEST_PAUSE, Claim, Claims
 from dibmg_node.storage.exam_scores import ScoredExam
 from dibmg_node.storage.holds import Hold
 
@@ -35,6 +36,7 @@ _log = logging.getLogger(__name__)
 
 LEASE: Final = timedelta(seconds=20)
 """A claim that is not renewed for this long belongs to a dead worker."""
+_FIRST_PAUSE: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Analyst:
         selftest: The PACS of self-tests, which alone gets their results.
         shadowed: A shadow model reads the same exams afterwards.
         hold: Of a result that is written again; None: the archive's own.
+        archive_identity: What the ledger knows the archive by; None: by nothing.
     """
 
     name: str
@@ -71,6 +74,8 @@ class Analyst:
     )
     shadowed: bool = False
     hold: Hold | None = None
+    archive_identity: str | None = None
+    renew_every: timedelta = LEASE / 5
 
     @property
     def shown(self) -> Shown:
@@ -91,28 +96,41 @@ class Analyst:
             return ()
         _log.info("study claimed", extra={**extra, "attempt": claim.attempt})
         try:
-            return self._analyze(claim)
+            with self._held(claim):
+                return self._analyze(claim)
         except LedgerConflictError as error:
             _log.info("work dropped", extra={**extra, "reason": str(error)})
             return ()
+
+    def _held(self, claim: Claim) -> AbstractContextManager[None]:
+        """Keep a claim for as long as files take that come from far, or go there.
+
+        Not beside a folder: one that hangs has no time-out, and somebody else may see it in order.
+        """
+        if not self.archive.is_far:
+            return nullcontext()
+        extra = {"study_uid": claim.study.study_uid, "revision": claim.study.revision}
+        return renewed(lambda: self.claims.renew(claim, self.now(), LEASE), self.renew_every, extra)
 
     def _analyze(self, claim: Claim) -> Sequence[str]:
         if claim.attempt > MAXIMUM_ATTEMPTS:
             return self._give_up(claim, claim.reason)
         try:
+            paths = {one.sop_uid: self.archive.instance(one.sop_uid) for one in claim.study.instances}
+            files = StudyFiles(claim.study, paths, claim.checksums)
             report = self.sandbox.run(
-                Order(self._files(claim), self.policy, self._writing(claim)),
+                Order(files, self.policy, self._writing(claim)),
                 lambda: self.claims.renew(claim, self.now(), LEASE),
             )
             assert isinstance(report, Report)
             outcome = Outcome.ANALYZED if report.scores else Outcome.EXCLUDED
             return self._commit(claim, outcome, report.selection.reason, report)
-        except LedgerConflictError:
-            raise
         except (RejectedError, PermanentError) as error:
             return self._give_up(claim, str(error))
         except (RetryableError, OSError) as error:
             reason = _reason(error)
+            if not self._has_archive:
+                return self._put_off(claim, f"the archive is away: {reason}")
             extra = {"study_uid": claim.study.study_uid, "attempt": claim.attempt, "reason": reason}
             _log.warning("attempt failed", extra=extra)
             if claim.attempt >= MAXIMUM_ATTEMPTS:
@@ -121,18 +139,40 @@ class Analyst:
             return ()
 
     def _give_up(self, claim: Claim, failure: str) -> Sequence[str]:
-        """The study is FAILED; its report says so, made from the headers that can be read."""
-        headers = read_headers(self._files(claim))
+        """The study is FAILED; its report says so, made from the headers that can be read.
+
+        Where the report cannot be written now, that is done later: without it no destination hears of it.
+        """
+        if not self._has_archive:
+            return self._put_off(claim, failure)
+        headers = read_headers(self._files_left(claim))
         excluded = excluded_by_header(headers, claim.study.instances)
         selection = select_exam(claim.study.study_uid, claim.study.instances, self.policy, excluded)
         reading = Reading(claim.study.study_uid, selection, headers, {}, None, {})
         attempts = min(claim.attempt, MAXIMUM_ATTEMPTS)
         reason = f"analysis failed after {counted(attempts, 'attempt')}: {failure}"
         written = self._report_failure(claim, reading, reason)
-        unread = Selection(None, tuple(_unread(v, reason) for v in selection.verdicts), selection.exclusions)
-        report = Report(unread, None, reading_json(reading), written, {})
+        report = Report(selection.unread(reason), None, reading_json(reading), written, {})
         _log.error("study failed", extra={"study_uid": claim.study.study_uid, "reason": failure})
-        return self._commit(claim, Outcome.FAILED, reason, report)
+        try:
+            return self._commit(claim, Outcome.FAILED, reason, report)
+        except (RetryableError, OSError) as error:
+            extra = {"study_uid": claim.study.study_uid, "reason": _reason(error)}
+            _log.warning("failure not entered", extra=extra)
+            return self._put_off(claim, failure)
+
+    @property
+    def _has_archive(self) -> bool:
+        return self.archive.is_there(self.archive_identity)
+
+    def _put_off(self, claim: Claim, reason: str) -> Sequence[str]:
+        """Try again after a pause: half of the time that went by so far, within limits."""
+        now = self.now()
+        pause = min(max((now - claim.first_claimed_at) / 2, _FIRST_PAUSE), LONGEST_PAUSE)
+        self.claims.put_off(claim, reason, now, pause)
+        extra = {"study_uid": claim.study.study_uid, "seconds": pause.total_seconds(), "reason": reason}
+        _log.warning("study put off", extra=extra)
+        return ()
 
     def _report_failure(self, claim: Claim, reading: Reading, reason: str) -> Sequence[Written]:
         try:
@@ -156,7 +196,8 @@ class Analyst:
         for written in all_written:
             uid = written.result.sop_uid
             digest = claim.purged[uid] if uid in purged else self._put(claim, written)
-            results.append((_kept(written.result, digest), written.series_uid))
+            # a result is written once: where other bytes were there already, those are the result
+            results.append((replace(written.result, sha256=digest), written.series_uid))
         self.claims.commit(
             claim,
             Analysis(
@@ -217,14 +258,13 @@ class Analyst:
         """Who gets results of a study; those of a self-test go to nobody else."""
         return (self.selftest,) if claim.is_selftest else self.subscribers
 
-    def _files(self, claim: Claim) -> StudyFiles:
+    def _files_left(self, claim: Claim) -> StudyFiles:
+        """The files of a study that can still be had."""
         paths = {}
         for one in claim.study.instances:
-            paths[one.sop_uid] = self.archive.instance(one.sop_uid)
-            # the files of a study that come from far may take longer than the claim holds
-            if self.archive.is_far:
-                self.claims.renew(claim, self.now(), LEASE)
-        return StudyFiles(claim.study, paths, claim.checksums)
+            with suppress(OSError):  # it may be the failure that is to be reported
+                paths[one.sop_uid] = self.archive.instance(one.sop_uid)
+        return StudyFiles(claim.study, paths)
 
     def _writing(self, claim: Claim) -> Writing:
         return self._written_for(self._subscribers(claim), claim.first_claimed_at, claim.delivered)
@@ -257,15 +297,3 @@ def _is_lost(written: Written, claim: Claim) -> bool:
     """Whether destinations have other bytes under this UID, that nobody can write again."""
     digest = claim.purged.get(written.result.sop_uid)
     return digest is not None and digest != sha256(written.content).hexdigest()
-
-
-def _kept(result: Result, digest: str) -> Result:
-    """The result as the archive has it: a result is written once, and the first bytes stay."""
-    return result if result.sha256 == digest else Result(**{**vars(result), "sha256": digest})
-
-
-def _unread(verdict: Verdict, reason: str) -> Verdict:
-    """A verdict of a study whose analysis failed: what would have been read was not."""
-    if not verdict.used:
-        return verdict
-    return Verdict(verdict.sop_uid, False, "ANALYSIS_FAILED", reason, verdict.laterality, verdict.view)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -20,9 +18,9 @@ from dibmg_node.errors import (
     LedgerConflictError,
     PeerRefusedError,
     PeerUnavailableError,
-    RetryableError,
 )
 from dibmg_node.services.audit import SILENT, Auditor
+from dibmg_node.services.renewal import renewed
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.outbox import Outbox, Owed
 from dibmg_node.storage.settlement import Settlement
@@ -96,7 +94,12 @@ class Courier:
             return False
         if not owed:
             return False
-        with self._renewed(study_uid, destination):
+
+        def renew() -> None:
+            self.outbox.renew(study_uid, destination, self.now(), LEASE, self.name)
+
+        # on a slow line how long a send takes depends on its bytes alone
+        with renewed(renew, self.renew_every, extra):
             settlements = self._send(owed, study_uid, destination)
         proof = self.proofs.get(destination, Proof.NONE)
         self.outbox.settle(study_uid, destination, settlements, self.now(), proof)
@@ -109,27 +112,6 @@ class Courier:
             else:
                 _log.warning("result not delivered yet", extra=facts)
         return True
-
-    @contextmanager
-    def _renewed(self, study_uid: str, destination: str) -> Iterator[None]:
-        """Keep the claim for as long as a send takes: on a slow line that depends on its bytes alone."""
-        sent = threading.Event()
-
-        def renew() -> None:
-            while not sent.wait(self.renew_every.total_seconds()):
-                try:
-                    self.outbox.renew(study_uid, destination, self.now(), LEASE, self.name)
-                except RetryableError as error:
-                    extra = {"study_uid": study_uid, "destination": destination, "reason": str(error)}
-                    _log.warning("claim not renewed", extra=extra)
-
-        thread = threading.Thread(target=renew, name="renew", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            sent.set()
-            thread.join()
 
     def _send(self, owed: Sequence[Owed], study_uid: str, destination: str) -> Sequence[Settlement]:
         sender = self.senders.get(destination)

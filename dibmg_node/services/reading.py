@@ -77,9 +77,11 @@ def read_study(files: StudyFiles, policy: ExamPolicy, images: Images[Prepared]) 
 
 
 def read_headers(files: StudyFiles) -> dict[str, FileDataset]:
-    """Headers of a study's files, without checks and without pixels; damaged files are left out."""
+    """Headers of a study's files, without checks and without pixels; those gone or damaged are left out."""
     headers = {}
     for instance in files.study.instances:
+        if instance.sop_uid not in files.paths:
+            continue
         try:
             with files.paths[instance.sop_uid].open("rb") as file:
                 headers[instance.sop_uid] = read_received_header(file)

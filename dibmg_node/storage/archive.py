@@ -58,6 +58,17 @@ class Archive:
         """
         return give_identity(self.root, identity)
 
+    def is_there(self, identity: str | None) -> bool:
+        """Whether it answers, and is the archive that the ledger knows: an empty mount point is not.
+
+        Args:
+            identity: What the ledger knows it by; None: by nothing, any will do.
+        """
+        try:
+            return self.identity() == identity or identity is None
+        except OSError:
+            return False
+
     @property
     def is_far(self) -> bool:
         """Whether files are brought here over the network when they are asked for."""

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, literal_column, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    and_,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from dibmg_node.domain.lifecycle import MAXIMUM_ATTEMPTS, StudyEvent, StudyState
 from dibmg_node.domain.pause import Part
@@ -22,6 +33,9 @@ from dibmg_node.storage.removals import spare_result
 from dibmg_node.storage.schema import results, studies
 from dibmg_node.storage.stored_images import stored_images
 from dibmg_node.storage.study_row import apply_event, lock_study
+
+LONGEST_PAUSE: Final = timedelta(minutes=1)
+"""Nothing is put off for longer."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,7 @@ class Claims:
                 claimed_by=owner,
                 claimed_at=first,
                 lease_until=now + lease,
+                due_at=None,
             )
             study, checksums = stored_images(connection, study_uid, revision)
             purged = connection.execute(
@@ -139,7 +154,32 @@ class Claims:
         """
         with self._engine.begin() as connection:
             row = _still_held(connection, claim)
-            _to_ready(connection, row, now, reason)
+            _fail(connection, row, now, reason)
+
+    def put_off(self, claim: Claim, reason: str, now: datetime, pause: timedelta) -> None:
+        """Nothing could be tried: the study is READY again after a pause, and the attempt does not count.
+
+        Args:
+            claim: On the study.
+            reason: Why, in words.
+            now: The time.
+            pause: At most LONGEST_PAUSE.
+
+        Raises:
+            LedgerConflictError: The claim is lost.
+        """
+        with self._engine.begin() as connection:
+            row = _still_held(connection, claim)
+            _to_ready(
+                connection,
+                row,
+                StudyEvent.PUT_OFF,
+                now,
+                reason,
+                reason,
+                attempts=claim.attempt - 1,
+                due_at=now + pause,
+            )
 
     def end_expired(self, now: datetime) -> int:
         """Make studies READY whose worker did not renew its claim; returns how many."""
@@ -149,11 +189,23 @@ class Claims:
         """Make studies READY that a worker held that is known to be gone; returns how many."""
         return self._end(now, studies.c.claimed_by == owner, "the worker ended in mid-analysis")
 
-    def unpublished(self, now: datetime, published_before: datetime) -> list[tuple[str, int, Priority]]:
+    def unpublished(
+        self, now: datetime, published_before: datetime, lost: Collection[Priority] = tuple(Priority)
+    ) -> list[tuple[str, int, Priority]]:
         """READY studies that nobody was told of, or long ago; they count as told now.
 
+        What is put off is left out until then, or where that lies too far ahead: the clock was set back.
         The most urgent first, then those that wait longest; none while analysis is paused.
+
+        Args:
+            now: The time.
+            published_before: This is long ago.
+            lost: Priorities of which a message of long ago counts as lost.
         """
+        long_ago = and_(
+            studies.c.published_at <= published_before,
+            studies.c.priority.in_([one.rank for one in lost]),
+        )
         with self._engine.begin() as connection:
             if find_pause(connection, Part.ANALYSIS):
                 return []
@@ -162,7 +214,12 @@ class Claims:
                 .where(
                     # in the words of the partial index: a parameter would not match it
                     studies.c.state == literal_column(f"'{StudyState.READY.value}'"),
-                    or_(studies.c.published_at.is_(None), studies.c.published_at <= published_before),
+                    or_(studies.c.published_at.is_(None), long_ago),
+                    or_(
+                        studies.c.due_at.is_(None),
+                        studies.c.due_at <= now,
+                        studies.c.due_at > now + LONGEST_PAUSE,
+                    ),
                 )
                 .order_by(studies.c.priority, studies.c.last_instance_at)
                 .limit(500)
@@ -173,6 +230,13 @@ class Claims:
                 .values(published_at=now)
             )
             return [(row.study_uid, row.revision, Priority.of_rank(row.priority)) for row in rows]
+
+    def unpublish(self, study_uids: Sequence[str]) -> None:
+        """Nobody was told of these after all."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(studies).where(studies.c.study_uid.in_(study_uids)).values(published_at=None)
+            )
 
     def _end(self, now: datetime, condition: ColumnElement[bool], reason: str) -> int:
         with self._engine.begin() as connection:
@@ -186,21 +250,35 @@ class Claims:
                 .all()
             )
             for row in rows:
-                _to_ready(connection, row, now, reason)
+                _fail(connection, row, now, reason)
             return len(rows)
 
 
-def _to_ready(connection: Connection, row: RowMapping, now: datetime, reason: str) -> None:
+def _fail(connection: Connection, row: RowMapping, now: datetime, reason: str) -> None:
+    told = f"attempt {row['attempts']} of {MAXIMUM_ATTEMPTS}: {reason}"
+    _to_ready(connection, row, StudyEvent.ATTEMPT_FAILED, now, told, reason)
+
+
+def _to_ready(
+    connection: Connection,
+    row: RowMapping,
+    event: StudyEvent,
+    now: datetime,
+    detail: str,
+    reason: str,
+    **changes: Any,
+) -> None:
     apply_event(
         connection,
         row,
-        StudyEvent.ATTEMPT_FAILED,
+        event,
         now,
-        f"attempt {row['attempts']} of {MAXIMUM_ATTEMPTS}: {reason}",
+        detail,
         reason=reason,
         claimed_by=None,
         lease_until=None,
         published_at=None,
+        **changes,
     )
 
 

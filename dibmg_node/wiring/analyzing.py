@@ -53,6 +53,7 @@ def make_analyst(settings: Settings, ledger: Ledger, name: str) -> Analyst:
         style=settings.overlay.style,
         shadowed=settings.model.shadow is not None,
         hold=foundation.make_hold(settings, ledger, archive),
+        archive_identity=ledger.marks.archive(),
     )
 
 

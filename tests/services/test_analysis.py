@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from errno import ENOENT
 from functools import partial
 from pathlib import Path
 
@@ -13,16 +16,18 @@ from sqlalchemy import select
 
 from dibmg_node.dicom.header import read_instance
 from dibmg_node.domain.policy import ExamPolicy
+from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.domain.selftest import SELFTEST_AET, SELFTEST_DESTINATION
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import PermanentError, RejectedError, RetryableError, StorageFullError
 from dibmg_node.machine.confinement import Limits
-from dibmg_node.services.analysis import Analyst, Subscriber
+from dibmg_node.services.analysis import LEASE, Analyst, Subscriber
 from dibmg_node.services.orders import Answered, Asked, Reader
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
+from dibmg_node.storage.claims import Claim, Claims
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.receipts import Received
 from dibmg_node.storage.schema import exam_scores
@@ -30,6 +35,7 @@ from tests.factories import (
     L_MLO,
     PATIENCE,
     R_CC,
+    START,
     STUDY_UID,
     Clock,
     FakePredictor,
@@ -92,6 +98,7 @@ class Station:
     clock: Clock
     sandbox: Sandbox[Asked, Answered] = field(default_factory=InProcess)
     subscribers: Sequence[Subscriber] = (PACS,)
+    archive_identity: str | None = None
 
     def receive(self, *datasets: FileDataset, sender: str = "MG1") -> None:
         for dataset in datasets:
@@ -116,6 +123,7 @@ class Station:
             self.subscribers,
             512,
             self.clock,
+            archive_identity=self.archive_identity,
         )
 
     def study(self) -> dict[str, object]:
@@ -311,6 +319,138 @@ def test_a_failed_study_of_two_patients_gets_no_report(
         station.analyze()
 
     assert (station.study()["state"], station.kinds()) == ("FAILED", [])
+
+
+def lose_share(station: Station) -> Path:
+    """The archive's folder is not mounted: an empty one is in its place."""
+    station.archive_identity = station.archive.give_identity()
+    away = station.archive.root.with_name("away")
+    station.archive.root.rename(away)
+    station.archive.root.mkdir()
+    return away
+
+
+def test_attempts_while_the_archive_is_away_do_not_count_and_do_not_come_at_once(station: Station) -> None:
+    away = lose_share(station)
+
+    told = []
+    for _ in range(4):
+        assert station.analyze() == ()
+        told.append([station.ledger.claims.unpublished(station.clock.advance(s), START) for s in (4, 57)])
+
+    assert (station.study()["state"], station.study()["attempts"]) == ("READY", 0)
+    assert str(station.study()["reason"]).startswith("the archive is away: ")
+    assert told == [[[], [(STUDY_UID, 4, Priority.ROUTINE)]]] * 4
+    station.archive.root.rmdir()
+    away.rename(station.archive.root)
+    assert station.analyze() == ["pacs"]
+    assert (station.study()["state"], station.study()["reason"]) == ("ANALYZED", "")
+
+
+def test_a_study_is_not_failed_without_its_report_while_the_archive_is_away(station: Station) -> None:
+    away = lose_share(station)
+    station.sandbox = InProcess(*[raising(PermanentError("WeightsError: differ"))] * 2)
+
+    station.analyze()
+
+    assert (station.study()["state"], station.study()["reason"]) == ("READY", "WeightsError: differ")
+    station.archive.root.rmdir()
+    away.rename(station.archive.root)
+    assert station.analyze() == ["pacs"]
+    assert (station.study()["state"], station.kinds()) == ("FAILED", ["cad-sr"])
+
+
+def test_a_failure_whose_report_cannot_be_written_keeps_its_reason_and_comes_again(station: Station) -> None:
+    results = station.archive.root / "results"
+    results.rmdir()
+    results.write_text("no folder")
+    station.sandbox = InProcess(*[raising(PermanentError("WeightsError: differ"))] * 2)
+
+    station.analyze()
+
+    assert (station.study()["state"], station.study()["reason"]) == ("READY", "WeightsError: differ")
+    results.unlink()
+    results.mkdir()
+    assert station.analyze() == ["pacs"]
+    assert station.study()["state"] == "FAILED"
+
+
+@dataclass(frozen=True)
+class Lacking(Archive):
+    """An archive from afar that lacks an object."""
+
+    lacks: str = ""
+
+    def instance(self, sop_uid: str) -> Path:
+        if sop_uid == self.lacks:
+            raise FileNotFoundError(ENOENT, "No such file or directory")
+        return super().instance(sop_uid)
+
+
+def test_an_object_that_is_gone_ends_in_a_failed_study_with_a_report_of_the_others(station: Station) -> None:
+    station.archive = Lacking(station.archive.root, lacks=sop_uid(R_CC))
+
+    for _ in range(3):
+        station.analyze()
+
+    reason = "analysis failed after 3 attempts: disk: No such file or directory"
+    assert (station.study()["state"], station.study()["reason"]) == ("FAILED", reason)
+    assert station.kinds() == ["cad-sr"]
+
+
+class WatchedClaims(Claims):
+    """Tells how often a claim was renewed."""
+
+    renewed = threading.Semaphore(0)
+
+    def renew(self, claim: Claim, now: datetime, lease: timedelta) -> None:
+        super().renew(claim, now, lease)
+        self.renewed.release()
+
+
+@dataclass(frozen=True)
+class Slow(Archive):
+    """An archive from afar whose clock goes on while a file comes, or goes."""
+
+    clock: Clock = field(default_factory=Clock)
+    renewed: threading.Semaphore = field(default_factory=threading.Semaphore)
+
+    @property
+    def is_far(self) -> bool:
+        return True
+
+    def instance(self, sop_uid: str) -> Path:
+        self._take_long()
+        return super().instance(sop_uid)
+
+    def put_result(self, sop_uid: str, content: bytes) -> str:
+        self._take_long()
+        return super().put_result(sop_uid, content)
+
+    def _take_long(self) -> None:
+        """Twice as long as a claim holds, in steps during each of which it is renewed."""
+        for _ in range(4):
+            self.clock.advance(LEASE.total_seconds() / 2)
+            while self.renewed.acquire(blocking=False):
+                pass
+            # the renewal after the one that is going on has the new time
+            for _ in range(2):
+                assert self.renewed.acquire(timeout=30)
+
+
+def test_a_file_that_takes_longer_than_a_claim_holds_does_not_cost_the_claim(station: Station) -> None:
+    claims = WatchedClaims(station.ledger.engine)
+    slow = Slow(station.archive.root, clock=station.clock, renewed=claims.renewed)
+
+    def end_expired() -> None:
+        assert claims.end_expired(station.clock()) == 0
+
+    station.sandbox = InProcess(end_expired)
+    analyst = replace(station.analyst(), archive=slow, claims=claims, renew_every=timedelta(milliseconds=10))
+
+    assert analyst.analyze(STUDY_UID, 4) == ["pacs"]
+
+    assert [one["event"] for one in station.study()["timeline"]][-2:] == ["claimed", "reported"]  # type: ignore[attr-defined]
 
 
 def test_a_study_all_of_whose_files_are_gone_still_ends(station: Station) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from dibmg_node.domain.priority import Priority
 from dibmg_node.errors import RetryableError
 from dibmg_node.services.sweep import REPUBLISH_AFTER, Sweep
 from dibmg_node.storage.ledger import Ledger
-from tests.factories import STUDY_UID, Clock
+from tests.factories import STUDY_UID, Clock, screening
 from tests.storage.life import analyze, claim, make_ready, settle, state_of, store
 
 
@@ -21,20 +22,23 @@ class MemoryPublisher:
     analyses: list[tuple[str, int]] = field(default_factory=list)
     deliveries: list[tuple[str, int, str]] = field(default_factory=list)
     priorities: list[Priority] = field(default_factory=list)
-    queued: tuple[int, int] = (0, 0)
+    queued: Mapping[Priority, int] = field(default_factory=dict)
     down: bool = False
+    lost: set[str] = field(default_factory=set)
 
     def analyze(self, study_uid: str, revision: int, priority: Priority) -> None:
+        if study_uid in self.lost:
+            raise RetryableError("the broker went away in this moment")
         self.analyses.append((study_uid, revision))
         self.priorities.append(priority)
 
     def deliver(self, study_uid: str, revision: int, destination: str) -> None:
         self.deliveries.append((study_uid, revision, destination))
 
-    def waiting(self) -> tuple[int, int]:
+    def waiting(self) -> tuple[Mapping[Priority, int], int]:
         if self.down:
             raise RetryableError("the broker does not answer")
-        return self.queued
+        return {one: self.queued.get(one, 0) for one in Priority}, 0
 
 
 @pytest.fixture
@@ -81,13 +85,50 @@ def test_while_messages_are_queued_none_is_published_again(
     sweep: Sweep, ledger: Ledger, publisher: MemoryPublisher, clock: Clock
 ) -> None:
     make_ready(ledger, clock)
-    publisher.queued = (1, 0)
+    publisher.queued = {Priority.ROUTINE: 1}
 
     for _ in range(5):
         sweep.run()
         clock.advance(60)
 
     assert publisher.analyses == [(STUDY_UID, 4)]
+
+
+def test_a_lost_message_does_not_wait_for_those_that_are_less_urgent(
+    sweep: Sweep, ledger: Ledger, publisher: MemoryPublisher, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    ledger.decisions.set_priority(STUDY_UID, Priority.STAT, "", clock())
+    sweep.run()
+    publisher.queued = {Priority.ROUTINE: 40, Priority.LOW: 400}
+    clock.advance(REPUBLISH_AFTER.total_seconds())
+
+    sweep.run()
+
+    assert publisher.analyses == [(STUDY_UID, 4)] * 2
+
+
+def test_what_could_not_be_published_counts_as_told_to_nobody(
+    sweep: Sweep, ledger: Ledger, publisher: MemoryPublisher, clock: Clock
+) -> None:
+    others = [
+        replace(one, study_uid=uid, sop_uid=f"{uid}.{one.sop_uid}")
+        for uid in ("1.8", "1.9")
+        for one in screening()
+    ]
+    store(ledger, clock, others)
+    make_ready(ledger, clock)
+    publisher.lost = {"1.9"}
+    publisher.queued = {Priority.ROUTINE: 1}
+    with pytest.raises(RetryableError):
+        sweep.run()
+    before = list(publisher.analyses)
+
+    publisher.lost = set()
+    sweep.run()
+
+    assert before == [("1.8", 4)]
+    assert publisher.analyses == [("1.8", 4), ("1.9", 4), (STUDY_UID, 4)]
 
 
 def test_a_dead_workers_study_is_published_again_at_once(

@@ -174,6 +174,16 @@ def test_a_result_is_written_once(archive: Archive) -> None:
     assert spool_files(archive) == []
 
 
+def test_an_empty_folder_in_its_place_is_not_the_archive(archive: Archive) -> None:
+    given = archive.give_identity()
+    before = archive.is_there(given), archive.is_there("another"), archive.is_there(None)
+    archive.root.rename(archive.root.with_name("away"))
+    archive.root.mkdir()
+
+    assert before == (True, False, True)
+    assert not archive.is_there(given)
+
+
 def test_free_bytes_are_those_of_the_file_system(archive: Archive) -> None:
     assert 0 < archive.free_bytes() < 2**60
 

@@ -14,7 +14,7 @@ from dibmg_node.domain.priority import Priority
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.analysis_rows import Outcome
-from dibmg_node.storage.claims import Claim
+from dibmg_node.storage.claims import LONGEST_PAUSE, Claim
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.retries import Retry
 from dibmg_node.storage.settlement import Settlement
@@ -283,6 +283,28 @@ def test_an_attempt_that_failed_is_told_at_once(ledger: Ledger, clock: Clock) ->
     make_ready(ledger, clock)
     ledger.claims.unpublished(clock(), START)
     ledger.claims.give_back(claim(ledger, clock), "broke", clock())
+
+    assert ledger.claims.unpublished(clock(), START) == [(STUDY_UID, 4, Priority.ROUTINE)]
+
+
+def test_what_is_put_off_is_told_after_its_pause_and_its_attempt_does_not_count(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    ledger.claims.put_off(claim(ledger, clock), "the archive is away", clock(), timedelta(seconds=40))
+
+    told = [ledger.claims.unpublished(clock.advance(20), START) for _ in range(2)]
+
+    assert told == [[], [(STUDY_UID, 4, Priority.ROUTINE)]]
+    assert reason_of(ledger) == "the archive is away"
+    assert claim(ledger, clock).attempt == 1
+
+
+def test_a_clock_that_is_set_back_makes_no_pause_longer(ledger: Ledger, clock: Clock) -> None:
+    make_ready(ledger, clock)
+    ledger.claims.put_off(claim(ledger, clock), "the archive is away", clock(), LONGEST_PAUSE)
+
+    clock.advance(-8 * 3600)
 
     assert ledger.claims.unpublished(clock(), START) == [(STUDY_UID, 4, Priority.ROUTINE)]
 

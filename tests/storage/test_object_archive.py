@@ -198,6 +198,15 @@ def test_of_two_first_starts_in_one_moment_one_gives_the_identity(make: Make) ->
     assert first.identity() == given
 
 
+def test_a_storage_that_does_not_answer_is_not_there(make: Make, storage: ObjectStorage) -> None:
+    archive = make("a")
+    given = archive.give_identity()
+    before = archive.is_there(given)
+    storage.server.stop()
+
+    assert (before, archive.is_there(given)) == (True, False)
+
+
 def test_all_machines_see_one_identity(make: Make) -> None:
     before = make("a").identity()
 
