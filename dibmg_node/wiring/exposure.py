@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from pathlib import Path
 
 from dibmg_node.config import Settings
 from dibmg_node.environment import need_secret
@@ -47,16 +48,25 @@ def is_insecure(section: IntakeSection | WebSection) -> bool:
     return is_exposed(section) and section.tls is None
 
 
-def reached_by_others(settings: Settings) -> bool:
+def is_login_needed(settings: Settings) -> bool:
     """Whether the pages ask for a login even where nobody was made a user yet.
 
     A token or a clients' CA says that a proxy or other machines stand before the loopback address too, and a
-    provider of logins that people are to log in.
+    provider of logins, or a file of users that is named, that people are to log in.
     """
     web = settings.web
     if web is None:
         return False
-    return is_exposed(web) or bool(settings.web_tokens or web.oidc or (web.tls and web.tls.ca))
+    asked = settings.web_tokens or web.oidc or web.users or (web.tls and web.tls.ca)
+    return is_exposed(web) or bool(asked)
+
+
+def missing_users(settings: Settings) -> Path | None:
+    """The file of users, where the configuration names one that is not there: nobody is in it."""
+    web = settings.web
+    if web is None or web.users is None or Role.WEB not in roles_of(settings):
+        return None
+    return None if settings.users_file.exists() else settings.users_file
 
 
 def open_intake_tls(settings: Settings) -> ServerTls | None:

@@ -35,7 +35,7 @@ from dibmg_node.web.search import SearchService
 from dibmg_node.web.server import WebAddress, WebServer
 from dibmg_node.web.stow import StowLimits, StowService
 from dibmg_node.wiring.auditing import trail_folder, verification_file
-from dibmg_node.wiring.exposure import check_exposure, open_web_tls, reached_by_others
+from dibmg_node.wiring.exposure import check_exposure, is_login_needed, open_web_tls
 from dibmg_node.wiring.foundation import log_folder, now, open_archive, wanted
 
 WEB_SPOOL: Final = "spool-web"
@@ -103,7 +103,7 @@ def make_web_app(
         now=now,
         access=SiteAccess(
             Users(settings.users_file),
-            reached_by_others(settings),
+            is_login_needed(settings),
             session_key(settings),
             bool(web.tls),
             open_oidc(settings, now),

@@ -8,7 +8,7 @@ import pytest
 
 from dibmg_node.config import Settings, load_settings
 from dibmg_node.errors import ConfigError
-from dibmg_node.wiring.exposure import reached_by_others
+from dibmg_node.wiring.exposure import is_login_needed
 from dibmg_node.wiring.role_choice import Role, roles_of
 from dibmg_node.wiring.serving import session_key
 
@@ -55,6 +55,7 @@ def test_a_token_may_lie_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("[web]\naddress = '::1'", "", False),
         ("[web]\naddress = '0.0.0.0'", "secret", True),
         ("[web]", "secret", True),
+        ("[web]\nusers = 'nowhere.json'", "", True),
         ("[web]\n[web.tls]\ncertificate = 'a'\nkey = 'b'", "", False),
         ("[web]\n[web.tls]\ncertificate = 'a'\nkey = 'b'\nca = 'c'", "", True),
     ],
@@ -64,7 +65,7 @@ def test_pages_that_others_may_reach_ask_for_a_login(
 ) -> None:
     monkeypatch.setenv("DIBMG_STOW_TOKEN", token)
 
-    assert reached_by_others(load(tmp_path, text)) is reached
+    assert is_login_needed(load(tmp_path, text)) is reached
 
 
 def test_the_key_of_sessions_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
