@@ -76,6 +76,10 @@ class Begun:
     nonce: str
     verifier: str
 
+    def is_answered_by(self, brought: Mapping[str, str]) -> bool:
+        """Whether the query of the way back is of this login. Source: RFC 6749 10.12."""
+        return secrets.compare_digest(brought.get("state", "").encode(), self.state.encode())
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -138,7 +142,7 @@ class OidcLogin:
             PeerUnavailableError: The provider does not answer.
             PeerRefusedError: It was refused, by the provider or here; the message says why, without a token.
         """
-        if not secrets.compare_digest(brought.get("state", "").encode(), begun.state.encode()):
+        if not begun.is_answered_by(brought):
             raise PeerRefusedError("this is not the login that was begun here: begin again")
         provider = self._read(_KEPT)
         # mix-up of providers: RFC 9207
