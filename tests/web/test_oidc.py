@@ -117,6 +117,16 @@ def test_a_role_is_found_in_a_nested_claim(login: Login) -> None:
     assert nested.browser.get("/audit").status_code == 200
 
 
+def test_a_role_is_found_in_a_claim_that_is_named_like_an_address(login: Login) -> None:
+    name = "https://clinic.example/roles"
+    named = Login(login.web, login.provider, replace(login.client, roles_claim=name))
+    login.provider.person |= {"roles": None, name: ["pacs-admins"]}
+
+    named.browser.get(named.begin())
+
+    assert named.browser.get("/audit").status_code == 200
+
+
 def test_the_page_of_the_login_leads_to_the_provider(login: Login) -> None:
     page = login.browser.get("/login?next=/studies").text
 
