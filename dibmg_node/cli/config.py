@@ -7,6 +7,7 @@ import click
 from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.config import Settings
 from dibmg_node.health.node_check import check_node
+from dibmg_node.wiring.exposure import missing_users
 
 
 @click.group()
@@ -20,9 +21,14 @@ def config() -> None:
 def config_check(settings: Settings, as_json: bool) -> None:
     """Check the file, and that weights, runtime, secrets and certificates are here.
 
-    Exit code 2 with every complaint.
+    Exit code 2 with every complaint. A file of users that is not there is told, and no complaint: `dibmg user
+    add` writes it.
     """
     check_node(settings)
+    users = missing_users(settings)
+    if users is not None:
+        told = f"web.users: {users} is not there: until it is, nobody logs in to the dashboard by password"
+        click.echo(told, err=True)
     file = str(settings.path) if settings.path else None
     if as_json:
         print_json({"valid": True, "file": file})

@@ -15,7 +15,7 @@ from dibmg_node.services.accounts import Accounts
 from dibmg_node.storage.users import UserRole, Users
 from dibmg_node.wiring import foundation
 from dibmg_node.wiring.auditing import open_audit
-from dibmg_node.wiring.exposure import reached_by_others
+from dibmg_node.wiring.exposure import is_login_needed
 
 
 @click.group()
@@ -72,7 +72,7 @@ def _without_users(settings: Settings) -> str:
     """What it means that nobody is left to log in."""
     if settings.web and settings.web.oidc:
         return "Without any, people log in to the dashboard by web.oidc alone."
-    if reached_by_others(settings):
+    if is_login_needed(settings):
         return "Without any, nobody can log in to the dashboard until one is added (dibmg user add NAME)."
     return (
         "Without any, the dashboard asks nobody to log in: whoever uses this machine sees it as operator. "

@@ -25,7 +25,7 @@ from dibmg_node.conformance import (
     web_server,
 )
 from dibmg_node.dicom import facts
-from dibmg_node.dicom.query import LARGEST_LIMIT
+from dibmg_node.dicom.query import LARGEST_LIMIT, LONGEST_KEY
 from dibmg_node.domain.audit import PRIVATE_SCHEME
 from dibmg_node.domain.lifecycle import FIRST_PROOF_WAIT, LONGEST_RETRY
 from dibmg_node.services.command import LONGEST_COMMENT
@@ -103,6 +103,7 @@ def _parts(settings: Settings) -> Mapping[str, Callable[[], str]]:
         "answer_table": web_server.answer_table,
         "search_table": web_server.search_table,
         "largest_limit": lambda: str(LARGEST_LIMIT),
+        "longest_key": lambda: str(LONGEST_KEY),
         "most_studies": lambda: str(MOST_STUDIES),
         "entity_table": partial(site.entity_table, settings),
         "parameter_table": partial(site.parameter_table, settings),

@@ -13,6 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 LARGEST_LIMIT: Final = 1000
+LONGEST_KEY: Final = 1024
+"""Characters of a value to match, but in a list of UIDs: no name, and nothing else of a study, is longer."""
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _STUDY: Final = (
     "StudyDate",
@@ -74,7 +76,7 @@ class Query:
     """What somebody looks for.
 
     Attributes:
-        wanted: Value to match by keyword; no empty one.
+        wanted: Value to match by keyword; none that everything matches.
         included: Keywords that are told beside those of the level.
         include_all: Everything is told.
     """
@@ -112,7 +114,9 @@ def read_query(parameters: Iterable[tuple[str, str]], level: Level) -> Query:
                 raise ValueError(f"{keyword} is no key of {level.value}")
             if dictionary_VR(keyword) == "SQ":
                 raise ValueError(f"{keyword} is a sequence, and cannot be matched")
-            if value:
+            if len(value) > LONGEST_KEY and dictionary_VR(keyword) != "UI":
+                raise ValueError(f"{keyword} has more than {LONGEST_KEY} characters")
+            if value.strip("*"):  # a lone asterisk is universal matching, as no value is (PS3.4 C.2.2.2.4)
                 wanted[keyword] = value
     return Query(
         wanted,
@@ -191,5 +195,17 @@ def _matches_one(vr: str, text: str, wanted: str) -> bool:
         first, _, last = wanted.partition("-")
         # of a shorter time the whole second, minute or hour belongs to the range
         return bool(text) and text >= first and (not last or text <= last or text.startswith(last))
-    pattern = "".join({"*": ".*", "?": "."}.get(letter, re.escape(letter)) for letter in wanted)
-    return re.fullmatch(pattern, text, re.IGNORECASE if vr == "PN" else 0) is not None
+    return re.fullmatch(_pattern(wanted), text, re.IGNORECASE if vr == "PN" else 0) is not None
+
+
+def _pattern(wanted: str) -> str:
+    """A regular expression of a key with wildcards.
+
+    What stands between two asterisks is found where it comes first, and nowhere else (atomic groups): trying
+    other places would match nothing more, and take exponential time.
+    """
+    first, *others = (re.escape(piece).replace(r"\?", ".") for piece in re.split(r"\*+", wanted))
+    if not others:
+        return f"(?s:{first})"
+    *between, last = others
+    return f"(?s:{first}{''.join(f'(?>.*?{piece})' for piece in between)}.*{last})"

@@ -8,7 +8,7 @@ from dibmg_node.config import Settings
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
 from dibmg_node.errors import ConfigError
 from dibmg_node.health.node_check import check_node
-from dibmg_node.wiring.exposure import is_insecure
+from dibmg_node.wiring.exposure import is_insecure, missing_users
 
 
 def examine(settings: Settings) -> Iterator[Verdict]:
@@ -29,6 +29,14 @@ def examine(settings: Settings) -> Iterator[Verdict]:
                 "TLS where other machines reach it",
                 f"add [{name}.tls], and take insecure = true out",
             )
+    users = missing_users(settings)
+    if users is not None:
+        yield doubtful(
+            "users of the dashboard",
+            f"{users} is not there",
+            "the file that web.users names",
+            "put it back, or write it with dibmg user add NAME: until then nobody logs in by password",
+        )
     if not settings.destination:
         yield doubtful(
             "destinations",

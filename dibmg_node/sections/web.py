@@ -19,7 +19,7 @@ class OidcSection(Section):
         issuer: As the provider writes it, to the letter.
         public_url: Where browsers reach these pages; the provider sends them back to
             `public_url/login/oidc/callback`.
-        roles_claim: Claim of the ID token with a person's roles or groups; a path with dots.
+        roles_claim: Claim of the ID token with a person's roles or groups; its name, or a path with dots.
         viewer: Values of it that make a viewer.
         operator: Values of it that make an operator.
     """

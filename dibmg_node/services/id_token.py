@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dibmg_node.errors import PeerRefusedError
+
+if TYPE_CHECKING:
+    from joserfc.jwk import KeySet
 
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384")
 """Asymmetric alone: neither `none`, nor a signature that the client's secret could make."""
@@ -49,11 +52,10 @@ def verified_claims(token: str, keys: Any, expected: Expected) -> Mapping[str, A
     """
     from joserfc import jwt
     from joserfc.errors import ClaimError, ExpiredTokenError, InvalidKeyIdError, JoseError
-    from joserfc.jwk import KeySet
     from joserfc.jwt import JWTClaimsRegistry
 
     try:
-        decoded = jwt.decode(token, KeySet.import_key_set(keys), algorithms=ALGORITHMS)
+        decoded = jwt.decode(token, _usable(keys), algorithms=ALGORITHMS)
         claims = dict(decoded.claims)
         JWTClaimsRegistry(
             now=int(expected.now.timestamp()),
@@ -76,6 +78,23 @@ def verified_claims(token: str, keys: Any, expected: Expected) -> Mapping[str, A
         raise PeerRefusedError("the provider's token is not signed by the provider") from error
     _check_party(claims, expected.client_id)
     return claims
+
+
+def _usable(keys: Any) -> KeySet:
+    """The keys of a set, but those that cannot be used here: of an unknown type or curve, damaged.
+
+    Source: RFC 7517, 5.
+    """
+    from joserfc.errors import JoseError
+    from joserfc.jwk import KeySet
+
+    usable = []
+    for one in keys["keys"]:
+        try:
+            usable += KeySet.import_key_set({"keys": [one]}).keys
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+            continue
+    return KeySet(usable)
 
 
 def _check_party(claims: Mapping[str, Any], client_id: str) -> None:

@@ -117,9 +117,18 @@ class Lookup:
         return Found(found, complete)
 
     def held(self, path: Mapping[Level, str]) -> list[HeldResult]:
-        """The results that a URL's path names."""
+        """The results that a URL's path names, without those that the archive has lost.
+
+        Raises:
+            OSError: The archive does not answer.
+        """
         study, series, instance = ([path[level]] if level in path else [] for level in Level)
-        return self._catalog.newest(study, series, instance, most_studies=1)
+        in_ledger = self._catalog.newest(study, series, instance, most_studies=1)
+        return [
+            one
+            for one in in_ledger
+            if self._archive.has_result(one.sop_uid) and self._is_readable(one, self._header)
+        ]
 
     def metadata(self, held: Sequence[HeldResult]) -> list[Dataset]:
         """Everything in results but their pixels."""
@@ -182,7 +191,7 @@ class Lookup:
         return None
 
     def _is_readable(self, held: HeldResult, read: Callable[[HeldResult], Dataset]) -> bool:
-        """One result that the archive has lost must not keep everybody from finding the others."""
+        """One result that the archive has lost must not keep everybody from the others."""
         try:
             read(held)
         except (OSError, InstanceRejectedError) as error:

@@ -40,7 +40,7 @@ class OidcClient:
     Attributes:
         client_secret: None: a public client, by PKCE alone.
         redirect_uri: Where the provider sends browsers back to.
-        roles_claim: Path in the claims, with dots.
+        roles_claim: A claim, or a path in the claims, with dots.
         roles: Values of it that make an operator, and a viewer; an operator is looked for first.
         tls: Whom it trusts.
     """
@@ -75,6 +75,10 @@ class Begun:
     state: str
     nonce: str
     verifier: str
+
+    def is_answered_by(self, brought: Mapping[str, str]) -> bool:
+        """Whether the query of the way back is of this login. Source: RFC 6749 10.12."""
+        return secrets.compare_digest(brought.get("state", "").encode(), self.state.encode())
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class OidcLogin:
             PeerUnavailableError: The provider does not answer.
             PeerRefusedError: It was refused, by the provider or here; the message says why, without a token.
         """
-        if not secrets.compare_digest(brought.get("state", "").encode(), begun.state.encode()):
+        if not begun.is_answered_by(brought):
             raise PeerRefusedError("this is not the login that was begun here: begin again")
         provider = self._read(_KEPT)
         # mix-up of providers: RFC 9207
@@ -157,7 +161,9 @@ class OidcLogin:
 
     def _role_in(self, claims: Mapping[str, Any]) -> UserRole:
         held: Any = claims
-        for name in self.client.roles_claim.split("."):
+        # a claim may be named like an address, with dots of its own
+        wanted = self.client.roles_claim
+        for name in [wanted] if wanted in claims else wanted.split("."):
             held = held.get(name) if isinstance(held, Mapping) else None
         values = {held} if isinstance(held, str) else set(map(str, held if isinstance(held, list) else ()))
         for role in (UserRole.OPERATOR, UserRole.VIEWER):

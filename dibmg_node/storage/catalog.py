@@ -1,11 +1,11 @@
-"""The node's own results, as somebody who looks for them asks: those that were not purged."""
+"""The node's own results, as somebody who looks for them asks: those that hold, and were not purged."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, and_, select
 
 from dibmg_node.storage.schema import results, studies
 from dibmg_node.storage.selftests import is_patients
@@ -37,6 +37,9 @@ class Catalog:
     ) -> list[HeldResult]:
         """Results of the newest studies that have any.
 
+        Those of a study's last reading: they hold until a further image is read. What a later reading
+        replaced or withdrew is not among them, what withdraws it is.
+
         Args:
             study_uids: Only of these; empty: of any.
             series_uids: The same.
@@ -46,7 +49,7 @@ class Catalog:
         Returns:
             Newest study first; results of a study, and of a series, one after the other.
         """
-        wanted = [
+        named = [
             column.in_(list(uids))
             for column, uids in (
                 (results.c.study_uid, study_uids),
@@ -55,17 +58,23 @@ class Catalog:
             )
             if uids
         ]
-        wanted.append(results.c.purged_at.is_(None))
-        newest = (
-            select(studies.c.study_uid)
-            .where(studies.c.study_uid.in_(select(results.c.study_uid).where(*wanted)), is_patients())
-            .order_by(studies.c.received_at.desc(), studies.c.study_uid)
-            .limit(most_studies)
+        holds = and_(
+            results.c.study_uid == studies.c.study_uid,
+            results.c.revision == studies.c.analyzed_revision,
+            results.c.replaced_at.is_(None),
+            results.c.purged_at.is_(None),
+            *named,
         )
+        newest = select(studies.c.study_uid).where(
+            is_patients(), select(results.c.sop_uid).where(holds).correlate(studies).exists()
+        )
+        if named:  # few are looked through for them then, not all
+            newest = newest.where(studies.c.study_uid.in_(select(results.c.study_uid).where(*named)))
+        newest = newest.order_by(studies.c.received_at.desc(), studies.c.study_uid).limit(most_studies)
         query = (
             select(results)
-            .join(studies, studies.c.study_uid == results.c.study_uid)
-            .where(results.c.study_uid.in_(newest), *wanted)
+            .join(studies, holds)
+            .where(results.c.study_uid.in_(newest))
             .order_by(
                 studies.c.received_at.desc(),
                 results.c.study_uid,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Final
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 _GUARDED: Final = "/dicom-web"
 """Health is for everybody, the pages have a guard of their own."""
+_UNKEPT: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Headers of what names patients."""
 _FORWARDED: Final = (
     "forwarded",
     "via",
@@ -87,7 +89,7 @@ class Access:
         self._loopback_names_only = loopback_names_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or hand it on."""
+        """Answer one request, or hand it on; what DICOMweb answers is kept nowhere on its way."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -100,6 +102,8 @@ class Access:
         async def send_noting(message: Message) -> None:
             nonlocal status
             status = message.get("status", status)
+            if message["type"] == "http.response.start" and scope["path"].startswith(_GUARDED):
+                MutableHeaders(scope=message).update(_UNKEPT)
             await send(message)
 
         try:

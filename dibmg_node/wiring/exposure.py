@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 from dibmg_node.config import Settings
-from dibmg_node.environment import need_secret
+from dibmg_node.environment import need_secret, read_secret
 from dibmg_node.errors import ConfigError
 from dibmg_node.sections.base import ServerTlsSection
 from dibmg_node.sections.intake import IntakeSection
 from dibmg_node.sections.web import OidcSection, WebSection
 from dibmg_node.services.tls import ServerTls, TlsFiles, trust_of
 from dibmg_node.wiring.role_choice import Role, roles_of
+
+_SESSION_KEY: Final = "DIBMG_SESSION_KEY"
+_SHORTEST_KEY: Final = 16
 
 
 def check_exposure(settings: Settings) -> None:
@@ -47,16 +53,45 @@ def is_insecure(section: IntakeSection | WebSection) -> bool:
     return is_exposed(section) and section.tls is None
 
 
-def reached_by_others(settings: Settings) -> bool:
+def is_login_needed(settings: Settings) -> bool:
     """Whether the pages ask for a login even where nobody was made a user yet.
 
     A token or a clients' CA says that a proxy or other machines stand before the loopback address too, and a
-    provider of logins that people are to log in.
+    provider of logins, or a file of users that is named, that people are to log in.
     """
     web = settings.web
     if web is None:
         return False
-    return is_exposed(web) or bool(settings.web_tokens or web.oidc or (web.tls and web.tls.ca))
+    asked = settings.web_tokens or web.oidc or web.users or (web.tls and web.tls.ca)
+    return is_exposed(web) or bool(asked)
+
+
+def comes_by_https(settings: Settings) -> bool:
+    """Whether browsers come by HTTPS: to the node, or to the proxy that `web.oidc.public_url` names."""
+    web = settings.web
+    if web is None:
+        return False
+    return bool(web.tls) or (web.oidc is not None and urlsplit(web.oidc.public_url).scheme == "https")
+
+
+def given_session_key() -> str:
+    """What signs sessions, from the environment; empty where there is none.
+
+    Raises:
+        ConfigError: It is too short, or the file that the environment names cannot be read.
+    """
+    given = read_secret(_SESSION_KEY)
+    if given and len(given) < _SHORTEST_KEY:
+        raise ConfigError([f"{_SESSION_KEY}: expected at least {_SHORTEST_KEY} characters"])
+    return given
+
+
+def missing_users(settings: Settings) -> Path | None:
+    """The file of users, where the configuration names one that is not there: nobody is in it."""
+    web = settings.web
+    if web is None or web.users is None or Role.WEB not in roles_of(settings):
+        return None
+    return None if settings.users_file.exists() else settings.users_file
 
 
 def open_intake_tls(settings: Settings) -> ServerTls | None:
@@ -107,6 +142,10 @@ def _intake_complaints(settings: Settings) -> Iterator[str]:
 
 def _web_complaints(settings: Settings) -> Iterator[str]:
     web = settings.web
+    try:
+        given_session_key()
+    except ConfigError as error:
+        yield from error.complaints
     if web is not None and web.oidc is not None:
         yield from _oidc_complaints(settings, web.oidc)
     if web is None or not is_exposed(web):

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from dibmg_node.config import Settings
-from dibmg_node.environment import need_secret, read_secret
+from dibmg_node.environment import need_secret
 from dibmg_node.errors import ConfigError
 from dibmg_node.machine.child import prepare_child
 from dibmg_node.services.audit import Auditor
@@ -35,12 +35,17 @@ from dibmg_node.web.search import SearchService
 from dibmg_node.web.server import WebAddress, WebServer
 from dibmg_node.web.stow import StowLimits, StowService
 from dibmg_node.wiring.auditing import trail_folder, verification_file
-from dibmg_node.wiring.exposure import check_exposure, open_web_tls, reached_by_others
+from dibmg_node.wiring.exposure import (
+    check_exposure,
+    comes_by_https,
+    given_session_key,
+    is_login_needed,
+    open_web_tls,
+)
 from dibmg_node.wiring.foundation import log_folder, now, open_archive, wanted
 
 WEB_SPOOL: Final = "spool-web"
 """Folder of the archive that the web server receives in."""
-_SESSION_KEY: Final = "DIBMG_SESSION_KEY"
 _MOST_UPLOADS: Final = 8
 """STOW-RS requests at the same time; each holds a thread while it writes."""
 
@@ -103,9 +108,9 @@ def make_web_app(
         now=now,
         access=SiteAccess(
             Users(settings.users_file),
-            reached_by_others(settings),
+            is_login_needed(settings),
             session_key(settings),
-            bool(web.tls),
+            comes_by_https(settings),
             open_oidc(settings, now),
         ),
         bearer=bearer,
@@ -148,9 +153,9 @@ def session_key(settings: Settings) -> str:
     """What signs sessions: from the environment, or made once below the data folder.
 
     Raises:
-        ConfigError: The file that the environment names cannot be read.
+        ConfigError: The one of the environment is too short, or a file cannot be read.
     """
-    given = read_secret(_SESSION_KEY)
+    given = given_session_key()
     if given:
         return given
     path = settings.data_dir / "web" / "session.key"

@@ -176,6 +176,17 @@ def test_a_user_who_may_not_look_at_the_data_folder_is_told_so_by_exit_code_3(
     assert "run this as the node's user" in ended.output.replace("\n", " ")
 
 
+def test_a_file_of_users_that_is_not_there_is_told_by_config_check_and_keeps_no_node_from_coming_up(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "config.toml").write_text("[web]\nusers = 'nowhere.json'\n")
+
+    ended = dibmg(tmp_path, "config", "check")
+
+    assert (ended.returncode, ended.stderr.partition(":")[0]) == (0, "web.users")
+    assert str(tmp_path / "nowhere.json") in ended.stderr
+
+
 def test_a_model_that_is_not_here_is_a_complaint_of_config_check(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[model]\noperating_point = 'high'\n")
 

@@ -49,6 +49,20 @@ def test_every_verdict_that_is_not_well_has_a_remedy(tmp_path: Path) -> None:
     assert [name for name, one in found.items() if one["level"] == "error"] == []
 
 
+def test_a_file_of_users_that_is_named_and_not_there_is_a_warning(tmp_path: Path) -> None:
+    text = "[web]\nport = 1\nusers = 'nowhere.json'\n"
+
+    missing = verdicts(tmp_path, text)["users of the dashboard"]
+
+    assert (missing["level"], str(tmp_path / "nowhere.json") in missing["found"]) == ("warning", True)
+
+
+def test_a_file_of_users_that_is_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "users.json").write_text('{"users": {}}')
+
+    assert "users of the dashboard" not in verdicts(tmp_path, "[web]\nport = 1\nusers = 'users.json'\n")
+
+
 def test_the_exit_code_is_that_of_the_worst_verdict(tmp_path: Path) -> None:
     (tmp_path / "var").mkdir(mode=0o700)
     warned = run(tmp_path)

@@ -91,6 +91,15 @@ def test_a_set_of_keys_that_is_none_lets_nobody_in(held: dict[str, Any]) -> None
         verified_claims(token, held, EXPECTED)
 
 
+@pytest.mark.parametrize(
+    "odd", [{"kty": "AKP", "alg": "ML-DSA-44", "kid": "2", "pub": "AAAA"}, {"kty": "EC", "crv": "BP-256"}, 1]
+)
+def test_a_key_that_cannot_be_used_here_is_passed_over(odd: Any) -> None:
+    token = jwt.encode({"alg": "RS256", "kid": "1"}, CLAIMS, KEY)
+
+    assert verified_claims(token, {"keys": [odd, *keys()["keys"]]}, EXPECTED) == CLAIMS
+
+
 def test_a_key_that_is_not_in_the_set_is_told_apart() -> None:
     token = jwt.encode({"alg": "RS256", "kid": "2"}, CLAIMS, RSAKey.generate_key(2048, {"kid": "2"}))
 

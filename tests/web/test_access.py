@@ -34,6 +34,14 @@ def test_without_the_token_nothing_of_dicom_web_is_answered(web: WebSide, given:
     assert {answer.headers["WWW-Authenticate"] for answer in answers} == {'Bearer realm="dibmg"'}
 
 
+@pytest.mark.parametrize("path", ["/studies", "/studies/1.2.3", "/nothing"])
+@pytest.mark.parametrize("token", [None, TOKEN])
+def test_no_answer_of_dicom_web_is_kept_or_guessed_at(web: WebSide, path: str, token: str | None) -> None:
+    told = web.client(token=token).get(f"/dicom-web{path}").headers
+
+    assert (told["Cache-Control"], told["X-Content-Type-Options"]) == ("no-store", "nosniff")
+
+
 @pytest.mark.parametrize(("given", "status"), [("old", 204), ("new", 204), ("old new", 401), ("", 401)])
 def test_each_of_several_tokens_is_answered(web: WebSide, given: str, status: int) -> None:
     answer = web.client(token="old new").get(

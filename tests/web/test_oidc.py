@@ -21,6 +21,7 @@ from dibmg_node.services.oidc import CALLBACK, OidcClient, OidcLogin
 from dibmg_node.services.tls import ServerTls, TlsFiles
 from dibmg_node.storage.users import UserRole
 from dibmg_node.web.access import Bearer
+from dibmg_node.web.pages.attempts import MOST_FAILURES
 from dibmg_node.web.pages.site import SiteAccess, make_site
 from dibmg_node.web.server import WebServer
 from tests.certificates import Authority
@@ -116,6 +117,16 @@ def test_a_role_is_found_in_a_nested_claim(login: Login) -> None:
     assert nested.browser.get("/audit").status_code == 200
 
 
+def test_a_role_is_found_in_a_claim_that_is_named_like_an_address(login: Login) -> None:
+    name = "https://clinic.example/roles"
+    named = Login(login.web, login.provider, replace(login.client, roles_claim=name))
+    login.provider.person |= {"roles": None, name: ["pacs-admins"]}
+
+    named.browser.get(named.begin())
+
+    assert named.browser.get("/audit").status_code == 200
+
+
 def test_the_page_of_the_login_leads_to_the_provider(login: Login) -> None:
     page = login.browser.get("/login?next=/studies").text
 
@@ -178,8 +189,29 @@ def test_a_way_back_that_this_browser_did_not_begin_leads_nowhere(login: Login) 
 def test_another_state_leads_nowhere_and_no_code_is_sent(login: Login) -> None:
     back = login.begin()
 
-    assert "not the login that was begun here" in login.refusal(re.sub("state=.*", "state=other", back))
+    assert "was not begun in this browser" in login.refusal(re.sub("state=.*", "state=other", back))
     assert login.provider.forms == []
+
+
+@pytest.mark.parametrize("began", [False, True])
+def test_what_a_page_of_somebody_else_sends_here_keeps_nobody_from_logging_in(
+    login: Login, began: bool
+) -> None:
+    if began:
+        login.begin()
+
+    told = {login.browser.get(f"{CALLBACK}?state=x&code=y").status_code for _ in range(2 * MOST_FAILURES)}
+
+    login.browser = login.new_browser()
+    assert (told, login.browser.get(login.begin()).status_code) == ({401}, 200)
+
+
+def test_logins_that_the_provider_refuses_have_to_wait_in_the_end(login: Login) -> None:
+    for _ in range(MOST_FAILURES):
+        state = parse_qs(urlsplit(login.begin()).query)["state"][0]
+        login.refusal(f"{CALLBACK}?state={state}&error=access_denied")
+
+    assert login.browser.get(login.begin()).status_code == 429
 
 
 def test_a_login_that_took_too_long_is_begun_again(login: Login) -> None:

@@ -145,3 +145,28 @@ def test_received_images_are_not_given_out(web: WebSide, client: TestClient) -> 
     answer = client.get("/dicom-web/studies/1.2.1/series/1.2.826.0.1.3680043.10.9.1.100")
 
     assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_result_that_the_archive_has_lost_leaves_the_others_to_be_retrieved(
+    web: WebSide, client: TestClient, damaged: bool
+) -> None:
+    lost = web.archive.result_path("1.2.1.9001.1")
+    lost.unlink()
+    if damaged:
+        lost.write_bytes(b"no DICOM")
+
+    answer = client.get("/dicom-web/studies/1.2.1", headers={"Accept": ANY})
+    described = client.get("/dicom-web/studies/1.2.1/metadata")
+
+    assert [str(file.SOPInstanceUID) for file in files(answer)] == ["1.2.1.9101.1", "1.2.1.9101.2"]
+    assert [one["00080018"]["Value"] for one in described.json()] == [["1.2.1.9101.1"], ["1.2.1.9101.2"]]
+
+
+@pytest.mark.parametrize("tail", ["", "/metadata"])
+def test_where_the_archive_has_lost_all_that_is_asked_for_it_is_not_found(
+    web: WebSide, client: TestClient, tail: str
+) -> None:
+    web.archive.result_path("1.2.1.9101.1").unlink()
+
+    assert client.get(CAPTURE + tail).status_code == 404

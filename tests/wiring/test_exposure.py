@@ -9,7 +9,7 @@ import pytest
 from dibmg_node.config import Settings, load_settings
 from dibmg_node.errors import ConfigError
 from dibmg_node.health.node_check import check_node
-from dibmg_node.wiring.exposure import check_exposure, is_insecure, reached_by_others
+from dibmg_node.wiring.exposure import check_exposure, is_insecure, is_login_needed
 from tests.certificates import Authority
 
 INTAKE = "[intake]\naddress = '{}'\n"
@@ -200,5 +200,5 @@ def test_a_provider_on_this_machine_may_do_without_tls(folder: Path) -> None:
 
 
 def test_whoever_names_a_provider_has_everybody_log_in(folder: Path) -> None:
-    assert reached_by_others(load(folder, OIDC))
-    assert not reached_by_others(load(folder, "[web]\n"))
+    assert is_login_needed(load(folder, OIDC))
+    assert not is_login_needed(load(folder, "[web]\n"))

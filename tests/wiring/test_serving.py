@@ -8,9 +8,16 @@ import pytest
 
 from dibmg_node.config import Settings, load_settings
 from dibmg_node.errors import ConfigError
-from dibmg_node.wiring.exposure import reached_by_others
+from dibmg_node.wiring.exposure import check_exposure, comes_by_https, is_login_needed
 from dibmg_node.wiring.role_choice import Role, roles_of
 from dibmg_node.wiring.serving import session_key
+
+PROVIDER = """[web.oidc]
+issuer = "https://login.example"
+client_id = "dibmg"
+public_url = "{}"
+viewer = ["radiology"]
+"""
 
 
 def load(folder: Path, text: str) -> Settings:
@@ -55,6 +62,7 @@ def test_a_token_may_lie_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("[web]\naddress = '::1'", "", False),
         ("[web]\naddress = '0.0.0.0'", "secret", True),
         ("[web]", "secret", True),
+        ("[web]\nusers = 'nowhere.json'", "", True),
         ("[web]\n[web.tls]\ncertificate = 'a'\nkey = 'b'", "", False),
         ("[web]\n[web.tls]\ncertificate = 'a'\nkey = 'b'\nca = 'c'", "", True),
     ],
@@ -64,7 +72,7 @@ def test_pages_that_others_may_reach_ask_for_a_login(
 ) -> None:
     monkeypatch.setenv("DIBMG_STOW_TOKEN", token)
 
-    assert reached_by_others(load(tmp_path, text)) is reached
+    assert is_login_needed(load(tmp_path, text)) is reached
 
 
 def test_the_key_of_sessions_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
@@ -78,10 +86,36 @@ def test_the_key_of_sessions_is_made_once_for_its_owner_alone(tmp_path: Path) ->
 
 
 def test_several_hosts_are_given_one_key_of_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DIBMG_SESSION_KEY", "shared")
+    monkeypatch.setenv("DIBMG_SESSION_KEY", "shared by several")
 
-    assert session_key(load(tmp_path, "[web]")) == "shared"
+    assert session_key(load(tmp_path, "[web]")) == "shared by several"
     assert not (tmp_path / "var" / "web").exists()
+
+
+def test_a_key_of_sessions_that_could_be_guessed_is_refused_before_the_node_comes_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIBMG_SESSION_KEY", "x" * 15)
+    settings = load(tmp_path, "[web]")
+
+    for check in (session_key, check_exposure):
+        with pytest.raises(ConfigError, match="DIBMG_SESSION_KEY: expected at least 16 characters"):
+            check(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "https"),
+    [
+        ("[web]", False),
+        ("[web]\n[web.tls]\ncertificate = 'a'\nkey = 'b'", True),
+        (PROVIDER.format("https://node.example"), True),
+        (PROVIDER.format("http://localhost:8080"), False),
+    ],
+)
+def test_sessions_go_over_https_alone_where_browsers_come_by_it(
+    tmp_path: Path, text: str, https: bool
+) -> None:
+    assert comes_by_https(load(tmp_path, text)) is https
 
 
 def test_users_lie_below_the_data_folder_or_where_the_file_says(tmp_path: Path) -> None:

@@ -75,20 +75,20 @@ class OidcPages:
     async def finish(self, request: Request) -> Response:
         """Take the browser back."""
         address = peer_address(request)
+        kept, brought = self._kept(request), dict(request.query_params)
+        if kept is None or not kept[0].is_answered_by(brought):
+            # anybody's page can send browsers here so: it proves nothing, counts for nobody, fills no trail
+            reason = "this login was not begun in this browser, or too long ago"
+            _log.warning("login failed", extra={"peer_address": address, "reason": reason})
+            return self._complaint(request, reason, 401)
+        begun, following = kept
         key = f"address {address}"
         wait = self._attempts.wait(key)
         if wait:
             return self._complaint(request, f"too many attempts; wait {wait // 60 + 1} minutes", 429)
         self._attempts.failed(key)
         try:
-            kept = self._signer.loads(request.cookies.get(self._cookie, ""))
-        except BadData:
-            kept = None
-        if kept is None or self._now().timestamp() - kept["at"] > _PATIENCE_SECONDS:
-            return await self._refused(request, "this login was not begun in this browser, or too long ago")
-        begun = Begun(**kept["begun"])
-        try:
-            who = await in_thread(self._login.finish, begun, dict(request.query_params))
+            who = await in_thread(self._login.finish, begun, brought)
         except (PeerUnavailableError, PeerRefusedError) as error:
             return await self._refused(request, str(error))
         self._attempts.succeeded(key)
@@ -96,9 +96,19 @@ class OidcPages:
         begin_provided_session(request, who, self._login.client.stamp, self._now())
         _log.info("login", extra={"user": who.name, "peer_address": address})
         # a page of our own between: the strict cookie is not shown on the way here from another site
-        answer = self._templates.page(request, "oidc", following=kept["next"])
+        answer = self._templates.page(request, "oidc", following=following)
         answer.delete_cookie(self._cookie, path=_PATH, secure=self._tls, httponly=True, samesite="lax")
         return answer
+
+    def _kept(self, request: Request) -> tuple[Begun, str] | None:
+        """The login that this browser began, and where it leads; None: none, or too long ago."""
+        try:
+            kept = self._signer.loads(request.cookies.get(self._cookie, ""))
+        except BadData:
+            return None
+        if self._now().timestamp() - kept["at"] > _PATIENCE_SECONDS:
+            return None
+        return Begun(**kept["begun"]), str(kept["next"])
 
     async def _refused(self, request: Request, reason: str) -> Response:
         address = peer_address(request)

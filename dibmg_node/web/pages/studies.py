@@ -42,7 +42,7 @@ class StudiesPages:
         try:
             wanted = _filter(asked)
             place = _place(request.query_params.get("behind", ""))
-        except (ValueError, OverflowError) as error:
+        except (ValueError, OverflowError, OSError) as error:  # the last: no time that this system has
             raise HTTPException(400, "a filter in the address cannot be understood") from error
         page = self._listing.page(wanted, place)
         given = {name: value for name, value in asked.items() if value}
