@@ -13,7 +13,7 @@ import pytest
 
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.machine.confinement import NETWORK_OPEN, Isolation, Limits
-from dibmg_node.services.orders import Order, Report
+from dibmg_node.services.orders import ANSWER_CLASSES, Order, Report
 from dibmg_node.services.sandbox import ChildDiedError, MemoryExceededError, Sandbox
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
@@ -161,7 +161,7 @@ def test_a_study_that_crashes_hangs_or_blows_three_times_is_failed_and_the_next_
     station.receive(*(mammogram(view, study_uid=other) for view in STANDARD_VIEWS))
     station.complete()
     station.sandbox = Sandbox(
-        partial(build_evil, what, STUDY_UID), nothing, deadline, Limits(memory_bytes=SMALL)
+        partial(build_evil, what, STUDY_UID), nothing, deadline, Limits(memory_bytes=SMALL), ANSWER_CLASSES
     )
 
     answers = [station.analyze() for _ in range(3)]
