@@ -23,7 +23,12 @@ from dibmg_node.services.pseudonyms import Pseudonyms
 from dibmg_node.storage.trail import trail_files
 from dibmg_node.storage.trail_check import Checked, check_trail
 from dibmg_node.storage.trail_reading import Bookmark, read_on
-from dibmg_node.storage.trail_verification import save_verification, verification_of
+from dibmg_node.storage.trail_verification import (
+    head_to_meet,
+    load_verification,
+    save_verification,
+    verification_of,
+)
 from dibmg_node.wiring import foundation
 from dibmg_node.wiring.auditing import audit_key, trail_folder, verification_file
 
@@ -47,19 +52,21 @@ def audit() -> None:
     "--from",
     "first_seq",
     type=click.IntRange(1),
-    default=1,
-    help="Line that it begins with, where older files were taken away.",
+    help="Line that it begins with, where older files were taken away; what was found before counts no more.",
 )
 @with_config
 @with_json
-def verify(head: str, first_seq: int, settings: Settings, as_json: bool) -> None:
+def verify(head: str, first_seq: int | None, settings: Settings, as_json: bool) -> None:
     """Walk the whole trail: is every line there, in its order, as it was written?
 
     Prints the head, the digest of the last line. Note it where nobody who can write to this machine can: with
-    `--head` it tells later whether the end was cut off or everything was rewritten.
+    `--head` it tells later whether the end was cut off or everything was rewritten. That of the last
+    verification that found the trail whole is asked for without it, unless `--from` is given.
     """
+    former = head_to_meet(load_verification(verification_file(settings))) if first_seq is None else ""
+    begin, expected = first_seq or 1, head.lower() or former
     try:
-        checked = check_trail(trail_folder(settings), first_seq, head.lower())
+        checked = check_trail(trail_folder(settings), begin, expected)
     except OSError as error:
         _no_trail(settings, str(error.strerror))
     if not checked.lines and checked.broken is None:
@@ -67,7 +74,7 @@ def verify(head: str, first_seq: int, settings: Settings, as_json: bool) -> None
             told = f"{counted(checked.files, 'file')} and not one line: every start of a node is in its trail"
             fail(f"{trail_folder(settings)}: {told}; somebody emptied it", EXIT_FAILED)
         _no_trail(settings, "no file")
-    _keep(settings, checked, first_seq)
+    _keep(settings, checked, begin, expected)
     broken = checked.broken
     if as_json:
         print_json(_told(checked))
@@ -134,9 +141,10 @@ def _no_trail(settings: Settings, found: str) -> NoReturn:
     fail(f"no audit trail below {trail_folder(settings)} ({found}): {told}", EXIT_FAILED)
 
 
-def _keep(settings: Settings, checked: Checked, first_seq: int) -> None:
+def _keep(settings: Settings, checked: Checked, first_seq: int, expected: str) -> None:
     """Keep what was found, for the dashboard; whoever may only read is told it all the same."""
-    verification = verification_of(checked, f"{getpass.getuser()}, by command", first_seq, foundation.now())
+    by = f"{getpass.getuser()}, by command"
+    verification = verification_of(checked, by, first_seq, foundation.now(), expected)
     try:
         save_verification(verification_file(settings), verification)
     except OSError as error:

@@ -14,7 +14,8 @@ _TOLD: Final = {
     EventId.AUDIT_LOG_USED: "an operator reads the trail on the pages, or has it verified there",
     EventId.BEGIN_TRANSFERRING: "the first instance of a study on an association, in a STOW-RS request or in "
     "a fetch is safe; results are about to be sent",
-    EventId.INSTANCES_ACCESSED: "results are given out by WADO-RS, as files or as metadata",
+    EventId.INSTANCES_ACCESSED: "results are given out by WADO-RS, as files or as metadata; "
+    "the page of a study is opened",
     EventId.INSTANCES_TRANSFERRED: "the association, request or fetch that brought a study is over (C); "
     "results were sent, refused or could not be sent (R)",
     EventId.STUDY_DELETED: "images and results of a study were removed from the archive",
@@ -22,7 +23,8 @@ _TOLD: Final = {
     EventId.SECURITY_ALERT: "an association is rejected for good, a TLS handshake fails, other bytes come "
     "under a known SOP Instance UID, audit lines were torn or could not be written, a user of the pages is "
     "added, removed or given another role or password",
-    EventId.USER_AUTHENTICATION: "a user of the web server shows a bearer token, or is refused",
+    EventId.USER_AUTHENTICATION: "a user of the web server shows a bearer token or logs in on the pages, "
+    "or is refused",
 }
 _TYPES: Final = {
     EventId.APPLICATION_ACTIVITY: (

@@ -20,7 +20,7 @@ from dibmg_node.services.audit_forwarding import backlog
 from dibmg_node.storage.lacking import Lacking
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.trail import find_head, standing_still
-from dibmg_node.storage.trail_reading import load_bookmark
+from dibmg_node.storage.trail_reading import Bookmark, load_bookmark, still_holds
 from dibmg_node.storage.trail_verification import load_verification
 from dibmg_node.tasks import CeleryPublisher, open_queue
 from dibmg_node.wiring import foundation
@@ -177,6 +177,10 @@ def _audit(settings: Settings, now: datetime, health: Health) -> dict[str, Any]:
         with standing_still(folder):
             head = find_head(folder)
         sent = load_bookmark(bookmark_file(settings))
+        if not still_holds(folder, sent):
+            sent = Bookmark(
+                cut_at=now.isoformat(timespec="seconds")
+            )  # as whoever passes it on is about to begin
         oldest = backlog(folder, sent) if settings.audit.syslog else ""
     except OSError as error:
         health.degraded.append(f"audit trail: {error.strerror}")
@@ -191,6 +195,9 @@ def _audit(settings: Settings, now: datetime, health: Health) -> dict[str, Any]:
         "syslog": None,
     }
     if settings.audit.syslog:
+        # somebody who verifies the trail since has looked
+        if sent.cut_at and not (verified and verified.at > sent.cut_at):
+            health.degraded.append("the audit trail ends before what was passed on")
         found["syslog"] = {
             "to": settings.audit.syslog,
             "sent": sent.seq,

@@ -12,8 +12,11 @@ import ctypes
 import errno
 import os
 import platform
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+_Line: TypeAlias = tuple[int, int, int, int]
+"""An instruction: code, if true, if false, value."""
 
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _SET_MODE_FILTER: Final = 1
@@ -42,12 +45,13 @@ _NETWORK: Final[Mapping[str, tuple[int, ...]]] = {
 }
 _OTHERS: Final[Mapping[str, tuple[int, ...]]] = {
     # ptrace process_vm_readv process_vm_writev pidfd_open pidfd_getfd pidfd_send_signal rt_sigqueueinfo
-    # rt_tgsigqueueinfo tkill, bpf perf_event_open userfaultfd add_key request_key keyctl
+    # rt_tgsigqueueinfo tkill process_madvise process_mrelease, bpf perf_event_open userfaultfd
+    # add_key request_key keyctl
     # mount umount2 pivot_root chroot unshare setns open_by_handle_at
     # kexec_load init_module finit_module delete_module reboot
-    "x86_64": (101, 310, 311, 434, 438, 424, 129, 297, 200, 321, 298, 323, 248, 249, 250)
+    "x86_64": (101, 310, 311, 434, 438, 424, 129, 297, 200, 440, 448, 321, 298, 323, 248, 249, 250)
     + (165, 166, 155, 161, 272, 308, 304, 246, 175, 313, 176, 169),
-    "aarch64": (117, 270, 271, 434, 438, 424, 138, 240, 130, 280, 241, 282, 217, 218, 219)
+    "aarch64": (117, 270, 271, 434, 438, 424, 138, 240, 130, 440, 448, 280, 241, 282, 217, 218, 219)
     + (40, 39, 41, 51, 97, 268, 265, 104, 105, 273, 106, 142),
 }
 _TO_PROCESS: Final[Mapping[str, tuple[int, ...]]] = {
@@ -55,6 +59,15 @@ _TO_PROCESS: Final[Mapping[str, tuple[int, ...]]] = {
     "x86_64": (62, 234),
     "aarch64": (129, 131),
 }
+_LIMITS_OF: Final[Mapping[str, int]] = {"x86_64": 302, "aarch64": 261}
+"""prlimit64: of oneself only, whose number may be 0. A limit of CPU time ends a process, too."""
+_COMMANDS: Final[Mapping[str, Mapping[int, tuple[int, ...]]]] = {
+    # fcntl: F_SETOWN F_SETSIG F_SETOWN_EX, by which a file that becomes readable sends a signal to anybody
+    # ioctl: FIOSETOWN SIOCSPGRP, the same for sockets; TIOCSTI TIOCLINUX, which type at the terminal
+    "x86_64": {72: (8, 10, 15), 16: (0x8901, 0x8902, 0x5412, 0x541C)},
+    "aarch64": {25: (8, 10, 15), 29: (0x8901, 0x8902, 0x5412, 0x541C)},
+}
+"""Commands, the second argument, that are denied."""
 _FILES: Final[Mapping[str, tuple[int, ...]]] = {
     # creat openat2 truncate, rename* mkdir* rmdir unlink* link* symlink* mknod*
     # *chmod* *chown* *xattr utime*, execve execveat
@@ -111,8 +124,8 @@ def deny(*, network: bool, files: bool) -> None:
         raise OSError(ctypes.get_errno() if thread < 0 else errno.ESRCH, "seccomp(SECCOMP_SET_MODE_FILTER)")
 
 
-def _program(machine: str, *, network: bool, files: bool) -> Iterable[tuple[int, int, int, int]]:
-    """The filter as instructions (code, if true, if false, value), first match wins."""
+def _program(machine: str, *, network: bool, files: bool) -> Iterable[_Line]:
+    """The filter; first match wins."""
     yield _load(_ARCHITECTURE_AT)
     yield (_JUMP_EQUAL, 1, 0, _ARCHITECTURES[machine][0])
     yield _refuse(errno.ENOSYS)
@@ -125,23 +138,38 @@ def _program(machine: str, *, network: bool, files: bool) -> Iterable[tuple[int,
         yield (_JUMP_EQUAL, 0, 1, number)
         yield _refuse(errno.EACCES)
     for number in _TO_PROCESS[machine]:
-        yield (_JUMP_EQUAL, 0, 4, number)
-        yield _load(_ARGUMENTS_AT)
-        yield (_JUMP_EQUAL, 0, 1, os.getpid())
-        yield (_RETURN, 0, 0, _ALLOW)
-        yield _refuse(errno.EACCES)
+        yield from _by_argument(number, 0, [os.getpid()], _allow(), _refuse(errno.EACCES))
+    yield from _by_argument(_LIMITS_OF[machine], 0, [0, os.getpid()], _allow(), _refuse(errno.EACCES))
+    for number, commands in _COMMANDS[machine].items():
+        yield from _by_argument(number, 1, commands, _refuse(errno.EACCES), _allow())
     for number, argument in _OPEN[machine].items() if files else ():
         yield (_JUMP_EQUAL, 0, 4, number)
         yield _load(_ARGUMENTS_AT + 8 * argument)
         yield (_JUMP_ANY_BIT, 0, 1, _WRITING)
         yield _refuse(errno.EACCES)
-        yield (_RETURN, 0, 0, _ALLOW)
-    yield (_RETURN, 0, 0, _ALLOW)
+        yield _allow()
+    yield _allow()
 
 
-def _load(offset: int) -> tuple[int, int, int, int]:
+def _by_argument(
+    number: int, argument: int, values: Sequence[int], listed: _Line, otherwise: _Line
+) -> Iterable[_Line]:
+    """What comes of a system call where an argument (its lower 32 bits) is one of some values, or is none."""
+    yield (_JUMP_EQUAL, 0, 2 * len(values) + 2, number)
+    yield _load(_ARGUMENTS_AT + 8 * argument)
+    for value in values:
+        yield (_JUMP_EQUAL, 0, 1, value)
+        yield listed
+    yield otherwise
+
+
+def _allow() -> _Line:
+    return (_RETURN, 0, 0, _ALLOW)
+
+
+def _load(offset: int) -> _Line:
     return (_LOAD, 0, 0, offset)
 
 
-def _refuse(number: int) -> tuple[int, int, int, int]:
+def _refuse(number: int) -> _Line:
     return (_RETURN, 0, 0, _ERRNO | number)

@@ -16,5 +16,5 @@ def play(role: Role, settings: Settings) -> None:
     """Live as one process of the node until SIGTERM."""
     # by name: a process has what its own role imports, and nothing of the others
     live: Callable[[Settings, Auditor], None] = import_module(f"dibmg_node.roles.{role.value}").live
-    with audited(settings, role.value, foundation.now) as audit, forwarding(settings):
+    with audited(settings, role.value, foundation.now) as audit, forwarding(settings, foundation.now):
         live(settings, audit)

@@ -151,17 +151,28 @@ class Auditor:
                 )
             )
 
-    def authenticated(self, peer_address: str) -> None:
-        """A user of the web server showed what is asked for; told once an hour. Source: A.5.3.12."""
-        repeated = self._logins.admit(peer_address)
-        if repeated is not None:
-            self._login(peer_address, Gravity.SUCCESS, "", repeated)
+    def authenticated(self, peer_address: str, user: str = "") -> None:
+        """A user of the web server showed what is asked for; each told once an hour. Source: A.5.3.12.
 
-    def not_authenticated(self, peer_address: str, reason: str) -> None:
-        """A user of the web server was refused."""
-        repeated = self._alerts.admit("web", peer_address, reason)
+        Args:
+            peer_address: Of the user.
+            user: Who logged in; empty for a token, which many may have.
+        """
+        repeated = self._logins.admit(user, peer_address)
         if repeated is not None:
-            self._login(peer_address, Gravity.MINOR, reason, repeated)
+            self._login(user, peer_address, Gravity.SUCCESS, "", repeated)
+
+    def not_authenticated(self, peer_address: str, reason: str, user: str = "") -> None:
+        """A user of the web server was refused.
+
+        Args:
+            peer_address: Of the user.
+            reason: Why.
+            user: Whose account was tried; empty where there is none, for what was typed may be a password.
+        """
+        repeated = self._alerts.admit("web", user, peer_address, reason)
+        if repeated is not None:
+            self._login(user, peer_address, Gravity.MINOR, reason, repeated)
 
     def queried(self, peer_address: str, path: str, wanted: Mapping[str, str]) -> None:
         """Somebody searched; values that may name a patient are left out. Source: A.5.3.10.
@@ -184,14 +195,19 @@ class Auditor:
         )
 
     def accessed(
-        self, peer_address: str, study_uid: str, sop_class_uids: Iterable[str], patient: str
+        self,
+        peer_address: str,
+        study_uid: str,
+        sop_class_uids: Iterable[str],
+        patient: str,
+        user: str = "",
     ) -> None:
-        """Somebody was given results. Source: A.5.3.6."""
+        """Somebody was given results, or saw them on a page, as the user who logged in. Source: A.5.3.6."""
         self._recorder.record(
             AuditEvent(
                 EventId.INSTANCES_ACCESSED,
                 Action.READ,
-                (Participant(peer_address, None, peer_address, True), self._here()),
+                (Participant(user or peer_address, None, peer_address, True), self._here()),
                 patient=patient,
                 studies=(AuditedStudy(study_uid, Counter(sop_class_uids)),),
             )
@@ -346,12 +362,12 @@ class Auditor:
             )
         )
 
-    def _login(self, peer_address: str, gravity: Gravity, description: str, repeated: int) -> None:
+    def _login(self, user: str, peer_address: str, gravity: Gravity, description: str, repeated: int) -> None:
         self._recorder.record(
             AuditEvent(
                 EventId.USER_AUTHENTICATION,
                 Action.EXECUTE,
-                (Participant(peer_address, None, peer_address, True), self._here()),
+                (Participant(user or peer_address, None, peer_address, True), self._here()),
                 EventType.LOGIN,
                 gravity,
                 description,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from threading import Event
 from typing import Any, Final, Protocol
@@ -12,7 +13,7 @@ from typing import Any, Final, Protocol
 from dibmg_node.errors import RetryableError
 from dibmg_node.services.audit_message import audit_message
 from dibmg_node.services.syslog import SyslogMessage
-from dibmg_node.storage.trail_reading import Bookmark, load_bookmark, read_on, save_bookmark
+from dibmg_node.storage.trail_reading import Bookmark, load_bookmark, read_on, save_bookmark, still_holds
 
 _log = logging.getLogger(__name__)
 
@@ -39,11 +40,13 @@ class Forwarder:
     Attributes:
         folder: Of the trail.
         bookmark: File that tells how far it was sent.
+        now: The time.
     """
 
     folder: Path
     bookmark: Path
     receiver: Receiver
+    now: Callable[[], datetime]
 
     def run(self, stopping: Event) -> None:
         """Go on until told to stop; a receiver that does not answer is asked again less and less often."""
@@ -66,11 +69,18 @@ class Forwarder:
     def forward(self) -> bool:
         """Send the next lines; whether there were any.
 
+        Where the trail does not hold any more what was sent last, all that it has is sent: what is new in it
+        cannot be told from what is not.
+
         Raises:
             PeerUnavailableError: The receiver did not take them.
             OSError: The trail cannot be read, or the bookmark not be written.
         """
         at = load_bookmark(self.bookmark)
+        if not still_holds(self.folder, at):
+            _log.error("audit trail ends before what was passed on", extra={"seq": at.seq})
+            at = Bookmark(cut_at=self.now().isoformat(timespec="seconds"))
+            save_bookmark(self.bookmark, at)
         lines, end = read_on(self.folder, at, BATCH)
         if not lines:
             return False

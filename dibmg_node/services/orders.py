@@ -5,12 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias
+from typing import Any, Final, Generic, TypeAlias
 
-from dibmg_node.domain.exam import Selection
+from dibmg_node.domain.exam import Exam, Selection
 from dibmg_node.domain.policy import ExamPolicy
-from dibmg_node.domain.result import Scores
-from dibmg_node.domain.study import Instance
+from dibmg_node.domain.result import Result, ResultKind, Scores
+from dibmg_node.domain.study import (
+    Exclusion,
+    ExclusionCode,
+    ImageKind,
+    Instance,
+    Laterality,
+    Verdict,
+    View,
+    ViewKey,
+    ViewModifier,
+)
 from dibmg_node.services.images import Images, Predictor, Prepared, Shown, StudyFiles
 from dibmg_node.services.reading import read_study
 from dibmg_node.services.reading_json import reading_json
@@ -62,6 +72,11 @@ class Ready:
 
 Asked: TypeAlias = Order | AheadOrder
 Answered: TypeAlias = Report | Ready
+ANSWER_CLASSES: Final[frozenset[type]] = frozenset(
+    {Report, Ready, Selection, Exam, Instance, Verdict, Exclusion, ExclusionCode, Scores, Written, Result}
+    | {ViewKey, Laterality, View, ViewModifier, ImageKind, ResultKind}
+)
+"""What those are made of, beside plain values."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final, Generic, TypeVar
@@ -17,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 from dibmg_node.errors import DibmgError, PermanentError, RetryableError
 from dibmg_node.machine.confinement import Isolation, Limits, allow_cpu, confine
 from dibmg_node.machine.heap import give_back
+from dibmg_node.services.messages import ForeignAnswerError, receive_answer, receive_order, send
 
 _log = logging.getLogger(__name__)
 
@@ -40,19 +39,16 @@ class MemoryExceededError(RetryableError):
     """The work wanted more memory than the child may have; the child was ended."""
 
 
-@dataclass(frozen=True)
-class _Raised:
-    """An error that the child's work raised."""
-
-    error: Exception
+_ALWAYS: Final = frozenset({Isolation, MemoryExceededError, PermanentError, RetryableError})
+"""What every child may answer with: what holds of it, and errors, which are raised here."""
 
 
 class Sandbox(Generic[Order, Answer]):
     """Runs orders in a spawned child that keeps its model loaded between them.
 
     One study at a time. The child is spawned, not forked: TensorFlow and its threads do not survive a fork.
-    It is confined once its model is loaded, before its first order: no bytes of a sender come earlier. Type
-    parameters: what the child is handed, and what it gives back; both travel by pickle.
+    It is confined once its model is loaded, before its first order: no bytes of a sender come earlier. What
+    comes back is read as answers alone. Type parameters: what the child is handed, and what it gives back.
 
     Attributes:
         isolation: What holds of the child; None before the first start.
@@ -66,6 +62,7 @@ class Sandbox(Generic[Order, Answer]):
         prepare: Callable[[], None],
         deadline_seconds: float,
         limits: Limits = _DEFAULT_LIMITS,
+        answers: Collection[type] = (),
     ) -> None:
         """Make a sandbox whose child does not run yet.
 
@@ -74,6 +71,7 @@ class Sandbox(Generic[Order, Answer]):
             prepare: Called first in the child (logging). Picklable.
             deadline_seconds: For one order.
             limits: What one order may use.
+            answers: The classes that an answer is made of, as for `receive_answer`.
         """
         self.isolation: Isolation | None = None
         self.turn = 0
@@ -81,6 +79,7 @@ class Sandbox(Generic[Order, Answer]):
         self._prepare = prepare
         self._deadline = deadline_seconds
         self._limits = limits
+        self._classes = frozenset(answers) | _ALWAYS
         self._context = multiprocessing.get_context("spawn")
         self._one_at_a_time = threading.Lock()
         self._child: BaseProcess | None = None
@@ -95,6 +94,7 @@ class Sandbox(Generic[Order, Answer]):
         Raises:
             DibmgError: What building raised in the child.
             ChildDiedError: The child ended while it was being built.
+            ForeignAnswerError: As for `run`.
         """
         self.stop()
         self.turn += 1
@@ -120,6 +120,7 @@ class Sandbox(Generic[Order, Answer]):
         Raises:
             DeadlineError: It took too long; the child was ended.
             MemoryExceededError: It wanted more memory than it may have; the child was ended.
+            ForeignAnswerError: The child answered with something else than an answer; it was ended.
             ChildDiedError: The child died of it.
             Exception: What the work raised in the child, or `tick` here.
         """
@@ -167,7 +168,7 @@ class Sandbox(Generic[Order, Answer]):
         assert self._pipe is not None
         self.turn += 1
         try:
-            _send(self._pipe, order)
+            send(self._pipe, order)
         except OSError as error:
             self.stop()
             raise ChildDiedError("the model process was gone") from error
@@ -183,43 +184,22 @@ class Sandbox(Generic[Order, Answer]):
                 if time.monotonic() >= end:
                     raise DeadlineError(f"no answer within {seconds:.0f} s")
                 tick()
-            answer = _receive(self._pipe)
+            answer = receive_answer(self._pipe, self._classes)
         except (EOFError, ConnectionResetError) as error:
             self._child.join(5)
             code = self._child.exitcode
             self.stop()
             raise ChildDiedError(f"the model process ended ({_ending(code)})") from error
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ForeignAnswerError):
+                _log.error("no answer of ours: the model process may have been taken over")
             self.stop()
             raise
-        if isinstance(answer, _Raised):
-            if isinstance(answer.error, MemoryExceededError):
+        if isinstance(answer, DibmgError):
+            if isinstance(answer, MemoryExceededError):
                 self.stop()  # what is left of its memory is in pieces
-            raise answer.error
+            raise answer
         return answer
-
-
-def _send(pipe: Connection[Any, Any], message: Any) -> None:
-    """Send a message; what it holds of large contents goes beside it, and is not copied for that.
-
-    Source: PEP 574.
-    """
-    contents: list[pickle.PickleBuffer] = []
-    rest = pickle.dumps(message, protocol=5, buffer_callback=contents.append)
-    pipe.send((rest, len(contents)))
-    for content in contents:
-        pipe.send_bytes(content.raw())
-
-
-def _receive(pipe: Connection[Any, Any]) -> Any:
-    """The next message.
-
-    Raises:
-        EOFError: The other side is gone.
-    """
-    rest, number = pipe.recv()
-    contents = [pipe.recv_bytes() for _ in range(number)]
-    return pickle.loads(rest, buffers=contents)
 
 
 def _ending(code: int | None) -> str:
@@ -239,26 +219,26 @@ def _live(
     prepare()
     try:
         work = build()
-        _send(pipe, confine(limits))
+        send(pipe, confine(limits))
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
-        _send(pipe, _Raised(_portable(error)))
+        send(pipe, _portable(error))
         return
     while True:
         try:
-            order = _receive(pipe)
+            order = receive_order(pipe)
         except EOFError:
             return
         allow_cpu(limits.cpu_seconds)
         try:
             answer = work(order)
         except Exception as error:  # noqa: BLE001 - the same
-            answer = _Raised(_portable(error))
-        _send(pipe, answer)
+            answer = _portable(error)
+        send(pipe, answer)
         del order, answer
         give_back()  # the answer is out: nobody waits for this
 
 
-def _portable(error: Exception) -> Exception:
+def _portable(error: Exception) -> DibmgError:
     """The error in a form that survives pickling and quotes no data set."""
     if isinstance(error, DibmgError):
         kind = RetryableError if isinstance(error, RetryableError) else PermanentError

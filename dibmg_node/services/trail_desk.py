@@ -17,6 +17,7 @@ from dibmg_node.storage.trail_check import check_trail
 from dibmg_node.storage.trail_tail import TrailFilter, TrailPage, TrailPlace, read_back
 from dibmg_node.storage.trail_verification import (
     Verification,
+    head_to_meet,
     load_verification,
     save_verification,
     verification_of,
@@ -76,6 +77,8 @@ class TrailDesk:
     def verify(self, who: Person) -> Verification:
         """Walk the whole chain, from the line on that the last verification began with.
 
+        What the last one that found it whole ended with must still be in it.
+
         Raises:
             PermanentError: The trail is too long for this.
             RetryableError: It is being verified already, or cannot be read.
@@ -88,8 +91,9 @@ class TrailDesk:
             former = self.verified()
             first_seq = former.first_seq if former else 1
             self.audit.log_used(who.name, who.address, "/audit/verify")
-            checked = check_trail(self.folder, first_seq)
-            found = verification_of(checked, who.name or who.address, first_seq, self.now())
+            expected = head_to_meet(former)
+            checked = check_trail(self.folder, first_seq, expected)
+            found = verification_of(checked, who.name or who.address, first_seq, self.now(), expected)
             save_verification(self.record, found)
             return found
         except OSError as error:

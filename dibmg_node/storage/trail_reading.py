@@ -6,10 +6,14 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from dibmg_node.storage.trail import trail_file, trail_files
+
+_LOOKED_AT: Final = 4096
+"""Bytes before a bookmark."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,17 @@ class Bookmark:
         offset: Bytes of it.
         seq: Of the last line.
         error: Why nothing more was passed on; empty where it was.
+        before: SHA-256 of the bytes that end there; empty where a former version kept none.
+        cut_at: When the trail was last found to end before what was read, so that it is read from its
+            beginning again; ISO 8601, empty where it never was.
     """
 
     number: int = 0
     offset: int = 0
     seq: int = 0
     error: str = ""
+    before: str = ""
+    cut_at: str = ""
 
 
 def load_bookmark(path: Path) -> Bookmark:
@@ -49,6 +58,24 @@ def save_bookmark(path: Path, bookmark: Bookmark) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def still_holds(folder: Path, bookmark: Bookmark) -> bool:
+    """Whether the trail still has, at its place, what was read last; older files may have been taken away.
+
+    Where its end was cut off, or all of it removed, it grows again from before the bookmark.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    if not bookmark.number:
+        return True
+    path = trail_file(folder, bookmark.number)
+    if not path.exists():
+        return any(one > bookmark.number for one, _ in trail_files(folder))
+    if path.stat().st_size < bookmark.offset:
+        return False
+    return not bookmark.before or _before(path, bookmark.offset) == bookmark.before
 
 
 def read_on(folder: Path, bookmark: Bookmark, most: int) -> tuple[Sequence[Mapping[str, Any]], Bookmark]:
@@ -83,7 +110,15 @@ def read_on(folder: Path, bookmark: Bookmark, most: int) -> tuple[Sequence[Mappi
         if len(found) >= most or not trail_file(folder, number + 1).exists():
             break
         number, offset = number + 1, 0
-    return found, Bookmark(number, offset, seq)
+    before = _before(trail_file(folder, number), offset)
+    return found, Bookmark(number, offset, seq, before=before, cut_at=bookmark.cut_at)
+
+
+def _before(path: Path, offset: int) -> str:
+    """SHA-256 of the bytes of a file that end at an offset: with the last line's digest of the one before."""
+    with path.open("rb") as file:
+        file.seek(max(0, offset - _LOOKED_AT))
+        return sha256(file.read(min(offset, _LOOKED_AT))).hexdigest()
 
 
 def _parsed(raw: bytes) -> Mapping[str, Any] | None:

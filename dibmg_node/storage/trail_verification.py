@@ -23,6 +23,7 @@ class Verification:
         lines: That are whole, up to the first break.
         head: SHA-256 of the last of them.
         reason: The first break, with its file and line; empty: the trail is whole.
+        expected: Head of the last one that found the trail whole, which had to be in it; empty: none had to.
     """
 
     at: str
@@ -31,13 +32,27 @@ class Verification:
     lines: int
     head: str
     reason: str
+    expected: str = ""
 
 
-def verification_of(checked: Checked, by: str, first_seq: int, at: datetime) -> Verification:
+def head_to_meet(former: Verification | None) -> str:
+    """The head that must still be in the trail after a verification; empty: none.
+
+    It tells that the end was cut off, or that everything was removed or rewritten.
+    """
+    if former is None:
+        return ""
+    return former.head if former.lines and not former.reason else former.expected
+
+
+def verification_of(
+    checked: Checked, by: str, first_seq: int, at: datetime, expected: str = ""
+) -> Verification:
     """What is kept of a check."""
     broken = checked.broken
     reason = f"{broken.place.file.name}:{broken.place.line}: {broken.reason}" if broken else ""
-    return Verification(at.isoformat(timespec="seconds"), by, first_seq, checked.lines, checked.head, reason)
+    time = at.isoformat(timespec="seconds")
+    return Verification(time, by, first_seq, checked.lines, checked.head, reason, expected)
 
 
 def load_verification(path: Path) -> Verification | None:

@@ -17,7 +17,7 @@ from dibmg_node.machine.confinement import Limits
 from dibmg_node.services.ahead import LookAhead
 from dibmg_node.services.analysis import Analyst, Subscriber
 from dibmg_node.services.images import Predictor
-from dibmg_node.services.orders import Answered, Asked
+from dibmg_node.services.orders import ANSWER_CLASSES, Answered, Asked
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.ledger import Ledger
@@ -115,6 +115,7 @@ def make_sandbox(settings: Settings, prepare: Callable[[], None]) -> Sandbox[Ask
         prepare,
         model.deadline_seconds,
         model_limits(settings),
+        ANSWER_CLASSES,
     )
 
 

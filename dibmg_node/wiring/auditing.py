@@ -114,7 +114,7 @@ def check_audit(settings: Settings) -> None:
 
 
 @contextmanager
-def forwarding(settings: Settings) -> Iterator[None]:
+def forwarding(settings: Settings, now: Callable[[], datetime]) -> Iterator[None]:
     """Pass the trail on from a thread of its own, where a receiver is configured.
 
     One process of the data folder does it at a time; another takes over where that one ends.
@@ -124,7 +124,7 @@ def forwarding(settings: Settings) -> Iterator[None]:
         return
     host, port = host_and_port(settings.audit.syslog)
     peer = SyslogPeer(host, port, _tls_files(settings))
-    forwarder = Forwarder(trail_folder(settings), bookmark_file(settings), peer)
+    forwarder = Forwarder(trail_folder(settings), bookmark_file(settings), peer, now)
     stopping = threading.Event()
 
     def run() -> None:

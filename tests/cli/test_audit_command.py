@@ -33,6 +33,12 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return made
 
 
+def status(settings: Settings) -> tuple[list[str], dict[str, object]]:
+    """Reasons, and what is said of the receiver."""
+    told = json.loads(CliRunner().invoke(cli, ["status", "--json", "--config", str(settings.path)]).stdout)
+    return told["reasons"], told["audit"]["syslog"]
+
+
 def dibmg(settings: Settings, *arguments: str) -> Result:
     return CliRunner().invoke(cli, ["audit", *arguments, "--config", str(settings.path)])
 
@@ -83,6 +89,19 @@ def test_what_a_verification_found_is_kept_and_a_break_makes_the_node_degraded(s
     assert reason in told["reasons"]
 
 
+def test_the_head_of_the_last_whole_verification_is_asked_for_until_a_beginning_is_named(
+    settings: Settings,
+) -> None:
+    dibmg(settings, "verify")
+    trail_files(trail_folder(settings))[-1][1].unlink()
+
+    cut = [dibmg(settings, "verify") for _ in range(2)]
+    accepted = [dibmg(settings, "verify", "--from", "1"), dibmg(settings, "verify")]
+
+    assert [one.exit_code for one in cut + accepted] == [1, 1, 0, 0]
+    assert "the end was cut off, or all was rewritten" in cut[1].stdout
+
+
 def test_a_head_that_is_not_in_the_trail_ends_with_1(settings: Settings) -> None:
     assert dibmg(settings, "verify", "--head", "0" * 64).exit_code == 1
 
@@ -119,6 +138,26 @@ def test_a_trail_that_is_gone_is_not_whole(settings: Settings, emptied: bool) ->
     told = "somebody emptied it" if emptied else "no audit trail"
     assert (ended.exit_code, ended.stdout, told in ended.stderr) == (1, "", True)
     assert load_verification(verification_file(settings)) is None
+
+
+@pytest.mark.parametrize("forwarded_since", [False, True])
+def test_status_says_that_the_trail_ends_before_what_was_passed_on_until_it_is_verified(
+    settings: Settings, forwarded_since: bool
+) -> None:
+    assert settings.path is not None
+    settings.path.write_text('[audit]\nsyslog = "localhost:6514"\n')
+    new_ledger(settings.data_dir).engine.dispose()
+    at = Bookmark(2, 1, 3, cut_at="2026-03-04T05:06:07+00:00") if forwarded_since else Bookmark(9, 4000, 70)
+    save_bookmark(bookmark_file(settings), at)
+
+    before, syslog = status(settings)
+    dibmg(settings, "verify")
+    save_bookmark(bookmark_file(settings), Bookmark(2, 1, 3, cut_at="2026-03-04T05:06:07+00:00"))
+    after, _ = status(settings)
+
+    reason = "the audit trail ends before what was passed on"
+    assert (reason in before, reason in after) == (True, False)
+    assert syslog["waiting"] == (0 if forwarded_since else 3)
 
 
 def test_status_tells_how_many_lines_wait_for_the_receiver_and_since_when(settings: Settings) -> None:

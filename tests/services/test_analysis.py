@@ -23,7 +23,7 @@ from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.errors import PermanentError, RejectedError, RetryableError, StorageFullError
 from dibmg_node.machine.confinement import Limits
 from dibmg_node.services.analysis import LEASE, Analyst, Subscriber
-from dibmg_node.services.orders import Answered, Asked, Reader
+from dibmg_node.services.orders import ANSWER_CLASSES, Answered, Asked, Reader
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.archive import Archive
@@ -178,7 +178,9 @@ def test_a_real_child_gives_the_bytes_that_this_process_gives(
     folder = tmp_path / "other"
     folder.mkdir()
     ledger = new_ledger(folder)
-    other = Station(new_archive(folder), ledger, Clock(), sandbox=Sandbox(build_work, nothing, 60))
+    other = Station(
+        new_archive(folder), ledger, Clock(), sandbox=Sandbox(build_work, nothing, 60, answers=ANSWER_CLASSES)
+    )
     other.receive(*(mammogram(view) for view in STANDARD_VIEWS))
     other.complete()
 
@@ -524,7 +526,7 @@ def build_killed(marker: Path) -> Callable[[Asked], Answered]:
 
 def test_a_codec_that_kills_the_child_costs_an_attempt_not_the_node(station: Station, tmp_path: Path) -> None:
     limits = Limits(files=True)
-    station.sandbox = Sandbox(partial(build_killed, tmp_path / "killed"), nothing, 60, limits)
+    station.sandbox = Sandbox(partial(build_killed, tmp_path / "killed"), nothing, 60, limits, ANSWER_CLASSES)
 
     first = station.analyze()
     reason = station.study()["reason"]

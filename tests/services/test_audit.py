@@ -232,6 +232,17 @@ def test_a_login_is_told_once_an_hour_and_a_wrong_token_once_a_minute(
     assert told.count(("110122", 4)) == 2
 
 
+def test_each_person_who_logs_in_from_one_address_is_told_by_name(trail: AuditTrail) -> None:
+    for name in ("anna", "berta", "anna"):
+        trail.auditor.authenticated("10.0.0.9", name)
+        trail.auditor.not_authenticated("10.0.0.9", "a wrong password", name)
+        trail.auditor.accessed("10.0.0.9", "1.2.3", ["1.2"], "aaaa", name)
+
+    told = [line["participants"][0] for line in trail.lines]
+    assert {one["address"] for one in told} == {"10.0.0.9"}
+    assert [one["user"] for one in told] == ["anna"] * 3 + ["berta"] * 3 + ["anna"]
+
+
 @pytest.fixture
 def owed(archive: Archive, ledger: Ledger, clock: Clock) -> Ledger:
     """A ledger that owes a report, of which the archive has a real file."""

@@ -13,7 +13,7 @@ import pytest
 
 from dibmg_node.domain.study import STANDARD_VIEWS
 from dibmg_node.machine.confinement import NETWORK_OPEN, Isolation, Limits
-from dibmg_node.services.orders import Order, Report
+from dibmg_node.services.orders import ANSWER_CLASSES, Order, Report
 from dibmg_node.services.sandbox import ChildDiedError, MemoryExceededError, Sandbox
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
@@ -22,6 +22,10 @@ from tests.services import confined_work, sandbox_work
 from tests.services.test_analysis import Station, nothing, work_here
 
 WISHES = ("make", "append", "overwrite", "remove", "rename")
+TO_OTHERS = (
+    *("signal", "owner", "owner's signal", "owner by kind", "owner of a socket", "group of a socket"),
+    *("type", "type by hand", "limit", "process_madvise", "process_mrelease"),
+)
 SMALL = 256 * 2**20
 
 
@@ -97,8 +101,20 @@ def test_a_child_that_needs_its_devices_may_write(
     assert with_files.run(("overwrite", surroundings.file), quiet) == "done"
 
 
-def test_the_child_signals_nobody_else(confined: Sandbox[tuple[str, str], str]) -> None:
-    assert confined.run(("signal", str(os.getpid())), quiet) == "EACCES"
+@pytest.mark.parametrize("what", TO_OTHERS)
+def test_the_child_signals_limits_and_types_for_nobody_else(
+    confined: Sandbox[tuple[str, str], str], with_files: Sandbox[tuple[str, str], str], what: str
+) -> None:
+    there = [sandbox.run((what, str(os.getpid())), quiet) for sandbox in (confined, with_files)]
+
+    assert there == ["EACCES", "EACCES"]
+
+
+@pytest.mark.parametrize("what", ["limit itself", "lock"])
+def test_the_child_may_do_the_like_to_itself(
+    confined: Sandbox[tuple[str, str], str], surroundings: Surroundings, what: str
+) -> None:
+    assert confined.run((what, surroundings.file), quiet) == "done"
 
 
 def test_what_holds_is_told(confined: Sandbox[tuple[str, str], str]) -> None:
@@ -161,7 +177,7 @@ def test_a_study_that_crashes_hangs_or_blows_three_times_is_failed_and_the_next_
     station.receive(*(mammogram(view, study_uid=other) for view in STANDARD_VIEWS))
     station.complete()
     station.sandbox = Sandbox(
-        partial(build_evil, what, STUDY_UID), nothing, deadline, Limits(memory_bytes=SMALL)
+        partial(build_evil, what, STUDY_UID), nothing, deadline, Limits(memory_bytes=SMALL), ANSWER_CLASSES
     )
 
     answers = [station.analyze() for _ in range(3)]

@@ -201,6 +201,18 @@ def test_an_answer_that_cannot_travel_is_a_dead_child(sandbox: Sandbox[str, obje
     assert sandbox.run("answer", quiet) == "ANSWER"
 
 
+def test_an_answer_that_would_run_something_here_ends_the_child_and_runs_nothing(
+    sandbox: Sandbox[str, object], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(RetryableError, match=r"answered with posix.mkdir"):
+        sandbox.run(f"evil {tmp_path / 'made'}", quiet)
+
+    assert list(tmp_path.iterdir()) == []
+    assert sandbox._child is None
+    assert "may have been taken over" in caplog.text
+    assert sandbox.run("answer", quiet) == "ANSWER"
+
+
 def test_what_building_raises_is_told_and_leaves_no_child() -> None:
     sandbox: Sandbox[str, object] = Sandbox(build_nothing, prepare, 30)
 

@@ -23,9 +23,9 @@ from dibmg_node.services.audit_message import audit_message
 from dibmg_node.services.syslog import SyslogPeer
 from dibmg_node.services.tls import TlsFiles
 from dibmg_node.services.wire import StoreRequest, TurnedAway
-from dibmg_node.storage.trail import Trail, trail_file
+from dibmg_node.storage.trail import Trail, trail_file, trail_files
 from dibmg_node.storage.trail_reading import load_bookmark
-from tests.factories import START, instance
+from tests.factories import START, Clock, instance
 from tests.programs import find_program
 from tests.services.audit_trail import AuditTrail
 from tests.services.syslog_peer import WAIT_SECONDS, Receiver, xml_of
@@ -63,7 +63,7 @@ def pass_on(trail: AuditTrail, tmp_path: Path, certificates: Path) -> Callable[.
             (certificates / f"{certificate}.pem", certificates / f"{certificate}.key") if certificate else ()
         )
         peer = SyslogPeer("localhost", port, TlsFiles(certificates / ca, *own))
-        return Forwarder(trail.folder, tmp_path / "audit-syslog.json", peer)
+        return Forwarder(trail.folder, tmp_path / "audit-syslog.json", peer, Clock())
 
     return make
 
@@ -293,6 +293,30 @@ def test_what_a_receiver_did_not_take_is_sent_again(
     receiver.wait_for(len(trail.lines))
     assert waiting == trail.lines[0]["at"]
     assert len(receiver.messages) == len(trail.lines)
+
+
+def test_a_trail_that_was_removed_is_passed_on_from_its_beginning_and_the_bookmark_says_so(
+    trail: AuditTrail,
+    receive: Callable[..., Receiver],
+    pass_on: Callable[..., Forwarder],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    receiver = receive()
+    forwarder = pass_on(receiver.port)
+    trail.auditor.started("intake")
+    trail.auditor.started("web")
+    forwarder.forward()
+    for _, path in trail_files(trail.folder):
+        path.unlink()
+    trail.auditor.stopped("web")
+
+    forwarder.forward()
+
+    receiver.wait_for(3)
+    assert xml_of(receiver.messages[2]) == audit_message(trail.lines[0])
+    assert load_bookmark(forwarder.bookmark).cut_at == "2026-03-04T05:06:07+00:00"
+    assert "audit trail ends before what was passed on" in caplog.text
+    assert forwarder.forward() is False
 
 
 def test_while_nobody_listens_lines_wait_and_the_bookmark_says_why(

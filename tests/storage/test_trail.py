@@ -13,7 +13,7 @@ import pytest
 
 from dibmg_node.storage.trail import NO_FORMER, Trail, digest_of, find_head, trail_file, trail_files
 from dibmg_node.storage.trail_check import Break, check_trail
-from dibmg_node.storage.trail_reading import Bookmark, load_bookmark, read_on, save_bookmark
+from dibmg_node.storage.trail_reading import Bookmark, load_bookmark, read_on, save_bookmark, still_holds
 
 AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 WRITER = """
@@ -372,3 +372,46 @@ def test_a_bookmark_is_kept_and_a_damaged_one_is_the_beginning(tmp_path: Path) -
     assert kept == Bookmark(3, 400, 17, "no answer")
     assert load_bookmark(path) == Bookmark()
     assert [one.name for one in tmp_path.iterdir()] == ["bookmark.json"]
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+@pytest.mark.parametrize("after", [0, 1, 5])
+def test_a_bookmark_behind_an_end_that_was_cut_off_is_known_however_the_trail_went_on(
+    tmp_path: Path, left: int, after: int
+) -> None:
+    former = Trail(tmp_path / "audit", "web")
+    for day in range(3):
+        fill(former, 2, AT + timedelta(days=day))
+    former.close()
+    at = read_on(former.folder, Bookmark(), 10)[1]
+    held = still_holds(former.folder, at)
+    for _, path in trail_files(former.folder)[left:]:
+        path.unlink()
+
+    trail = Trail(former.folder, "web")
+    for day in range(after):
+        fill(trail, 2, AT + timedelta(days=day + left, hours=1))
+    trail.close()
+
+    assert held
+    assert not still_holds(trail.folder, at)
+
+
+def test_a_bookmark_in_a_shortened_file_is_known(trail: Trail) -> None:
+    fill(trail, 3)
+    at = read_on(trail.folder, Bookmark(), 10)[1]
+    path = trail_file(trail.folder, 1)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
+
+    assert not still_holds(trail.folder, at)
+
+
+def test_a_bookmark_outlives_that_older_files_are_taken_away(trail: Trail) -> None:
+    fill(trail, 1)
+    at = read_on(trail.folder, Bookmark(), 10)[1]
+    fill(trail, 1, AT + timedelta(days=1))
+    trail_file(trail.folder, 1).unlink()
+
+    assert still_holds(trail.folder, at)
+    assert still_holds(trail.folder, Bookmark())
+    assert [line["seq"] for line in read_on(trail.folder, at, 10)[0]] == [2]

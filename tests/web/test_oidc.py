@@ -16,7 +16,7 @@ from joserfc.jwk import RSAKey
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from dibmg_node.services.audit import SILENT
+from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.oidc import CALLBACK, OidcClient, OidcLogin
 from dibmg_node.services.tls import ServerTls, TlsFiles
 from dibmg_node.storage.users import UserRole
@@ -25,6 +25,7 @@ from dibmg_node.web.pages.attempts import MOST_FAILURES
 from dibmg_node.web.pages.site import SiteAccess, make_site
 from dibmg_node.web.server import WebServer
 from tests.certificates import Authority
+from tests.services.audit_trail import new_audit
 from tests.web.conftest import WebSide
 from tests.web.oidc_provider import CLIENT, SECRET, Provider
 
@@ -38,6 +39,7 @@ class Login:
     web: WebSide
     provider: Provider
     client: OidcClient
+    audit: Auditor = SILENT
 
     def __post_init__(self) -> None:
         self.oidc = OidcLogin(self.client, self.web.clock)
@@ -54,7 +56,7 @@ class Login:
             access=access,
             bearer=Bearer(list),
             desk=self.web.desk(),
-            audit=SILENT,
+            audit=self.audit,
         )
 
     def new_browser(self) -> TestClient:
@@ -106,6 +108,18 @@ def test_who_has_a_role_at_the_provider_has_it_here(login: Login, roles: Any, st
     page = login.browser.get("/studies")
     assert (page.status_code, "anna" in page.text) == (200, True)
     assert login.browser.get("/audit").status_code == status
+
+
+def test_the_audit_trail_names_who_logged_in(login: Login, tmp_path: Path) -> None:
+    trail = new_audit(tmp_path, login.web.clock)
+    login = replace(login, audit=trail.auditor)
+    login.provider.person |= {"roles": ["radiology"], "preferred_username": "anna"}
+
+    login.browser.get(login.begin("/studies"))
+
+    told = trail.of("User Authentication")
+    assert (told["outcome"], told["participants"][0]["user"]) == (0, "anna")
+    assert told["participants"][0]["address"] == "testclient"
 
 
 def test_a_role_is_found_in_a_nested_claim(login: Login) -> None:

@@ -418,7 +418,33 @@ def test_a_login_that_failed_and_one_that_did_not_are_told_in_the_audit_trail(
     found = re.search(r'name="csrf" value="([^"]+)"', asking.get("/login").text)
     assert found is not None
 
-    for password in ("wrong", "correct horse battery"):
-        asking.post("/login", data={"csrf": found[1], "name": "vera", "password": password})
+    for name, password in (
+        ("vera", "wrong"),
+        ("correct horse battery", ""),
+        ("vera", "correct horse battery"),
+    ):
+        asking.post("/login", data={"csrf": found[1], "name": name, "password": password})
 
-    assert trail.names == ["User Authentication", "User Authentication"]
+    told = [(line["name"], line["outcome"], line["participants"][0]["user"]) for line in trail.lines]
+    assert told == [
+        ("User Authentication", 4, "vera"),
+        ("User Authentication", 4, "testclient"),
+        ("User Authentication", 0, "vera"),
+    ]
+    assert "horse" not in str(trail.lines)
+
+
+def test_who_logged_in_is_named_by_the_studies_that_they_open(web: WebSide, tmp_path: Path) -> None:
+    receive(web, mammogram(R_CC))
+    trail = new_audit(tmp_path, web.clock)
+    app = web.app(audit=trail.auditor, login_always=True)
+    for name in ("anna", "berta"):
+        web.users.put(name, UserRole.VIEWER, "correct horse battery")
+        asking = TestClient(app, base_url="http://localhost")
+        found = re.search(r'name="csrf" value="([^"]+)"', asking.get("/login").text)
+        assert found is not None
+        asking.post("/login", data={"csrf": found[1], "name": name, "password": "correct horse battery"})
+        asking.get(f"/studies/{STUDY_UID}")
+
+    told = [(line["event"], line["participants"][0]["user"]) for line in trail.lines]
+    assert told == [("110114", "anna"), ("110103", "anna"), ("110114", "berta"), ("110103", "berta")]

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from dibmg_node.errors import PermanentError, RetryableError
-from dibmg_node.services.audit import Auditor
+from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.operating import Person
 from dibmg_node.services.pseudonyms import Pseudonyms
 from dibmg_node.services.trail_desk import TrailDesk
@@ -151,6 +151,30 @@ def test_a_changed_line_is_named_until_the_trail_is_whole_again(
     verify(client)
 
     assert "audit-000001.jsonl:1: changed: line 1 is not what line 2 follows" in client.get("/audit").text
+
+
+def test_an_end_that_was_cut_off_is_told_until_somebody_begins_anew_by_command(
+    desk: TrailDesk, audit: Auditor, web: WebSide
+) -> None:
+    for _ in range(3):
+        audit.deleted(STUDY, "purged")
+    whole = desk.verify(Person("otto"))
+    path = trail_file(web.trail_folder, 1)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
+
+    found = [replace(desk, audit=SILENT).verify(Person("otto")) for _ in range(2)]
+
+    assert whole.reason == ""
+    reason = f"audit-000001.jsonl:2: no line has the digest {whole.head}: the end was cut off"
+    assert [one.reason.startswith(reason) for one in found] == [True, True]
+
+
+def test_a_trail_that_was_removed_is_told(desk: TrailDesk, audit: Auditor, web: WebSide) -> None:
+    audit.deleted(STUDY, "purged")
+    desk.verify(Person("otto"))
+    trail_file(web.trail_folder, 1).unlink()
+
+    assert "the end was cut off" in replace(desk, audit=SILENT).verify(Person("otto")).reason
 
 
 def test_a_long_trail_is_left_to_the_command(desk: TrailDesk, audit: Auditor, client: TestClient) -> None:

@@ -139,10 +139,10 @@ def test_another_process_passes_the_trail_on_once_the_first_has_ended(tmp_path: 
     lock = settings.data_dir / "audit-syslog.lock"
     before = forwarders()
     first = ExitStack()
-    first.enter_context(forwarding(settings))
+    first.enter_context(forwarding(settings, Clock()))
     wait_until(lambda: is_held(lock))
 
-    with forwarding(settings):
+    with forwarding(settings, Clock()):
         first.close()
         wait_until(lambda: forwarders() == before + 1)
         wait_until(lambda: is_held(lock))

@@ -76,10 +76,15 @@ class LoginPages:
         user = await in_thread(self._users.check, name, password)
         if user is None:
             _log.warning("login failed", extra={"peer_address": address})
-            await in_thread(self._audit.not_authenticated, address, "no such user, or a wrong password")
+            # only a name that is an account's: a password typed in its place must not be kept
+            account = await in_thread(self._users.find, name)
+            tried = account.name if account else ""
+            await in_thread(
+                self._audit.not_authenticated, address, "no such user, or a wrong password", tried
+            )
             return self._form(request, following, "name or password is wrong", 401)
         self._attempts.succeeded(*keys)
-        await in_thread(self._audit.authenticated, address)
+        await in_thread(self._audit.authenticated, address, user.name)
         begin_session(request, user, self._now())
         _log.info("login", extra={"user": user.name, "peer_address": address})
         return RedirectResponse(inside(following), 303)

@@ -92,7 +92,7 @@ class OidcPages:
         except (PeerUnavailableError, PeerRefusedError) as error:
             return await self._refused(request, str(error))
         self._attempts.succeeded(key)
-        await in_thread(self._audit.authenticated, address)
+        await in_thread(self._audit.authenticated, address, who.name)
         begin_provided_session(request, who, self._login.client.stamp, self._now())
         _log.info("login", extra={"user": who.name, "peer_address": address})
         # a page of our own between: the strict cookie is not shown on the way here from another site

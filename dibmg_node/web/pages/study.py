@@ -73,7 +73,8 @@ class StudyPages:
         images = study["instances"]
         patient = self._patients.of_image(images[0]["sop_uid"])
         classes = [one["sop_class_uid"] for one in images]
-        self._audit.accessed(peer_address(request), study["study_uid"], classes, patient.pseudonym)
+        name = request.state.visitor.name
+        self._audit.accessed(peer_address(request), study["study_uid"], classes, patient.pseudonym, name)
         return self._templates.page(
             request,
             "study",
