@@ -177,7 +177,7 @@ def test_the_worker_on_a_gpu_installs_its_own_lock_and_asks_for_one_gpu() -> Non
 
 def test_the_configuration_of_many_containers_is_valid_and_fits_them(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in MACHINES["services"]["front"]["environment"]:
-        monkeypatch.setenv(name.removesuffix("_FILE"), "secret")
+        monkeypatch.setenv(name.removesuffix("_FILE"), "a secret of some length")
 
     settings = load_settings(ROOT / "deploy" / "container" / "machines.toml")
 
