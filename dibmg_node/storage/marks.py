@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.schema import marks
+from dibmg_node.storage.server_clock import server_time
 
 _ARCHIVE: Final = "archive"
 
@@ -42,11 +43,8 @@ class Marks:
 
     def server_time(self) -> datetime | None:
         """What time the ledger's server has; None for a file, which has none."""
-        if self._engine.dialect.name != "postgresql":
-            return None
         with self._reading.connect() as connection:
-            at: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
-            return at
+            return server_time(connection)
 
 
 def read_mark(connection: Connection, name: str) -> str | None:
