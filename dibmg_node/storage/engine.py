@@ -92,7 +92,10 @@ def _translate(context: ExceptionContext) -> Exception | None:
     error, cause = context.sqlalchemy_exception, context.original_exception
     # SQLite tells a damaged file by the bare class
     passing = isinstance(error, OperationalError) or type(error) is DatabaseError
-    if passing or context.is_disconnect or getattr(cause, "sqlstate", None) == _READ_ONLY:
+    if getattr(cause, "sqlstate", None) == _READ_ONLY:
+        # to be asked for anew, with all others of its pool: the server's name may lead to the primary now
+        context.is_disconnect = True
+    if passing or context.is_disconnect:
         told = f": {why}" if (why := _why_no_connection(context)) else ""
         return LedgerUnavailableError(f"the ledger cannot be written or read ({type(cause).__name__}{told})")
     return None
