@@ -12,7 +12,8 @@ from dibmg_node.storage.engine import reading
 from dibmg_node.storage.schema import marks
 from dibmg_node.storage.server_clock import server_time
 
-_ARCHIVE: Final = "archive"
+ARCHIVE: Final = "archive"
+"""The mark that holds the identity of the ledger's archive."""
 
 
 class Marks:
@@ -25,16 +26,16 @@ class Marks:
     def archive(self) -> str | None:
         """Identity of the archive that the ledger speaks of; None: of none yet."""
         with self._reading.connect() as connection:
-            return read_mark(connection, _ARCHIVE)
+            return read_mark(connection, ARCHIVE)
 
     def enter_archive(self, identity: str) -> str:
         """Enter which archive the ledger speaks of, unless another node was faster; the one that holds."""
         try:
             with self._engine.begin() as connection:
-                found = read_mark(connection, _ARCHIVE)
+                found = read_mark(connection, ARCHIVE)
                 if found is not None:
                     return found
-                write_mark(connection, _ARCHIVE, identity)
+                write_mark(connection, ARCHIVE, identity)
                 return identity
         except IntegrityError:
             found = self.archive()
