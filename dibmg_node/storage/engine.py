@@ -6,13 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Self, cast
 
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import (
+    Connection,
+    Engine,
+    ExceptionContext,
+    PoolProxiedConnection,
+    QueuePool,
+    create_engine,
+    event,
+)
+from sqlalchemy.exc import DatabaseError, OperationalError, TimeoutError
 
 from dibmg_node.errors import LedgerUnavailableError
 
-_POOL: Final = {"pool_size": 8, "max_overflow": 128}
-"""A thread of the intake that had to wait for a connection could not answer its sender."""
+MOST_CONNECTIONS: Final = 2 * 1024
+"""Two for each association, of the most that `intake.max_associations` may be: one holds an instance, another
+one enters it. A thread of the intake that had to wait for one could not answer its sender."""
 _READING: Final = "dibmg_reading"
 _READ_ONLY: Final = "25006"
 """SQLSTATE: the server has become a standby, another one is the primary now."""
@@ -30,6 +39,29 @@ _SESSION: Final = (
     # compiling takes longer than any question that a node asks
     "SET jit = off"
 )
+
+
+class LedgerPool(QueuePool):
+    """Connections to the ledger; to wait for one in vain is no other error than to get none."""
+
+    def connect(self) -> PoolProxiedConnection:
+        """One of them, perhaps a new one.
+
+        Raises:
+            LedgerUnavailableError: All are in use, and stay so.
+        """
+        try:
+            return super().connect()
+        # not one of the database's: no handler of the engine sees it
+        except TimeoutError as error:
+            raise LedgerUnavailableError("every connection to the ledger is in use") from error
+
+
+_POOL: Final[dict[str, Any]] = {
+    "poolclass": LedgerPool,
+    "pool_size": 8,
+    "max_overflow": MOST_CONNECTIONS,
+}
 
 
 def open_engine(url: str) -> Engine:

@@ -93,6 +93,9 @@ def registered(settings: Settings, ledger: Ledger, roles: Sequence[Role]) -> Ite
                     _log.error("another node has taken this one's name", extra={"node": entry.name})
             except RetryableError as error:
                 _log.warning("sign of life not entered", extra={"reason": str(error)})
+            # without this thread a node that works would count as dead
+            except Exception as error:  # noqa: BLE001
+                _log.error("unexpected error at a sign of life", exc_info=error)
 
     thread = threading.Thread(target=beat, name="presence", daemon=True)
     thread.start()
