@@ -28,9 +28,18 @@ DELIVERIES: Final = ("deliveries",)
 _ANALYZE: Final = "dibmg.analyze"
 _DELIVER: Final = "dibmg.deliver"
 _CONNECT_SECONDS: Final = 5
+_ASK_SECONDS: Final = 5
+"""For an answer of the broker, where somebody waits to be told how it is."""
 _LOOK_SECONDS: Final = 3.0
 _DEAF_SECONDS: Final = 10.0
 
+
+_TOLD: Final = {
+    "AuthenticationError": "it refuses user or password, DIBMG_BROKER_PASSWORD",
+    "OutOfMemoryError": "it has no room, see its maxmemory",
+    "ReadOnlyError": "it is a replica, and takes no messages",
+}
+"""What classes of redis-py mean, which is Celery's affair: by their names."""
 
 Queue: TypeAlias = Celery
 """A Celery application; only this module knows what that is."""
@@ -93,12 +102,12 @@ class CeleryPublisher:
     def analyze(self, study_uid: str, revision: int, priority: Priority) -> None:
         """A study is READY."""
         queue = ANALYSES[priority.rank]
-        with _translated():
+        with _translated(self.app):
             self.app.send_task(_ANALYZE, (study_uid, revision), queue=queue, retry=False)
 
     def deliver(self, study_uid: str, revision: int, destination: str) -> None:
         """Results of a study are due at a destination."""
-        with _translated():
+        with _translated(self.app):
             hint = (study_uid, revision, destination)
             self.app.send_task(_DELIVER, hint, queue=DELIVERIES[0], retry=False)
 
@@ -184,7 +193,7 @@ class _Attention:
                 waiting = sum(_waiting_in(app, queues))
             except BrokerUnavailableError:
                 continue
-            # redis-py's own, where the broker dies between two of its answers: this thread has to outlive it
+            # this thread has to outlive whatever redis-py makes of a broker that dies between two answers
             except Exception as error:  # noqa: BLE001
                 _log.warning("queues not looked at", extra={"error": type(error).__name__})
                 continue
@@ -233,9 +242,10 @@ def _waiting_in(app: Queue, queues: Sequence[str]) -> list[int]:
         BrokerUnavailableError: It does not answer.
     """
     waiting = [0] * len(queues)
-    with _translated(), app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
+    with _translated(app), app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
         # by itself kombu goes on trying for six seconds; who asks how it is wants to know now
-        connection.transport_options = {**connection.transport_options, "max_retries": 0}
+        impatient = {"max_retries": 0, "socket_timeout": _ASK_SECONDS}
+        connection.transport_options = {**connection.transport_options, **impatient}
         for place, queue in enumerate(queues):
             # Redis knows no empty queue
             with suppress(ChannelError):
@@ -245,10 +255,14 @@ def _waiting_in(app: Queue, queues: Sequence[str]) -> list[int]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(app: Queue) -> Iterator[None]:
+    """Have whatever keeps the broker from doing what it is asked be one error."""
+    transport = app.connection_for_write()  # opens nothing
+    # of redis-py, and not all of them of the system's; kombu counts a KeyError of its own in
+    known = {*transport.connection_errors, *transport.channel_errors} - {KeyError}
     try:
         yield
-    except (OperationalError, OSError) as error:
+    except (OperationalError, *known) as error:
         raise BrokerUnavailableError(f"the broker does not answer ({_why(error)})") from error
 
 
@@ -258,9 +272,8 @@ def _why(error: BaseException) -> str:
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
             return f"TLS: {told_of(cause)}"
-        # a class of redis-py, which is Celery's affair
-        if type(cause).__name__ == "AuthenticationError":
-            return "it refuses user or password, DIBMG_BROKER_PASSWORD"
+        if type(cause).__name__ in _TOLD:
+            return _TOLD[type(cause).__name__]
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
         cause = cause.__cause__ or cause.__context__

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from socket import create_connection
 from typing import IO
 
 import pytest
@@ -16,6 +18,7 @@ from dibmg_node.services.sweep import Sweep
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.tasks import BrokerUnavailableError, CeleryPublisher, open_queue
 from tests.factories import PATIENCE, R_CC, Clock, instance, received
+from tests.flow.machines import running_redis
 
 WAIT_SECONDS = 120
 
@@ -166,3 +169,51 @@ def run_once_it_listens(sweep: Sweep) -> None:
 def test_a_broker_that_is_not_there_is_told_in_words_of_the_system(url: str, why: str) -> None:
     with pytest.raises(BrokerUnavailableError, match=re.escape(f"the broker does not answer ({why})")):
         CeleryPublisher(open_queue(url, 60)).waiting()
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        ("CONFIG SET maxmemory 1", "it has no room, see its maxmemory"),
+        ("REPLICAOF 127.0.0.1 1", "it is a replica, and takes no messages"),
+    ],
+)
+def test_a_broker_that_takes_no_message_does_not_answer(state: str, why: str) -> None:
+    with running_redis() as port:
+        publisher = CeleryPublisher(open_queue(f"redis://127.0.0.1:{port}/0", 60))
+        publisher.analyze("1.2.3", 1, Priority.ROUTINE)
+        with create_connection(("127.0.0.1", port)) as there:
+            there.sendall(f"{state}\r\n".encode())
+            assert there.recv(100) == b"+OK\r\n"
+
+        with pytest.raises(BrokerUnavailableError, match=re.escape(f"the broker does not answer ({why})")):
+            publisher.analyze("1.2.4", 1, Priority.STAT)
+
+
+def test_of_a_broker_that_is_full_nobody_hears_how_many_messages_wait() -> None:
+    with running_redis() as port:
+        publisher = CeleryPublisher(open_queue(f"redis://127.0.0.1:{port}/0", 60))
+        publisher.analyze("1.2.3", 1, Priority.ROUTINE)
+        with create_connection(("127.0.0.1", port)) as there:
+            there.sendall(b"CONFIG SET maxmemory 1\r\n")
+            assert there.recv(100) == b"+OK\r\n"
+
+        with pytest.raises(BrokerUnavailableError, match="no room"):
+            publisher.waiting()
+
+
+def test_a_broker_that_hangs_is_not_waited_for_for_long(tmp_path: Path) -> None:
+    socket = tmp_path / "broker.sock"
+    broker = start_server(tmp_path, socket, tmp_path / "broker.log")
+    publisher = CeleryPublisher(open_queue(f"redis+socket://{socket}", 60))
+    publish(publisher, "1.2.3", 1)
+    broker.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+
+    with pytest.raises(BrokerUnavailableError):
+        publisher.waiting()
+
+    took = time.monotonic() - began
+    broker.kill()
+    broker.wait()
+    assert took < 20

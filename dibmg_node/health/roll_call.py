@@ -10,7 +10,7 @@ from typing import Any, Final
 from dibmg_node.machine.confinement import NETWORK_OPEN
 from dibmg_node.machine.processes import is_alive, process_name
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.nodes import SILENT_AFTER, NodeEntry, node_of
+from dibmg_node.storage.nodes import NodeEntry, is_silent, node_of
 from dibmg_node.wiring.role_choice import NEEDED, Role
 
 _CLOCK_ALARM: Final = timedelta(seconds=2)
@@ -58,7 +58,7 @@ def call_roll(ledger: Ledger, node: str, roles: Sequence[str], now: datetime) ->
         beat = beats.get(process)
         alive = (
             beat is not None
-            and now - beat.at < SILENT_AFTER
+            and not is_silent(beat.at, now)
             and is_alive(process, beat.pid, node) is not False
         )
         if not alive:

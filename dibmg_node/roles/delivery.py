@@ -17,6 +17,7 @@ from dibmg_node.services.lanes import Lanes
 from dibmg_node.services.tracing import Tracer
 from dibmg_node.wiring import foundation
 from dibmg_node.wiring.delivering import make_courier, make_prover
+from dibmg_node.wiring.registration import others_are_up
 from dibmg_node.wiring.role_choice import Role
 from dibmg_node.wiring.telemetry import telemetry
 
@@ -31,7 +32,7 @@ def live(settings: Settings, audit: Auditor) -> None:
     ledger = foundation.open_node_ledger(settings)
     name = process_name(Role.DELIVERY, settings.node_name)
     ledger.outbox.release(name, foundation.now())
-    courier = make_courier(settings, ledger, audit, name)
+    courier = make_courier(settings, ledger, audit, name, partial(others_are_up, settings, ledger))
     prover = make_prover(settings, ledger, name)
 
     def work(tracer: Tracer, study_uid: str, destination: str) -> None:

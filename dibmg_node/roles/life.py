@@ -60,6 +60,7 @@ def beating(
     role: Role,
     detail: Callable[[], str] = str,
     beside: Callable[[], None] = lambda: None,
+    every_seconds: float = BEAT_SECONDS,
 ) -> Iterator[None]:
     """Enter signs of life from a thread of their own: work in hand must not look like death.
 
@@ -69,17 +70,21 @@ def beating(
         role: Whose.
         detail: For people.
         beside: Entered in the ledger as often.
+        every_seconds: Between two of them.
     """
     name = process_name(role, settings.node_name)
     ended = threading.Event()
 
     def beat() -> None:
-        while not ended.wait(BEAT_SECONDS):
+        while not ended.wait(every_seconds):
             try:
                 ledger.beats.beat(name, foundation.now(), detail())
                 beside()
             except RetryableError as error:
                 _log.warning("sign of life not entered", extra={"reason": str(error)})
+            # without this thread a process that works would count as dead
+            except Exception as error:  # noqa: BLE001
+                _log.error("unexpected error at a sign of life", exc_info=error)
 
     ledger.beats.start(name, foundation.now(), detail())
     thread = threading.Thread(target=beat, name="beat", daemon=True)

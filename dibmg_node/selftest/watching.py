@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 
 from dibmg_node.config import Settings
 from dibmg_node.errors import RetryableError, SelfTestBrokenError
 from dibmg_node.machine.processes import is_alive, process_name
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.nodes import is_silent
 from dibmg_node.tasks import CeleryPublisher, open_queue
 from dibmg_node.wiring import foundation
 
 _LOOK_SECONDS: Final = 0.1
-_SILENT_AFTER: Final = timedelta(seconds=20)
 
 Study = Mapping[str, Any]
 """As `Views.study` has it."""
@@ -61,7 +60,7 @@ class Watch:
         beat = next((one for one in self.ledger.views.beats() if one.process == name), None)
         if beat is None or is_alive(name, beat.pid, node) is False:
             return f"the process {role} does not run: see {log}, and restart the node"
-        if foundation.now() - beat.at > _SILENT_AFTER:
+        if is_silent(beat.at, foundation.now()):
             return f"the process {role} (pid {beat.pid}) hangs: end it, the node starts it again"
         settings = self.settings
         queue = open_queue(

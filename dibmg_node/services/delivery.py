@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 LEASE: Final = timedelta(minutes=5)
 """What is being sent is renewed; a claim that is not belongs to a dead worker."""
+_ROLLED_OUT_WITHIN: Final = timedelta(hours=1)
+"""A destination that a host does not know by then is one that the configuration has no more."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Courier:
     Attributes:
         name: Of the worker, as it stands in the ledger.
         proofs: How destinations show that they keep what they stored; those not named need not.
+        others_are_up: Whether other hosts share the ledger: a new configuration reaches them one by one.
     """
 
     archive: Archive
@@ -80,6 +83,7 @@ class Courier:
     audit: Auditor = SILENT
     renew_every: timedelta = LEASE / 5
     name: str = ""
+    others_are_up: Callable[[], bool] = lambda: False
 
     def deliver(self, study_uid: str, destination: str) -> bool:
         """Send everything of a study that is due at one destination, and enter what became of it.
@@ -88,6 +92,9 @@ class Courier:
             Whether there was anything, and nobody else is sending it.
         """
         extra = {"study_uid": study_uid, "destination": destination}
+        if destination not in self.senders and self._may_be_known_elsewhere(study_uid, destination):
+            _log.info("destination not known here, left to other hosts", extra=extra)
+            return False
         try:
             owed = self.outbox.claim(study_uid, destination, self.now(), LEASE, self.name)
         except LedgerConflictError:
@@ -112,6 +119,10 @@ class Courier:
             else:
                 _log.warning("result not delivered yet", extra=facts)
         return True
+
+    def _may_be_known_elsewhere(self, study_uid: str, destination: str) -> bool:
+        since = self.outbox.owed_since(study_uid, destination)
+        return since is not None and self.now() - since < _ROLLED_OUT_WITHIN and self.others_are_up()
 
     def _send(self, owed: Sequence[Owed], study_uid: str, destination: str) -> Sequence[Settlement]:
         sender = self.senders.get(destination)

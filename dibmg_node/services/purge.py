@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -87,11 +88,11 @@ class Purge:
         them, and a run that is broken off leaves in it what the next one removes.
 
         Raises:
-            OSError: An archive that is far does not answer.
+            OSError: The archive does not answer, or another one is in its place.
         """
+        self._check_archive()
         stuck = 0
         for study_uid in self.purges.removals.studies():
-            self._check_archive()
             stuck += not self._remove(study_uid)
         gone: list[Doomed] = []
         for one in self.plan():
@@ -114,9 +115,15 @@ class Purge:
         return gone
 
     def _check_archive(self) -> None:
-        """Ask an archive that is far whether it is there, once and not for every file."""
-        if self.archive.is_far:
-            self.archive.identity()
+        """Whether the archive is there, once and not for every file.
+
+        A share that is not mounted is an empty folder, in which every file counts as removed; a storage that
+        is far may not answer.
+        """
+        found, expected = self.archive.identity(), self.purges.archive()
+        if expected is not None and found != expected:
+            told = "not the archive of the ledger: is it mounted?"
+            raise FileNotFoundError(errno.ENOENT, told, self.archive.marker)
 
     def _remove(self, study_uid: str) -> bool:
         """Remove the files of a study that are to go; whether none is left."""
@@ -135,6 +142,7 @@ class Purge:
                 _log.error("purged file not removed", extra=extra)
             else:
                 done.append(one)
+        self._check_archive()
         removals.end(done)
         return len(done) == len(going)
 

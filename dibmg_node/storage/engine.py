@@ -6,13 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Self, cast
 
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import (
+    Connection,
+    Engine,
+    ExceptionContext,
+    PoolProxiedConnection,
+    QueuePool,
+    create_engine,
+    event,
+)
+from sqlalchemy.exc import DatabaseError, OperationalError, TimeoutError
 
 from dibmg_node.errors import LedgerUnavailableError
 
-_POOL: Final = {"pool_size": 8, "max_overflow": 128}
-"""A thread of the intake that had to wait for a connection could not answer its sender."""
+MOST_CONNECTIONS: Final = 2 * 1024
+"""Two for each association, of the most that `intake.max_associations` may be: one holds an instance, another
+one enters it. A thread of the intake that had to wait for one could not answer its sender."""
 _READING: Final = "dibmg_reading"
 _READ_ONLY: Final = "25006"
 """SQLSTATE: the server has become a standby, another one is the primary now."""
@@ -30,6 +39,29 @@ _SESSION: Final = (
     # compiling takes longer than any question that a node asks
     "SET jit = off"
 )
+
+
+class LedgerPool(QueuePool):
+    """Connections to the ledger; to wait for one in vain is no other error than to get none."""
+
+    def connect(self) -> PoolProxiedConnection:
+        """One of them, perhaps a new one.
+
+        Raises:
+            LedgerUnavailableError: All are in use, and stay so.
+        """
+        try:
+            return super().connect()
+        # not one of the database's: no handler of the engine sees it
+        except TimeoutError as error:
+            raise LedgerUnavailableError("every connection to the ledger is in use") from error
+
+
+_POOL: Final[dict[str, Any]] = {
+    "poolclass": LedgerPool,
+    "pool_size": 8,
+    "max_overflow": MOST_CONNECTIONS,
+}
 
 
 def open_engine(url: str) -> Engine:
@@ -92,7 +124,10 @@ def _translate(context: ExceptionContext) -> Exception | None:
     error, cause = context.sqlalchemy_exception, context.original_exception
     # SQLite tells a damaged file by the bare class
     passing = isinstance(error, OperationalError) or type(error) is DatabaseError
-    if passing or context.is_disconnect or getattr(cause, "sqlstate", None) == _READ_ONLY:
+    if getattr(cause, "sqlstate", None) == _READ_ONLY:
+        # to be asked for anew, with all others of its pool: the server's name may lead to the primary now
+        context.is_disconnect = True
+    if passing or context.is_disconnect:
         told = f": {why}" if (why := _why_no_connection(context)) else ""
         return LedgerUnavailableError(f"the ledger cannot be written or read ({type(cause).__name__}{told})")
     return None

@@ -42,6 +42,7 @@ from dibmg_node.storage.shadow_readings import ShadowReadings
 from dibmg_node.storage.tally import Tally
 from dibmg_node.storage.turns import Turns
 from dibmg_node.storage.views import Views
+from dibmg_node.storage.wrong_clocks import WrongClocks
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Ledger:
     reach: Reach
     records: Records
     tally: Tally
+    wrong_clocks: WrongClocks
 
     @contextmanager
     def at_one_moment(self) -> Iterator[Ledger]:
@@ -129,4 +131,5 @@ def _ledger(engine: Engine, policy: ExamPolicy) -> Ledger:
         Reach(reading(engine)),
         Records(reading(engine)),
         Tally(engine),
+        WrongClocks(engine),
     )

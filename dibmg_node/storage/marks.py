@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.schema import marks
+from dibmg_node.storage.server_clock import server_time
 
-_ARCHIVE: Final = "archive"
+ARCHIVE: Final = "archive"
+"""The mark that holds the identity of the ledger's archive."""
 
 
 class Marks:
@@ -24,16 +26,16 @@ class Marks:
     def archive(self) -> str | None:
         """Identity of the archive that the ledger speaks of; None: of none yet."""
         with self._reading.connect() as connection:
-            return read_mark(connection, _ARCHIVE)
+            return read_mark(connection, ARCHIVE)
 
     def enter_archive(self, identity: str) -> str:
         """Enter which archive the ledger speaks of, unless another node was faster; the one that holds."""
         try:
             with self._engine.begin() as connection:
-                found = read_mark(connection, _ARCHIVE)
+                found = read_mark(connection, ARCHIVE)
                 if found is not None:
                     return found
-                write_mark(connection, _ARCHIVE, identity)
+                write_mark(connection, ARCHIVE, identity)
                 return identity
         except IntegrityError:
             found = self.archive()
@@ -42,11 +44,8 @@ class Marks:
 
     def server_time(self) -> datetime | None:
         """What time the ledger's server has; None for a file, which has none."""
-        if self._engine.dialect.name != "postgresql":
-            return None
         with self._reading.connect() as connection:
-            at: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
-            return at
+            return server_time(connection)
 
 
 def read_mark(connection: Connection, name: str) -> str | None:

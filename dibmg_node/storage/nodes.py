@@ -40,7 +40,12 @@ class NodeEntry:
 
     def is_silent(self, now: datetime) -> bool:
         """Whether it gave no sign of life for too long."""
-        return now - self.at > SILENT_AFTER
+        return is_silent(self.at, now)
+
+
+def is_silent(at: datetime, now: datetime) -> bool:
+    """Whether a sign of life is too old, or of a clock so wrong that it says nothing."""
+    return abs(now - at) > SILENT_AFTER
 
 
 class Nodes:

@@ -92,6 +92,13 @@ class Outbox:
             rank = connection.execute(query).scalar_one_or_none()
         return Priority.ROUTINE if rank is None else Priority.of_rank(rank)
 
+    def owed_since(self, study_uid: str, destination: str) -> datetime | None:
+        """Since when a study owes one destination something; None: it owes nothing."""
+        owed = of_study(study_uid, destination, DeliveryState.OWED)
+        with self._reading.connect() as connection:
+            since: datetime | None = connection.scalar(select(func.min(deliveries.c.owed_since)).where(owed))
+            return since
+
     def claim(
         self, study_uid: str, destination: str, now: datetime, lease: timedelta, owner: str = ""
     ) -> list[Owed]:

@@ -12,6 +12,7 @@ from dibmg_node.domain.counted import counted
 from dibmg_node.domain.lifecycle import DeliveryState, StudyState
 from dibmg_node.storage.delivery_rows import HELD_STATES, is_unproven
 from dibmg_node.storage.engine import reading
+from dibmg_node.storage.marks import ARCHIVE, read_mark
 from dibmg_node.storage.removals import Removals, enter_removals
 from dibmg_node.storage.schema import deliveries, instances, results, studies
 from dibmg_node.storage.study_row import lock_study, note
@@ -58,6 +59,11 @@ class Purges:
                 .limit(limit)
             ).all()
             return [Purgeable(*row) for row in rows]
+
+    def archive(self) -> str | None:
+        """Identity of the archive that the ledger speaks of; None: of none yet."""
+        with self._reading.connect() as connection:
+            return read_mark(connection, ARCHIVE)
 
     def held(self, study_uid: str) -> tuple[Sequence[str], Sequence[str]]:
         """UIDs of the instances and of the results of a study whose files are in the archive."""

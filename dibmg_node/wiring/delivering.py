@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dibmg_node.config import Settings
 from dibmg_node.domain.selftest import SELFTEST_DESTINATION
 from dibmg_node.services.audit import Auditor
@@ -14,13 +16,22 @@ from dibmg_node.wiring.destinations import open_senders, open_witnesses
 from dibmg_node.wiring.proof_choice import proofs_asked
 
 
-def make_courier(settings: Settings, ledger: Ledger, audit: Auditor, name: str) -> Courier:
+def make_courier(
+    settings: Settings, ledger: Ledger, audit: Auditor, name: str, others_are_up: Callable[[], bool]
+) -> Courier:
     """The delivering side."""
     tests = LoopbackSender(ledger.selftests, settings.intake.ae_title, foundation.now)
     senders = {**open_senders(settings, foundation.now), SELFTEST_DESTINATION: tests}
     proofs = proofs_asked(settings)
     return Courier(
-        foundation.open_archive(settings), ledger.outbox, senders, foundation.now, proofs, audit, name=name
+        foundation.open_archive(settings),
+        ledger.outbox,
+        senders,
+        foundation.now,
+        proofs,
+        audit,
+        name=name,
+        others_are_up=others_are_up,
     )
 
 

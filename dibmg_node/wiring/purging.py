@@ -57,7 +57,7 @@ def purging(
     is_on_turn: Callable[[], bool],
     every_seconds: float = _EVERY_SECONDS,
 ) -> Iterator[None]:
-    """Purge, remove what self-tests left, and add up the tally, now and then on a thread of its own.
+    """Purge, remove what self-tests left, keep the ledger in order, now and then on a thread of its own.
 
     A sweep must not wait for an archive that is far, and slow.
 
@@ -76,7 +76,7 @@ def purging(
             if not is_on_turn():
                 continue
             try:
-                _add_up(ledger)
+                _keep_in_order(ledger, now())
                 _run_purge(purge)
                 _end_left_tests(ledger, archive, now())
             # nobody would miss this thread until the disk is full
@@ -93,11 +93,13 @@ def purging(
         thread.join(_DRAIN_SECONDS)
 
 
-def _add_up(ledger: Ledger) -> None:
+def _keep_in_order(ledger: Ledger, now: datetime) -> None:
     try:
+        if wrong := ledger.wrong_clocks.pull_back(now):
+            _log.warning("times of a wrong clock pulled back", extra={"rows": wrong})
         ledger.tally.add_up()
     except RetryableError as error:
-        _log.warning("tally not added up", extra={"reason": str(error)})
+        _log.warning("ledger not put in order", extra={"reason": str(error)})
 
 
 def _run_purge(purge: Purge) -> None:

@@ -66,6 +66,19 @@ def test_a_host_that_died_is_told_until_it_is_forgotten(ledger: Ledger, clock: C
     assert [(one["name"], one["alive"]) for one in roll.nodes] == [("a", False), ("b", True)]
 
 
+def test_a_host_whose_clock_was_ahead_when_it_died_does_not_live_until_then(
+    ledger: Ledger, clock: Clock
+) -> None:
+    clock.advance(9 * 3600)
+    enter(ledger, clock, "a", "sweep")
+    clock.advance(-9 * 3600)
+    enter(ledger, clock, "b", *ROLES)
+
+    roll = call_roll(ledger, "elsewhere", ROLES, clock())
+
+    assert roll.degraded == ["sweep does not run on a"]
+
+
 def test_processes_of_a_program_that_enters_no_node_are_seen(ledger: Ledger, clock: Clock) -> None:
     enter(ledger, clock, "new", *ROLES)
     ledger.beats.start("analysis@old", clock())

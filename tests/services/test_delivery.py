@@ -223,3 +223,30 @@ def test_a_claim_is_kept_for_as_long_as_a_slow_send_takes(
     slow.deliver(STUDY_UID, "pacs")
 
     assert {state for _, state in deliveries_of(owed)} == {"STORED"}
+
+
+def stranger(archive: Archive, ledger: Ledger, clock: Clock, others_are_up: bool) -> Courier:
+    """A host that does not know the destination."""
+    return Courier(archive, ledger.outbox, {}, clock, others_are_up=lambda: others_are_up)
+
+
+def test_a_destination_that_a_host_does_not_know_yet_is_left_to_the_others(
+    archive: Archive, owed: Ledger, clock: Clock
+) -> None:
+    sender = RecordingSender()
+
+    assert not stranger(archive, owed, clock, others_are_up=True).deliver(STUDY_UID, "pacs")
+
+    courier(archive, owed, clock, sender).deliver(STUDY_UID, "pacs")
+    assert (len(sender.sent), state_of(owed)) == (1, "DELIVERED")
+
+
+@pytest.mark.parametrize(("others_are_up", "waited"), [(False, 0), (True, 3600)])
+def test_a_destination_that_nobody_knows_is_refused(
+    archive: Archive, owed: Ledger, clock: Clock, others_are_up: bool, waited: int
+) -> None:
+    clock.advance(waited)
+
+    stranger(archive, owed, clock, others_are_up).deliver(STUDY_UID, "pacs")
+
+    assert {state for _, state in deliveries_of(owed)} == {"REFUSED"}

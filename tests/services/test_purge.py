@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -104,6 +105,19 @@ class DeadlyArchive(Archive):
     def remove(self, instance_uids: Iterable[str], result_uids: Iterable[str]) -> int:
         super().remove(instance_uids, result_uids)
         raise KeyboardInterrupt
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnmountedArchive(Archive):
+    """An archive on a share that is unmounted just when files are to go: its folder is empty then."""
+
+    away: Path
+
+    def remove(self, instance_uids: Iterable[str], result_uids: Iterable[str]) -> int:
+        if not self.away.exists():
+            self.root.rename(self.away)
+            self.root.mkdir()
+        return super().remove(instance_uids, result_uids)
 
 
 @dataclass(frozen=True)
@@ -345,6 +359,41 @@ def test_a_purge_that_was_killed_between_two_files_is_ended_by_the_next(station:
     purge.run()
 
     assert (before, files(station.archive)) == (4, [])
+
+
+def test_nothing_is_purged_while_the_share_is_not_mounted(station: Station, tmp_path: Path) -> None:
+    root, ledger = station.archive.root, station.ledger
+    ledger.marks.enter_archive(station.archive.give_identity())
+    settle(ledger, station.clock, DeliveryState.STORED)
+    purge = purge_of(station)
+    root.rename(tmp_path / "away")
+    root.mkdir()
+
+    with pytest.raises(OSError, match="is it mounted"):
+        purge.run()
+    while_away = study_of(ledger)["purged_at"]
+    root.rmdir()
+    (tmp_path / "away").rename(root)
+
+    assert (while_away, len(purge.run()), files(station.archive)) == (None, 1, [])
+
+
+def test_files_of_a_share_that_is_unmounted_while_they_go_are_removed_later(
+    station: Station, tmp_path: Path
+) -> None:
+    root, ledger = station.archive.root, station.ledger
+    ledger.marks.enter_archive(station.archive.give_identity())
+    settle(ledger, station.clock, DeliveryState.STORED)
+    purge = purge_of(station)
+
+    with pytest.raises(OSError, match="is it mounted"):
+        replace(purge, archive=UnmountedArchive(root, away=tmp_path / "away")).run()
+    shutil.rmtree(root)
+    (tmp_path / "away").rename(root)
+    before = len(files(station.archive))
+    purge.run()
+
+    assert (before, files(station.archive)) == (5, [])
 
 
 def test_a_file_that_cannot_be_removed_stays_until_it_can_and_the_others_go(station: Station) -> None:

@@ -11,7 +11,8 @@ from dibmg_node.errors import ConfigError, PermanentError
 from dibmg_node.storage.compatibility import make_usable, migrate
 from dibmg_node.storage.engine import open_engine
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.schema_version import check_readable, is_current, newest_known
+from dibmg_node.storage.marks import read_mark
+from dibmg_node.storage.schema_version import check_readable, is_current, known, newest_known
 from tests.factories import START
 
 VERSIONS = Path(__file__).parents[2] / "dibmg_node" / "storage" / "migrations" / "versions"
@@ -79,6 +80,24 @@ def test_a_node_that_is_up_and_too_old_holds_a_migration_up_until_it_is_silent(t
     make_usable(engine, START + SILENT, SILENT)
 
     assert is_current(engine)
+    engine.dispose()
+
+
+def test_a_migrated_ledger_says_who_may_go_on(ledger: Ledger) -> None:
+    migrate(ledger.engine)
+
+    with ledger.engine.connect() as connection:
+        assert read_mark(connection, "min_reader") in known()
+
+
+def test_a_ledger_of_a_schema_before_there_were_marks_says_it_once_it_is_migrated(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    migrate(engine, "0008")
+
+    migrate(engine)
+
+    with engine.connect() as connection:
+        assert read_mark(connection, "min_reader") in known()
     engine.dispose()
 
 

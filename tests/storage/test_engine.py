@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from dibmg_node.errors import LedgerUnavailableError
+from dibmg_node.sections.intake import IntakeSection
 from dibmg_node.storage.compatibility import migrate
-from dibmg_node.storage.engine import open_engine, reading
+from dibmg_node.storage.engine import MOST_CONNECTIONS, LedgerPool, open_engine, reading
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.receipts import Receipt
 from dibmg_node.storage.schema import metadata
@@ -104,6 +105,22 @@ def test_a_ledger_whose_folder_is_gone_is_unavailable(tmp_path: Path) -> None:
 
     with pytest.raises(LedgerUnavailableError):
         reading(engine).connect()
+
+
+def test_a_connection_that_is_waited_for_in_vain_is_an_unavailable_ledger(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    engine = create_engine(url, poolclass=LedgerPool, pool_size=1, max_overflow=0, pool_timeout=0.01)
+
+    with engine.connect(), pytest.raises(LedgerUnavailableError, match="in use"):
+        engine.connect()
+
+    engine.dispose()
+
+
+def test_every_association_that_may_be_allowed_has_its_two_connections() -> None:
+    limits = IntakeSection.model_json_schema()["properties"]["max_associations"]
+
+    assert limits["maximum"] * 2 <= MOST_CONNECTIONS
 
 
 def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:

@@ -3,8 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from sqlalchemy import delete
+
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.nodes import SILENT_AFTER, NodeEntry
+from dibmg_node.storage.schema import turns
 from tests.factories import START, Clock
 
 A = NodeEntry("a", "token of a", ("intake", "sweep"), "1.0", "0010", START, START)
@@ -83,6 +86,28 @@ def test_a_turn_that_is_given_up_is_free_at_once(ledger: Ledger, clock: Clock) -
     ledger.turns.give_up("sweep", "a")
 
     assert ledger.turns.take("sweep", "b", clock(), TURN)
+
+
+def test_a_turn_of_a_clock_that_was_hours_ahead_is_over(ledger: Ledger, clock: Clock) -> None:
+    there = ledger.marks.server_time()
+    now = clock() if there is None else there  # where there is a server, it says whose clock is right
+    ledger.turns.take("sweep", "a", now + timedelta(hours=9), TURN)
+
+    assert ledger.turns.take("sweep", "b", now, TURN)
+
+
+def test_a_clock_that_is_behind_the_servers_ends_no_turn(server_ledger: Ledger) -> None:
+    with server_ledger.engine.begin() as connection:
+        connection.execute(delete(turns))
+    now = server_ledger.marks.server_time()
+    assert now is not None
+    server_ledger.turns.take("sweep", "a", now, TURN)
+
+    assert not server_ledger.turns.take("sweep", "b", now - timedelta(hours=9), TURN)
+
+
+def test_a_sign_of_life_from_hours_ahead_is_none(clock: Clock) -> None:
+    assert replace(A, at=clock() + timedelta(hours=9)).is_silent(clock())
 
 
 def test_the_first_archive_of_a_ledger_stays_its_own(ledger: Ledger) -> None:

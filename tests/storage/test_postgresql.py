@@ -157,6 +157,20 @@ def test_a_server_that_is_gone_is_unavailable_and_its_return_is_noticed(clock: C
         engine.dispose()
 
 
+def test_a_connection_to_what_has_become_a_standby_is_not_used_again(
+    cluster: Cluster, ledger: Ledger, clock: Clock
+) -> None:
+    cluster.run("ALTER DATABASE ledger SET default_transaction_read_only = on")
+    with pytest.raises(LedgerUnavailableError, match="ReadOnlySqlTransaction"):
+        ledger.receipts.store(received(instance()), PATIENCE, clock())
+    # the name leads to the primary now
+    cluster.run("ALTER DATABASE ledger RESET default_transaction_read_only")
+
+    ledger.receipts.store(received(instance()), PATIENCE, clock())
+
+    assert ledger.views.count_by_state()["RECEIVING"] == 1
+
+
 def test_a_wrong_password_is_told_and_stands_in_no_message(cluster: Cluster) -> None:
     told = complaint(cluster.url("ledger", password="other-secret"))
 

@@ -13,7 +13,7 @@ from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.wiring.purging import purging
 from tests.factories import STUDY_UID, Clock
-from tests.storage.life import analysis, analyze, make_ready
+from tests.storage.life import analysis, analyze, claim, make_ready
 
 EVERYTHING = PurgePolicy(high_water=1, keep=timedelta(0), after=timedelta(0))
 OFTEN = 0.01
@@ -79,3 +79,26 @@ def test_a_machine_that_is_not_on_turn_purges_nothing(ledger: Ledger, archive: A
         assert asked_twice.wait(60)
 
     assert purged_at(ledger) is None
+
+
+def test_what_a_wrong_clock_left_ahead_is_brought_back_on_that_thread(
+    ledger: Ledger, archive: Archive, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    clock.advance(9 * 3600)
+    claim(ledger, clock)
+    clock.advance(-9 * 3600)
+    asked: list[None] = []
+    done_once = threading.Event()
+
+    def is_on_turn() -> bool:
+        if asked:
+            done_once.set()
+        asked.append(None)
+        return True
+
+    purge = Purge(archive, ledger.purges, EVERYTHING, clock)
+    with purging(purge, ledger, archive, clock, is_on_turn, OFTEN):
+        assert done_once.wait(60)
+
+    assert ledger.claims.end_expired(clock()) == 1

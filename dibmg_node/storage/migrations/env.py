@@ -16,3 +16,5 @@ with context.begin_transaction():
         connection.execute(text("SET LOCAL statement_timeout = 0"))
     context.run_migrations()
     enter_oldest_reader(connection)
+# SQLite's migrations are committed one by one, so that no transaction is left there to end with this block
+connection.commit()
