@@ -78,7 +78,10 @@ def import_follow_ups(
         header_of: Header of an image of a study; None where there is none any more. It is asked of studies
             of earlier versions, whose keys may be those of patient IDs.
     """
-    matched = _matched(ledger, {line.accession for line in lines if line.accession}, header_of)
+    alone = {line.accession for line in lines if line.accession and not line.study_uid}
+    beside = {line.accession for line in lines if line.accession} - alone
+    # beside a study UID it is enough that the number may be the study's: no image is fetched for it
+    matched = _matched(ledger, alone, header_of) | _matched(ledger, beside, lambda _: None)
     present = ledger.present(sorted({line.study_uid for line in lines if line.study_uid}))
     told: defaultdict[str, list[FollowUp]] = defaultdict(list)
     unmatched: list[int] = []

@@ -34,7 +34,7 @@ from dibmg_node.storage.schema import results, studies
 from dibmg_node.storage.stored_images import stored_images
 from dibmg_node.storage.study_row import apply_event, lock_study
 
-LONGEST_PAUSE: Final = timedelta(minutes=1)
+LONGEST_PAUSE: Final = timedelta(minutes=10)
 """Nothing is put off for longer."""
 
 
@@ -218,7 +218,7 @@ class Claims:
                     or_(
                         studies.c.due_at.is_(None),
                         studies.c.due_at <= now,
-                        studies.c.due_at > now + LONGEST_PAUSE,
+                        studies.c.due_at > now + 2 * LONGEST_PAUSE,  # clocks of hosts differ a little
                     ),
                 )
                 .order_by(studies.c.priority, studies.c.last_instance_at)

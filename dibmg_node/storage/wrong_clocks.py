@@ -36,6 +36,8 @@ LONGEST_LEASE: Final = timedelta(minutes=5)
 """No worker takes anything for longer without renewing it, and no message is on its way for longer."""
 LONGEST_ASKED: Final = timedelta(days=1)
 """No destination is left alone for longer, whatever it asks for."""
+_DIFFERENCE: Final = timedelta(hours=1)
+"""Hosts at work may differ by less: what a living one holds is not taken from it."""
 
 
 @dataclass(frozen=True)
@@ -79,21 +81,22 @@ def _keys(one: _Correction) -> Select[Any]:
 
 
 def _corrections(now: datetime) -> Iterator[_Correction]:
-    held, untold = now + LONGEST_LEASE, {"published_at": None}
+    right = now + _DIFFERENCE
+    held, untold = right + LONGEST_LEASE, {"published_at": None}
     # in the words of the partial index: a parameter would not match it
     ready = studies.c.state == literal_column(f"'{StudyState.READY.value}'")
     yield _Correction(studies, and_(ready, studies.c.published_at > held), untold)
     read = studies.c.state == StudyState.ANALYZING.value
     yield _Correction(studies, and_(read, studies.c.lease_until > held), {"lease_until": now})
     due = {"next_at": now, **untold}
-    yield _Correction(deliveries, and_(is_owed(), deliveries.c.next_at > now + LONGEST_ASKED), due)
-    yield _Correction(deliveries, and_(is_to_prove(), deliveries.c.next_at > now + LONGEST_RETRY), due)
+    yield _Correction(deliveries, and_(is_owed(), deliveries.c.next_at > right + LONGEST_ASKED), due)
+    yield _Correction(deliveries, and_(is_to_prove(), deliveries.c.next_at > right + LONGEST_RETRY), due)
     canceled = deliveries.c.state == DeliveryState.CANCELED.value
     # over, not gone: the destination may have the result
     lease = case((deliveries.c.lease_until > held, literal(now, Instant)), else_=deliveries.c.lease_until)
     ahead = or_(deliveries.c.lease_until > held, deliveries.c.published_at > held)
     for open_one in (is_owed(), is_to_prove(), canceled):
         yield _Correction(deliveries, and_(open_one, ahead), {"lease_until": lease, **untold})
-    late = or_(notices.c.next_at > now + LONGEST_RETRY, notices.c.lease_until > held)
+    late = or_(notices.c.next_at > right + LONGEST_RETRY, notices.c.lease_until > held)
     yield _Correction(notices, and_(notices.c.sent_at.is_(None), late), {"next_at": now, "lease_until": None})
     yield _Correction(shadow_due, shadow_due.c.lease_until > held, {"lease_until": None})

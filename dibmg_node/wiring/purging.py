@@ -76,9 +76,10 @@ def purging(
             if not is_on_turn():
                 continue
             try:
-                _keep_in_order(ledger, now())
+                _add_up(ledger)
                 _run_purge(purge)
                 _end_left_tests(ledger, archive, now())
+                _pull_back(ledger, now())
             # nobody would miss this thread until the disk is full
             except Exception as error:  # noqa: BLE001
                 _log.error("unexpected error while purging", exc_info=error)
@@ -93,13 +94,19 @@ def purging(
         thread.join(_DRAIN_SECONDS)
 
 
-def _keep_in_order(ledger: Ledger, now: datetime) -> None:
+def _add_up(ledger: Ledger) -> None:
+    try:
+        ledger.tally.add_up()
+    except RetryableError as error:
+        _log.warning("delivered studies not added up", extra={"reason": str(error)})
+
+
+def _pull_back(ledger: Ledger, now: datetime) -> None:
     try:
         if wrong := ledger.wrong_clocks.pull_back(now):
             _log.warning("times of a wrong clock pulled back", extra={"rows": wrong})
-        ledger.tally.add_up()
     except RetryableError as error:
-        _log.warning("ledger not put in order", extra={"reason": str(error)})
+        _log.warning("times of a wrong clock not looked for", extra={"reason": str(error)})
 
 
 def _run_purge(purge: Purge) -> None:

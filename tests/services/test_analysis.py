@@ -338,7 +338,7 @@ def test_attempts_while_the_archive_is_away_do_not_count_and_do_not_come_at_once
     told = []
     for _ in range(4):
         assert station.analyze() == ()
-        told.append([station.ledger.claims.unpublished(station.clock.advance(s), START) for s in (4, 57)])
+        told.append([station.ledger.claims.unpublished(station.clock.advance(s), START) for s in (4, 596)])
 
     assert (station.study()["state"], station.study()["attempts"]) == ("READY", 0)
     assert str(station.study()["reason"]).startswith("the archive is away: ")

@@ -92,6 +92,7 @@ def test_what_is_held_waits_or_is_told_as_it_should_be_stays(ledger: Ledger, clo
     ledger.outbox.claim(STUDY_UID, "pacs", clock(), timedelta(minutes=5), "alive")
 
     assert ledger.wrong_clocks.pull_back(clock()) == 0
+    assert ledger.wrong_clocks.pull_back(clock() - timedelta(minutes=1)) == 0  # of a host a minute behind
 
     assert lease_of(ledger)
 
