@@ -44,6 +44,9 @@ _SESSION: Final = (
 class LedgerPool(QueuePool):
     """Connections to the ledger; to wait for one in vain is no other error than to get none."""
 
+    # what a pool tells at each step is the library's, not the node's
+    _sqla_logger_namespace = "sqlalchemy.pool.QueuePool"
+
     def connect(self) -> PoolProxiedConnection:
         """One of them, perhaps a new one.
 

@@ -197,7 +197,7 @@ def test_none_begins_while_a_part_that_it_needs_is_paused_and_that_is_no_finding
 
     assert answer.returncode == 2
     assert "analysis is paused since" in answer.stderr
-    assert selftests_of(node).last() == before
+    assert selftests_of(node).last(now()) == before
 
 
 def test_one_that_a_pause_overtakes_is_taken_back_and_leaves_the_node_as_it_was(node: RunningNode) -> None:
@@ -218,7 +218,7 @@ def test_one_that_a_pause_overtakes_is_taken_back_and_leaves_the_node_as_it_was(
 
     assert process.returncode == 2
     assert "analysis is paused since" in told
-    assert tests.last() == before
+    assert tests.last(now()) == before
     assert views.study(test.study_uid) is None
     assert files_of(node) == []
 

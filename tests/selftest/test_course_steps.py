@@ -76,7 +76,7 @@ def test_none_begins_while_its_way_is_paused_and_nothing_is_remembered_of_it(
         run_selftest(settings, ledger, 1)
 
     assert ledger.selftests.running(foundation.now()) is None
-    assert ledger.selftests.last() is None
+    assert ledger.selftests.last(foundation.now()) is None
 
 
 def test_a_destination_that_is_paused_is_not_on_the_way(site: tuple[Settings, Ledger]) -> None:
