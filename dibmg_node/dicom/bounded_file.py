@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import IO, Final
 
-MOST_READS: Final = 150_000
-"""Every element costs a parser two or three: about 50,000 elements. A tomosynthesis has a fifth of them."""
+MOST_READS: Final = 120_000
+"""Every element costs a parser two or three: about 40,000 elements. A tomosynthesis has a quarter of them."""
 
 MOST_BYTES: Final = 32 * 1024 * 1024
 """Of what is read and held; values that a parser skips do not count."""
