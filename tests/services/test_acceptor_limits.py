@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import resource
@@ -240,11 +241,13 @@ def test_threads_descriptors_and_memory_are_flat_after_many_associations():
 
     with listening() as wire:
         associate(wire, 30)
+    gc.collect()  # what other tests left in cycles is closed now, not between the two counts
     threads, open_before, before = threading.active_count(), descriptors(), resident_mib()
 
     with listening() as wire:
         associate(wire, 300)
 
-    assert threading.active_count() == threads
-    assert descriptors() == open_before
+    gc.collect()
+    assert threading.active_count() <= threads
+    assert descriptors() <= open_before
     assert resident_mib() - before < 32
