@@ -16,6 +16,7 @@ from dibmg_node.config import Settings
 from dibmg_node.domain.selftest import StepOutcome, broken
 from dibmg_node.errors import ConfigError, DibmgError
 from dibmg_node.selftest.course import run_selftest
+from dibmg_node.selftest.stop import Stop
 
 
 @click.command(
@@ -39,10 +40,14 @@ def selftest(timeout_seconds: float, settings: Settings, as_json: bool) -> None:
     destination gets any of it, no figure counts it, and it is removed again.
     """
     # the node ends one so that is running when it stops: what was sent is removed first
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_FAILED))
+    stop = Stop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda *_: stop.ask())
     try:
         ledger = open_existing_ledger(settings)
-        steps = run_selftest(settings, ledger, timeout_seconds, (lambda one: None) if as_json else _print)
+        steps = run_selftest(
+            settings, ledger, timeout_seconds, (lambda one: None) if as_json else _print, stop
+        )
     except ConfigError:
         raise
     except DibmgError as error:

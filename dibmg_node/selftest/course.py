@@ -20,6 +20,7 @@ from dibmg_node.selftest.arrival import check_cad_report, check_digests, check_o
 from dibmg_node.selftest.expectation import expected_reading
 from dibmg_node.selftest.own_intake import open_own_intake
 from dibmg_node.selftest.specimen import Specimen, make_specimen
+from dibmg_node.selftest.stop import Stop
 from dibmg_node.selftest.watching import Study, Watch
 from dibmg_node.services.delivery import Parcel
 from dibmg_node.services.loopback_pacs import LoopbackPacs
@@ -40,7 +41,11 @@ Tell = Callable[[StepOutcome], None]
 
 
 def run_selftest(
-    settings: Settings, ledger: Ledger, timeout_seconds: float, tell: Tell = lambda outcome: None
+    settings: Settings,
+    ledger: Ledger,
+    timeout_seconds: float,
+    tell: Tell = lambda outcome: None,
+    stop: Stop | None = None,
 ) -> Sequence[StepOutcome]:
     """Send an exam through the running node, check what comes out, and leave nothing of it.
 
@@ -49,6 +54,7 @@ def run_selftest(
         ledger: Of the node; what came of the test stays there.
         timeout_seconds: After the exam was read here, for the rest.
         tell: Told about every step.
+        stop: What may end it before its time.
 
     Returns:
         Every step up to the one that broke, and the removal.
@@ -57,15 +63,20 @@ def run_selftest(
         PermanentError: Another self-test is running.
         SelfTestPausedError: Intake or analysis is paused, or was when the test came there: it is taken back,
             since nothing was found out.
+        SystemExit: It was stopped, and is taken back.
     """
+    stop = stop or Stop()
     _check_pauses(ledger)
     specimen = make_specimen(selftest_uid(secrets.randbits(64)))
     with LoopbackPacs().listening() as pacs:
         now = foundation.now()
         digests = {image.sop_uid: digest_of(image.content) for image in specimen.images.values()}
         patience = timedelta(seconds=timeout_seconds + settings.model.deadline_seconds) + _GRACE
-        ledger.selftests.register(OpenSelfTest(specimen.study_uid, now, now + patience, pacs.port, digests))
-        course = _Course(settings, ledger, specimen, pacs, timeout_seconds, tell, now)
+        with stop.held_back():
+            ledger.selftests.register(
+                OpenSelfTest(specimen.study_uid, now, now + patience, pacs.port, digests)
+            )
+        course = _Course(settings, ledger, specimen, pacs, timeout_seconds, tell, stop, now)
         taken_back = False
         try:
             with suppress(SelfTestBrokenError):
@@ -74,12 +85,13 @@ def run_selftest(
             taken_back = True
             raise
         finally:
-            with suppress(SelfTestBrokenError):
-                course.remove()
-            if taken_back:  # by a person, with the node or by a pause: nothing was found out
-                ledger.selftests.cancel(specimen.study_uid)
-            else:
-                ledger.selftests.end(specimen.study_uid, course.outcomes, foundation.now())
+            with stop.held_back():
+                with suppress(SelfTestBrokenError):
+                    course.remove()
+                if taken_back:  # by a person, with the node or by a pause: nothing was found out
+                    ledger.selftests.cancel(specimen.study_uid)
+                else:
+                    ledger.selftests.end(specimen.study_uid, course.outcomes, foundation.now())
     return course.outcomes
 
 
@@ -109,6 +121,7 @@ class _Course:
     pacs: LoopbackPacs
     timeout_seconds: float
     tell: Tell
+    stop: Stop
     started_at: datetime
     outcomes: list[StepOutcome] = field(default_factory=list)
 
@@ -126,7 +139,7 @@ class _Course:
             how = "read here just now" if fresh else "known from an earlier reading here"
             found.append(f"score {expected['scores']['exam']:.3f}, {how}; these weights {seen} the lesion")
         deadline = time.monotonic() + self.timeout_seconds
-        watch = Watch(self.settings, self.ledger, self.specimen.study_uid, deadline)
+        watch = Watch(self.settings, self.ledger, self.specimen.study_uid, deadline, self.stop)
         sender = open_own_intake(self.settings)
         with self.step(SelfTestStep.ASSOCIATION) as found:
             try:
@@ -173,6 +186,7 @@ class _Course:
         Raises:
             SelfTestBrokenError: It broke, which is noted.
             SelfTestPausedError: It broke because a pause overtook it.
+            SystemExit: It was to be stopped, though it looks as if it had broken.
         """
         words: list[str] = []
         started = time.monotonic()
@@ -197,12 +211,14 @@ class _Course:
         self.tell(outcome)
 
     def _break(self, outcome: StepOutcome) -> None:
-        """Note a step that broke, unless a pause explains it.
+        """Note a step that broke, unless a pause or a stop explains it.
 
         Raises:
-            SelfTestPausedError: One does.
+            SelfTestPausedError: A pause does.
+            SystemExit: It was to be stopped.
         """
         self.outcomes.append(outcome)  # first: whatever comes of asking the ledger, this test has not passed
+        self.stop.check()
         part = _PAUSED.get(outcome.step)
         study = self.ledger.views.study(self.specimen.study_uid) if part else None
         if part is not None and (study is None or study["state"] not in _READ):

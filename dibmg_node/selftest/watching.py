@@ -10,6 +10,7 @@ from typing import Any, Final
 from dibmg_node.config import Settings
 from dibmg_node.errors import RetryableError, SelfTestBrokenError
 from dibmg_node.machine.processes import is_alive, process_name
+from dibmg_node.selftest.stop import Stop
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.nodes import is_silent
 from dibmg_node.tasks import CeleryPublisher, open_queue
@@ -27,12 +28,14 @@ class Watch:
 
     Attributes:
         deadline: `time.monotonic` at which it is.
+        stop: What may end it before.
     """
 
     settings: Settings
     ledger: Ledger
     study_uid: str
     deadline: float
+    stop: Stop
 
     def until(self, holds: Callable[[Study], bool], role: str) -> Study:
         """The study as soon as something holds of it.
@@ -43,8 +46,10 @@ class Watch:
 
         Raises:
             SelfTestBrokenError: It did not come to hold; the message says who holds it up.
+            SystemExit: It is to be stopped.
         """
         while True:
+            self.stop.check()
             study = self.ledger.views.study(self.study_uid)
             if study is not None and holds(study):
                 return study

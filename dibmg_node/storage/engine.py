@@ -125,6 +125,10 @@ def _open_postgresql(url: str) -> Engine:
 def _translate(context: ExceptionContext) -> Exception | None:
     """A database that does not answer, is locked, full or damaged is a reason to come back later."""
     error, cause = context.sqlalchemy_exception, context.original_exception
+    if not isinstance(cause, Exception):
+        return (
+            None  # Ctrl-C, or the end of the process, in the midst of a statement; its connection is given up
+        )
     # SQLite tells a damaged file by the bare class
     passing = isinstance(error, OperationalError) or type(error) is DatabaseError
     if getattr(cause, "sqlstate", None) == _READ_ONLY:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +16,8 @@ from dibmg_node.domain.selftest import SELFTEST_AET, SelfTestStep, StepOutcome, 
 from dibmg_node.errors import SelfTestBrokenError, SelfTestPausedError
 from dibmg_node.selftest.course import _Course, run_selftest
 from dibmg_node.selftest.specimen import make_specimen
+from dibmg_node.selftest.stop import Stop
+from dibmg_node.selftest.watching import Watch
 from dibmg_node.services.loopback_pacs import LoopbackPacs
 from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.ledger import Ledger
@@ -40,7 +44,7 @@ def course(settings: Settings, ledger: Ledger) -> _Course:
     """One that began a minute ago."""
     specimen = make_specimen(selftest_uid(9))
     started_at = foundation.now() - timedelta(minutes=1)
-    return _Course(settings, ledger, specimen, LoopbackPacs(), 1, lambda outcome: None, started_at)
+    return _Course(settings, ledger, specimen, LoopbackPacs(), 1, lambda outcome: None, Stop(), started_at)
 
 
 def test_a_test_whose_files_cannot_be_removed_ends_and_says_so(site: tuple[Settings, Ledger]) -> None:
@@ -126,3 +130,45 @@ def test_a_pause_does_not_explain_an_analysis_that_failed(site: tuple[Settings, 
 
     with pytest.raises(SelfTestBrokenError, match="is EXCLUDED"), running.step(SelfTestStep.ANALYSIS):
         raise SelfTestBrokenError("the study is EXCLUDED: missing views: L-MLO", "see the logs")
+
+
+def test_one_that_is_stopped_in_a_step_that_then_breaks_is_taken_back_and_is_no_finding(
+    site: tuple[Settings, Ledger],
+) -> None:
+    settings, ledger = site
+    stop = Stop()
+    with contextlib.suppress(SystemExit):
+        stop.ask()  # which a library swallows, or tells as an error of its own
+
+    with pytest.raises(SystemExit) as ended:
+        run_selftest(settings, ledger, 1, stop=stop)
+
+    assert ended.value.code == 1
+    assert ledger.selftests.running(foundation.now()) is None
+    assert ledger.selftests.last(foundation.now()) is None
+
+
+def test_a_stop_that_a_library_swallowed_ends_the_wait_for_a_study(site: tuple[Settings, Ledger]) -> None:
+    settings, ledger = site
+    stop = Stop()
+    with contextlib.suppress(SystemExit):
+        stop.ask()
+
+    with pytest.raises(SystemExit):
+        Watch(settings, ledger, STUDY_UID, time.monotonic() + 60, stop).until(lambda study: True, "sweep")
+
+
+def test_a_stop_while_what_it_left_is_removed_waits_until_that_is_done(site: tuple[Settings, Ledger]) -> None:
+    settings, ledger = site
+    stop = Stop()
+
+    def stop_it(outcome: StepOutcome) -> None:
+        if outcome.step is SelfTestStep.REMOVAL:
+            stop.ask()
+
+    outcomes = run_selftest(settings, ledger, 1, stop_it, stop)
+
+    assert [one.step for one in outcomes] == [SelfTestStep.EXPECTATION, SelfTestStep.REMOVAL]
+    last = ledger.selftests.last(foundation.now())
+    assert last is not None
+    assert last.broken_step == "expectation"

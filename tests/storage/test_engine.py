@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 
 from dibmg_node.errors import LedgerUnavailableError
 from dibmg_node.sections.intake import IntakeSection
@@ -208,3 +208,20 @@ def test_nothing_can_be_entered_at_one_moment(ledger: Ledger, clock: Clock) -> N
         then.receipts.store(received(instance()), PATIENCE, clock())
 
     assert ledger.views.count_by_state()["RECEIVING"] == 0
+
+
+def test_a_process_that_is_ended_in_the_midst_of_a_statement_ends_and_does_not_blame_the_ledger(
+    ledger: Ledger,
+) -> None:
+    def end(*_: object) -> None:
+        raise SystemExit(3)
+
+    event.listen(ledger.engine, "do_execute", end)
+    try:
+        with pytest.raises(SystemExit) as ended, ledger.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    finally:
+        event.remove(ledger.engine, "do_execute", end)
+
+    assert ended.value.code == 3
+    assert ledger.receipts.known(instance().sop_uid, 100, 1) is not Receipt.DUPLICATE
