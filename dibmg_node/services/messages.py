@@ -105,6 +105,9 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _receive(pipe: Connection[Any, Any]) -> tuple[bytes, list[bytes]]:
-    message = pipe.recv_bytes()
-    number = int.from_bytes(message[:_HEAD_BYTES], "big")
-    return message[_HEAD_BYTES:], [pipe.recv_bytes() for _ in range(number)]
+    try:
+        message = pipe.recv_bytes()
+        number = int.from_bytes(message[:_HEAD_BYTES], "big")
+        return message[_HEAD_BYTES:], [pipe.recv_bytes() for _ in range(number)]
+    except OSError as error:
+        raise EOFError("the other side ended within a message") from error

@@ -7,7 +7,8 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final, Generic, TypeVar
@@ -24,6 +25,8 @@ Answer = TypeVar("Answer")
 
 _TICK_SECONDS = 1.0
 _START_SECONDS = 120.0
+_MESSAGE_SECONDS = 60.0
+"""For a message that has begun, an order or an answer: milliseconds, unless one side stands still."""
 _DEFAULT_LIMITS: Final = Limits()
 
 
@@ -168,7 +171,8 @@ class Sandbox(Generic[Order, Answer]):
         assert self._pipe is not None
         self.turn += 1
         try:
-            send(self._pipe, order)
+            with self._in_time():
+                send(self._pipe, order)
         except OSError as error:
             self.stop()
             raise ChildDiedError("the model process was gone") from error
@@ -184,8 +188,9 @@ class Sandbox(Generic[Order, Answer]):
                 if time.monotonic() >= end:
                     raise DeadlineError(f"no answer within {seconds:.0f} s")
                 tick()
-            answer = receive_answer(self._pipe, self._classes)
-        except (EOFError, ConnectionResetError) as error:
+            with self._in_time():
+                answer = receive_answer(self._pipe, self._classes)
+        except EOFError as error:
             self._child.join(5)
             code = self._child.exitcode
             self.stop()
@@ -200,6 +205,18 @@ class Sandbox(Generic[Order, Answer]):
                 self.stop()  # what is left of its memory is in pieces
             raise answer
         return answer
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """A message, at whose deadline the child is ended: so ends the wait for it, too."""
+        assert self._child is not None
+        watchdog = threading.Timer(_MESSAGE_SECONDS, self._child.kill)
+        watchdog.start()
+        try:
+            yield
+        finally:
+            watchdog.cancel()
+            watchdog.join()
 
 
 def _ending(code: int | None) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 
 from dibmg_node.errors import (
     ConfigError,
@@ -66,6 +68,10 @@ def work(order: str) -> object:
     if order == "nap":
         time.sleep(2.5)
     if order == "hang":
+        time.sleep(600)
+    if order == "stall":
+        pipe = next(one for one in gc.get_objects() if isinstance(one, Connection) and one.writable)
+        os.write(pipe.fileno(), (1000).to_bytes(4, "big") + b"half an answer")
         time.sleep(600)
     if order == "spin":
         while True:

@@ -172,6 +172,37 @@ def test_an_order_that_takes_too_long_is_ended_and_the_next_works() -> None:
     sandbox.stop()
 
 
+def test_a_child_that_stalls_within_its_answer_is_ended_and_the_next_order_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dibmg_node.services.sandbox._MESSAGE_SECONDS", 0.5)
+    sandbox: Sandbox[str, object] = Sandbox(build, prepare, 5)
+
+    with pytest.raises(ChildDiedError, match="SIGKILL"):
+        sandbox.run("stall", quiet)
+
+    assert sandbox.run("answer", quiet) == "ANSWER"
+    sandbox.stop()
+
+
+def test_a_child_that_does_not_take_its_order_is_ended_and_the_next_order_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dibmg_node.services.sandbox._MESSAGE_SECONDS", 0.5)
+    sandbox: Sandbox[str, object] = Sandbox(build, prepare, 5)
+    sandbox.start()
+    child = sandbox._child
+    assert child is not None
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGSTOP)
+
+    with pytest.raises(ChildDiedError, match="gone"):
+        sandbox.run("a" * 10_000_000, quiet)
+
+    assert sandbox.run("answer", quiet) == "ANSWER"
+    sandbox.stop()
+
+
 def test_a_claim_that_is_lost_ends_the_order(sandbox: Sandbox[str, object]) -> None:
     def lose() -> None:
         raise LedgerConflictError("the claim is lost")
