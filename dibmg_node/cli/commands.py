@@ -103,7 +103,7 @@ COMMANDS: Final = (
     Listed("resume", "control", "Resume what was paused; what waited for it goes on at once."),
     Listed(
         "retry",
-        "studies",
+        "retry",
         "Try again what failed or was canceled: the analysis, or the deliveries that are lacking.",
     ),
     Listed("run", "run", "Run one process of the node; `dibmg up` starts them all.", hidden=True),

@@ -41,7 +41,7 @@ class _Day(click.ParamType[datetime]):
             self.fail(f"{value!r} is no date (2026-03-04, or 2026-03-04T05:06)", param, ctx)
 
 
-class _Span(click.ParamType[timedelta]):
+class Span(click.ParamType[timedelta]):
     """A time back from now."""
 
     name = "span"
@@ -52,6 +52,18 @@ class _Span(click.ParamType[timedelta]):
         if found is None:
             self.fail(f"{value!r} is no time (30m, 2h, 7d, 4w)", param, ctx)
         return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def back(span: timedelta) -> datetime:
+    """The moment that lies a span before now.
+
+    Raises:
+        click.UsageError: There is none.
+    """
+    try:
+        return now() - span
+    except OverflowError as error:
+        raise click.UsageError("--since reaches back before the first year") from error
 
 
 _SCORE: Final = click.FloatRange(0, 1)
@@ -67,7 +79,7 @@ _OPTIONS: Final = (
         "--from", "begin", type=_Day(False), metavar="DATE", help="Last image on this day or later."
     ),
     click.option("--to", "end", type=_Day(True), metavar="DATE", help="Last image on this day or earlier."),
-    click.option("--since", type=_Span(), metavar="SPAN", help="Last image within 30m, 2h, 7d; or --from."),
+    click.option("--since", type=Span(), metavar="SPAN", help="Last image within 30m, 2h, 7d; or --from."),
     click.option("--min-score", type=_SCORE, help="Exam score at least this."),
     click.option("--max-score", type=_SCORE, help="Exam score at most this."),
 )
@@ -91,10 +103,7 @@ def with_filters(command: Command) -> Command:
     ) -> Any:
         if since is not None and begin is not None:
             raise click.UsageError("--since and --from both say where to begin: name one of them")
-        try:
-            begin = begin if since is None else now() - since
-        except OverflowError as error:
-            raise click.UsageError("--since reaches back before the first year") from error
+        begin = begin if since is None else back(since)
         wanted = StudyFilter(
             state=None if state is None else StudyState(state),
             sender=sender,

@@ -1,4 +1,4 @@
-"""`dibmg studies`, `study`, `explain`, `retry`: what became of studies."""
+"""`dibmg studies`, `study`, `explain`: what became of studies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import click
 from rich.markup import escape
 from rich.table import Column, Table
 
-from dibmg_node.cli.control import operating_on, this_person
 from dibmg_node.cli.existing_ledger import open_existing_ledger
 from dibmg_node.cli.exits import no_such_study
 from dibmg_node.cli.filters import with_filters
@@ -18,7 +17,6 @@ from dibmg_node.cli.options import print_json, with_config, with_json
 from dibmg_node.cli.tables import Heading, console, fitting_table
 from dibmg_node.config import Settings
 from dibmg_node.storage.listing import StudyFilter, StudyLine
-from dibmg_node.storage.retries import Retry
 
 STATE_COLORS = {
     "RECEIVING": "cyan",
@@ -170,30 +168,6 @@ def explain(study_uid: str, settings: Settings, as_json: bool) -> None:
     for view, notes in (found["reading"] or {}).get("notes", {}).items():
         for note in notes:
             console.print(escape(f"{view}: {note}"))
-
-
-@click.command(epilog="Example: dibmg retry 1.2.840.113619.2.66")
-@click.argument("study_uid")
-@click.option(
-    "--analysis", "what", flag_value="analysis", help="Read the study again, whatever is still owed."
-)
-@click.option(
-    "--delivery", "what", flag_value="delivery", help="Send everything again, to every destination."
-)
-@with_config
-@with_json
-def retry(study_uid: str, what: str | None, settings: Settings, as_json: bool) -> None:
-    """Try again what failed or was canceled: the analysis, or the deliveries that are lacking.
-
-    A study that is DELIVERED, and lacks nothing, is read anew. Results that come out with the same bytes
-    are not sent again; --delivery sends them all the same.
-    """
-    wanted = Retry(what) if what else Retry.AUTOMATIC
-    tried = operating_on(settings, study_uid).retry(this_person(), study_uid, wanted)
-    if as_json:
-        print_json({"study_uid": study_uid, "retried": tried.value})
-    else:
-        click.echo(f"{tried.value} of {study_uid} will be tried again")
 
 
 def score(value: float | None) -> str:

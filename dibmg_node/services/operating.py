@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -41,6 +41,19 @@ class Person:
 
 
 @dataclass(frozen=True)
+class Retried:
+    """What came of asking for many studies at once.
+
+    Attributes:
+        studies: Those that are tried again.
+        left: Those that are not, with the reason.
+    """
+
+    studies: Sequence[str]
+    left: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Operating:
     """Carries out decisions.
 
@@ -62,6 +75,42 @@ class Operating:
         tried = self.ledger.retries.ask(study_uid, self.now(), what, self.wanted)
         self._tell(who, EventType.RETRY, tried.value, study_uid)
         return tried
+
+    def retry_refused(self, who: Person, destination: str, since: datetime) -> Retried:
+        """Have everything sent again that a destination has refused, of studies since a time."""
+        asked = self.ledger.retries.refused_by(destination, since)
+        return self._retry_all(
+            who,
+            asked,
+            f"{Retry.DELIVERY.value} to {destination}",
+            lambda uid: self.ledger.retries.send_again(uid, destination, self.now(), self.wanted),
+        )
+
+    def retry_unread(self, who: Person, since: datetime) -> Retried:
+        """Have every study read again whose analysis failed, of those since a time."""
+        return self._retry_all(
+            who,
+            self.ledger.retries.unread(since),
+            Retry.ANALYSIS.value,
+            lambda uid: self.ledger.retries.ask(uid, self.now(), Retry.ANALYSIS, self.wanted),
+        )
+
+    def _retry_all(
+        self, who: Person, study_uids: Sequence[str], told: str, ask: Callable[[str], object]
+    ) -> Retried:
+        tried: list[str] = []
+        left: dict[str, str] = {}
+        for study_uid in study_uids:
+            try:
+                if not ask(study_uid):
+                    left[study_uid] = "nobody is to get it any more"
+                    continue
+            except PermanentError as error:  # it moved on meanwhile
+                left[study_uid] = str(error)
+                continue
+            tried.append(study_uid)
+            self._tell(who, EventType.RETRY, told, study_uid)
+        return Retried(tried, left)
 
     def cancel(self, who: Person, study_uid: str, reason: str = "") -> int:
         """Give up a study that waits, and what destinations lack of it; returns how many deliveries that is.

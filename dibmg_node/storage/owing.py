@@ -16,6 +16,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     update,
 )
 
@@ -206,7 +207,13 @@ def owe(
 
 
 def owe_again(
-    connection: Connection, study_uid: str, now: datetime, *, even_stored: bool, wanted: Wanted | None = None
+    connection: Connection,
+    study_uid: str,
+    now: datetime,
+    *,
+    even_stored: bool,
+    wanted: Wanted | None = None,
+    destination: str | None = None,
 ) -> bool:
     """Make deliveries of a study, and the proofs that are still missing, due at once.
 
@@ -219,10 +226,12 @@ def owe_again(
         even_stored: Send again what destinations said that they have, too: one may have lost it. Of an
             earlier reading nothing is sent again: it would come back after what took its place.
         wanted: What destinations are to get, nothing else is sent; None: whatever they are owed.
+        destination: To this one alone; None: to all.
 
     Returns:
         Whether there was any such delivery or proof.
     """
+    here = true() if destination is None else deliveries.c.destination == destination
     unwanted = false() if wanted is None else _is_unwanted(connection, study_uid, wanted)
     missing = deliveries.c.state.in_(_LACKED)
     current = select(studies.c.revision).where(studies.c.study_uid == study_uid).scalar_subquery()
@@ -230,9 +239,9 @@ def owe_again(
         deliveries.c.state.in_(HELD_STATES), deliveries.c.revision == current, ~_is_replaced(study_uid)
     )
     again = and_(
-        deliveries.c.study_uid == study_uid, or_(missing, held) if even_stored else missing, ~unwanted
+        deliveries.c.study_uid == study_uid, or_(missing, held) if even_stored else missing, ~unwanted, here
     )
-    unproven = is_unproven_of(study_uid)
+    unproven = and_(is_unproven_of(study_uid), here)
     found = connection.execute(select(deliveries.c.result_uid).where(or_(again, unproven)).limit(1)).first()
     # what was given up while a worker sent it is that worker's to settle, if it is wanted again
     not_in_hand = or_(is_free(now), deliveries.c.state == DeliveryState.CANCELED.value)

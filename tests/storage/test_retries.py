@@ -308,3 +308,61 @@ def test_a_delivered_study_is_read_again_where_nothing_but_what_was_given_up_is_
     ledger.decisions.cancel(STUDY_UID, "canceled", clock())
 
     assert ledger.retries.ask(STUDY_UID, clock(), wanted={"pacs": {REPORT, OVERLAY}}) == "analysis"
+
+
+def refuse_at(ledger: Ledger, clock: Clock, *destinations: str) -> None:
+    """A study of which some destinations refused the report."""
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(destinations=destinations))
+    for name in destinations:
+        settle(ledger, clock, DeliveryState.REFUSED, "0x0122", name)
+    assert state_of(ledger) == "FAILED"
+
+
+def test_studies_that_a_destination_refused_are_found_until_they_are_sent_again(
+    ledger: Ledger, clock: Clock
+) -> None:
+    before = clock()
+    refuse_at(ledger, clock, "pacs", "archive")
+
+    found = [ledger.retries.refused_by(name, before) for name in ("pacs", "archive", "elsewhere")]
+    asked = ledger.retries.send_again(STUDY_UID, "pacs", clock())
+
+    assert found == [[STUDY_UID], [STUDY_UID], []]
+    assert ledger.retries.refused_by("pacs", clock()) == []  # no image of it came that late
+    assert asked
+    assert state_of(ledger) == "ANALYZED"
+    study = ledger.views.study(STUDY_UID)
+    assert study is not None
+    assert {one["destination"]: one["state"] for one in study["deliveries"]} == {
+        "pacs": "OWED",
+        "archive": "REFUSED",
+    }
+    assert ledger.retries.refused_by("pacs", before) == []
+    settle(ledger, clock, DeliveryState.STORED)
+    assert (state_of(ledger), reason_of(ledger)) == ("FAILED", "archive refused (0x0122)")
+
+
+def test_what_a_destination_is_not_to_get_any_more_is_given_up_instead_of_sent_again(
+    ledger: Ledger, clock: Clock
+) -> None:
+    refuse_at(ledger, clock, "pacs")
+
+    assert not ledger.retries.send_again(STUDY_UID, "pacs", clock(), wanted={})
+
+    assert (state_of(ledger), deliveries_of(ledger)) == ("DELIVERED", [("2.25.1", "SUPERSEDED")])
+
+
+def test_studies_whose_analysis_failed_are_found_and_others_are_not(ledger: Ledger, clock: Clock) -> None:
+    before = clock()
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(outcome=Outcome.FAILED, reason="broke"))
+
+    assert ledger.retries.unread(before) == [STUDY_UID]
+    assert ledger.retries.unread(clock.advance(60)) == []
+    ledger.retries.ask(STUDY_UID, clock())
+    assert ledger.retries.unread(before) == []
+    analyze(ledger, clock)
+    settle(ledger, clock, DeliveryState.REFUSED, "0x0122")
+    assert state_of(ledger) == "FAILED"
+    assert ledger.retries.unread(before) == []

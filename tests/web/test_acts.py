@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from dibmg_node.domain.lifecycle import DeliveryState
 from dibmg_node.domain.pause import Part, Pause
 from dibmg_node.storage.users import UserRole
 from tests.factories import STUDY_UID, mammogram, part10
 from tests.services.audit_trail import new_audit
-from tests.storage.life import analyze, make_ready, reason_of, state_of
+from tests.storage.life import analyze, make_ready, reason_of, settle, state_of
 from tests.web.conftest import WebSide
 from tests.web.multipart import body_of, content_type
 from tests.web.test_pages_access import PASSWORD, Browser, browser, logged_in
@@ -82,9 +83,25 @@ def test_an_operator_pauses_and_resumes_and_both_are_shown(
     assert f"Pause {called}</button>" in otto.client.get(page).text
 
 
+def test_an_operator_has_all_sent_again_that_a_destination_refused(wide: WebSide) -> None:
+    otto = logged_in(wide, "otto")
+    analyze(wide.ledger, wide.clock)
+    settle(wide.ledger, wide.clock, DeliveryState.REFUSED, "0x0122")
+    button = "Send again what pacs refused</button>"
+    before = [logged_in(wide, name).client.get("/destinations").text for name in ("otto", "vera")]
+
+    answer = post(otto, "/destinations/retry", name="pacs")
+
+    assert [button in text for text in before] == [True, False]
+    assert answer == (303, "/destinations")
+    assert state_of(wide.ledger) == "ANALYZED"
+    assert button not in otto.client.get("/destinations").text
+
+
 @pytest.mark.parametrize(
     ("path", "fields", "status"),
     [
+        ("/destinations/retry", {"name": "nowhere"}, 404),
         ("/pause", {"part": "sweep"}, 400),
         ("/pause", {"part": "intake", "name": "pacs"}, 400),
         ("/pause", {"part": "destination"}, 400),
@@ -108,6 +125,7 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(
     ("path", "fields"),
     [
         ("/pause", {"part": "intake"}),
+        ("/destinations/retry", {"name": "pacs"}),
         (f"{PAGE}/cancel", {}),
         (f"{PAGE}/priority", {"priority": "stat"}),
     ],

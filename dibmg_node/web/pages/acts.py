@@ -15,6 +15,7 @@ from dibmg_node.domain.pause import Part
 from dibmg_node.domain.priority import Priority
 from dibmg_node.errors import PermanentError
 from dibmg_node.services.operating import Operating, Person
+from dibmg_node.storage.destination_views import EVER
 from dibmg_node.storage.retries import Retry
 from dibmg_node.storage.views import Views
 from dibmg_node.web.pages.guard import operator, posted
@@ -48,6 +49,15 @@ class ActPages:
         study_uid = await in_thread(self._study_uid, request)
         tried = await _carried_out(lambda: self._operating.retry(who, study_uid, what))
         return _back_to_study(study_uid, tried.value)
+
+    async def retry_refused(self, request: Request) -> Response:
+        """Have all sent again that a destination has refused."""
+        form, who = await _form(request)
+        name = str(form.get("name", ""))
+        if not await in_thread(self._is_destination, name):
+            raise HTTPException(404, "no such destination is configured")
+        await _carried_out(lambda: self._operating.retry_refused(who, name, EVER))
+        return _back_to_part(name)
 
     async def cancel(self, request: Request) -> Response:
         """Give a study up."""

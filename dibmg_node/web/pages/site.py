@@ -114,6 +114,7 @@ def make_site(
         Route("/studies/{study}/retry", acts.retry, methods=["POST"]),
         Route("/studies/{study}/cancel", acts.cancel, methods=["POST"]),
         Route("/studies/{study}/priority", acts.priority, methods=["POST"]),
+        Route("/destinations/retry", acts.retry_refused, methods=["POST"]),
         Route("/pause", acts.pause, methods=["POST"]),
         Route("/resume", acts.resume, methods=["POST"]),
         Route("/destinations", node.destinations),
