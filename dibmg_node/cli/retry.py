@@ -17,7 +17,7 @@ from dibmg_node.storage.retries import Retry
 
 
 @click.command(
-    epilog="Examples: dibmg retry 1.2.840.113619.2.66; dibmg retry --refused-by pacs; dibmg retry --failed "
+    epilog="Example: dibmg retry 1.2.840.113619.2.66, dibmg retry --refused-by pacs, or dibmg retry --failed "
     "--since 2d"
 )
 @click.argument("study_uid", required=False)
