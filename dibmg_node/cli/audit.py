@@ -52,19 +52,21 @@ def audit() -> None:
     "--from",
     "first_seq",
     type=click.IntRange(1),
-    help="Line that it begins with, where older files were taken away; what was found before counts no more.",
+    help="Line that it begins with, named once where older files were taken away; what was found before "
+    "counts no more. Default: that of the last verification.",
 )
 @with_config
 @with_json
 def verify(head: str, first_seq: int | None, settings: Settings, as_json: bool) -> None:
-    """Walk the whole trail: is every line there, in its order, as it was written?
+    """Walk the trail: is every line there, in its order, as it was written?
 
     Prints the head, the digest of the last line. Note it where nobody who can write to this machine can: with
     `--head` it tells later whether the end was cut off or everything was rewritten. That of the last
     verification that found the trail whole is asked for without it, unless `--from` is given.
     """
-    former = head_to_meet(load_verification(verification_file(settings))) if first_seq is None else ""
-    begin, expected = first_seq or 1, head.lower() or former
+    former = load_verification(verification_file(settings)) if first_seq is None else None
+    begin = first_seq or (former.first_seq if former else 1)
+    expected = head.lower() or head_to_meet(former)
     try:
         checked = check_trail(trail_folder(settings), begin, expected)
     except OSError as error:

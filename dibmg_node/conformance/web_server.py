@@ -70,6 +70,7 @@ ANSWERS: Final = (
     (400, _SEARCH, "a parameter is unknown, or its value is none"),
     (200, _RETRIEVE, "results"),
     (404, _RETRIEVE, "the node has no such result"),
+    (503, _RETRIEVE, "the archive does not answer; with Retry-After"),
     (401, _EVERY, "a bearer token is asked for, and it is missing or wrong"),
     (403, _EVERY, "without a token: the request calls this machine by another name than its loopback names"),
     (406, _EVERY, "nothing that is accepted can be given"),

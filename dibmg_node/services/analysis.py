@@ -24,7 +24,7 @@ from dibmg_node.services.reading import Reading, excluded_by_header, read_header
 from dibmg_node.services.reading_json import reading_json
 from dibmg_node.services.renewal import renewed
 from dibmg_node.services.sandbox import Sandbox
-from dibmg_node.services.withdrawal import Standing, withdrawals
+from dibmg_node.services.withdrawal import Earlier, Standing, withdrawals
 from dibmg_node.services.writing import Wish, Writing, Written, write_results
 from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.archive import Archive
@@ -251,8 +251,8 @@ class Analyst:
         results = [one.result for one in report.results]
         standing = Standing(claim.study.instances, report.selection.exam, results, owed, reason)
         names = {subscriber.name for subscriber in self._subscribers(claim)}
-        path_of = self.archive.result
-        return withdrawals(claim.delivered, standing, names, path_of, claim.first_claimed_at)
+        earlier = Earlier(self.archive, self.archive_identity, claim.attempt >= MAXIMUM_ATTEMPTS)
+        return withdrawals(claim.delivered, standing, names, earlier, claim.first_claimed_at)
 
     def _subscribers(self, claim: Claim) -> Sequence[Subscriber]:
         """Who gets results of a study; those of a self-test go to nobody else."""

@@ -33,6 +33,11 @@ _COUNTED: Final = frozenset(
 _MODALITIES: Final = {facts.SECONDARY_CAPTURE: "OT", facts.GRAYSCALE_PRESENTATION_STATE: "PR"}
 """Modality of a result by its SOP class; all others are SR."""
 
+_LOST: Final = (FileNotFoundError, InstanceRejectedError)
+"""A result is gone from the archive, or damaged there."""
+_UNREADABLE: Final = (OSError, InstanceRejectedError)
+"""That, or the archive does not answer for it."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -120,14 +125,14 @@ class Lookup:
         """The results that a URL's path names, without those that the archive has lost.
 
         Raises:
-            OSError: The archive does not answer.
+            OSError: The archive does not answer: what it has of them nobody knows now.
         """
         study, series, instance = ([path[level]] if level in path else [] for level in Level)
         in_ledger = self._catalog.newest(study, series, instance, most_studies=1)
         return [
             one
             for one in in_ledger
-            if self._archive.has_result(one.sop_uid) and self._is_readable(one, self._header)
+            if self._archive.has_result(one.sop_uid) and self._is_readable(one, self._header, _LOST)
         ]
 
     def metadata(self, held: Sequence[HeldResult]) -> list[Dataset]:
@@ -190,11 +195,16 @@ class Lookup:
                 return entity
         return None
 
-    def _is_readable(self, held: HeldResult, read: Callable[[HeldResult], Dataset]) -> bool:
+    def _is_readable(
+        self,
+        held: HeldResult,
+        read: Callable[[HeldResult], Dataset],
+        passed_over: tuple[type[Exception], ...] = _UNREADABLE,
+    ) -> bool:
         """One result that the archive has lost must not keep everybody from the others."""
         try:
             read(held)
-        except (OSError, InstanceRejectedError) as error:
+        except passed_over as error:
             extra = {"sop_uid": held.sop_uid, "error": type(error).__name__}
             _log.error("result cannot be read", extra=extra)
             return False

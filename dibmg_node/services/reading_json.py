@@ -74,8 +74,9 @@ def reading_json(reading: Reading) -> dict[str, Any]:
             "unlike_training": [str(key) for key in result.unlike_training],
             "notes": {str(key): list(notes) for key, notes in result.notes.items()},
         }
+    # a plain text, not the enum's member: the answers of the shadow's process are made of nothing else
     excluded = [
-        {"sop_uid": verdict.sop_uid, "code": verdict.code, "sentence": verdict.sentence}
+        {"sop_uid": verdict.sop_uid, "code": str(verdict.code), "sentence": verdict.sentence}
         for verdict in reading.selection.verdicts
         if not verdict.used
     ]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 from pydicom import dcmread
+from pydicom.dataset import FileDataset
 
 from dibmg_node.dicom.presentation import images_of
 from dibmg_node.dicom.withdrawal import withdrawal
 from dibmg_node.domain.exam import Exam
 from dibmg_node.domain.result import Delivered, Result, ResultKind
 from dibmg_node.domain.study import Instance
+from dibmg_node.errors import RetryableError
 from dibmg_node.services.writing import Written, written
+from dibmg_node.storage.archive import Archive
 
 _log = logging.getLogger(__name__)
 
@@ -56,11 +58,52 @@ class Standing:
         return frozenset(uid for uid in sop_uids if views.get(uid) not in read)
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """The results of earlier analyses, as the archive has them.
+
+    Attributes:
+        identity: What the ledger knows the archive by; None: by nothing.
+        is_last: No attempt follows at which the archive might answer.
+    """
+
+    archive: Archive
+    identity: str | None
+    is_last: bool
+
+    def read(self, earlier: Delivered) -> FileDataset:
+        """One of them."""
+        return dcmread(self.archive.result(earlier.sop_uid))
+
+    @contextmanager
+    def passed_over_where_damaged(self, earlier: Delivered) -> Iterator[None]:
+        """A result that the archive has lost, or that cannot be read, must not keep a study from its end.
+
+        Raises:
+            OSError: The archive is away, or did not answer and may at the next attempt.
+            RetryableError: The same.
+        """
+        try:
+            yield
+        # pydicom tells a damaged file by any of a dozen exceptions
+        except Exception as error:
+            if not self._is_for_good(error):
+                raise
+            extra = {"sop_uid": earlier.sop_uid, "error": type(error).__name__}
+            _log.error("result cannot be withdrawn", extra=extra)
+
+    def _is_for_good(self, error: Exception) -> bool:
+        if not isinstance(error, (OSError, RetryableError)):
+            return True
+        is_gone = isinstance(error, FileNotFoundError)
+        return (is_gone or self.is_last) and self.archive.is_there(self.identity)
+
+
 def withdrawals(
     delivered: Sequence[Delivered],
     standing: Standing,
     destinations: Collection[str],
-    path_of: Callable[[str], Path],
+    earlier: Earlier,
     now: datetime,
 ) -> Iterator[tuple[Written, list[str]]]:
     """What takes back results that no longer hold and that nothing of this analysis replaces.
@@ -72,45 +115,36 @@ def withdrawals(
         delivered: What destinations have or are being sent, oldest first.
         standing: What holds now.
         destinations: Names of those that are configured.
-        path_of: Where a result of some SOP Instance UID lies.
+        earlier: What they got.
         now: Time of the analysis.
 
     Yields:
         Each withdrawal, and the destinations that have what it takes back.
+
+    Raises:
+        OSError: As for `Earlier.passed_over_where_damaged`.
+        RetryableError: The same.
     """
     stale: dict[tuple[str, frozenset[str]], list[Delivered]] = {}
     for one in _newest(delivered):
         if one.destination in destinations:
-            with _passed_over_where_damaged(one):
-                lost = _lost(one, standing, path_of)
+            with earlier.passed_over_where_damaged(one):
+                lost = _lost(one, standing, earlier)
                 if lost is not None:
                     stale.setdefault((one.sop_uid, lost), []).append(one)
     for (_, lost), some in stale.items():
         told: Written | None = None
-        with _passed_over_where_damaged(some[0]):
-            told = _taken_back(some[0], path_of, standing.reason or _UNTOLD, now, lost)
+        with earlier.passed_over_where_damaged(some[0]):
+            told = _taken_back(some[0], earlier, standing.reason or _UNTOLD, now, lost)
         if told is not None:
             yield told, [one.destination for one in some]
 
 
-@contextmanager
-def _passed_over_where_damaged(earlier: Delivered) -> Iterator[None]:
-    """A result that the archive has lost, or that cannot be read, must not keep a study from its end."""
-    try:
-        yield
-    # pydicom tells a damaged file by any of a dozen exceptions
-    except Exception as error:  # noqa: BLE001
-        extra = {"sop_uid": earlier.sop_uid, "error": type(error).__name__}
-        _log.error("result cannot be withdrawn", extra=extra)
-
-
 def _taken_back(
-    earlier: Delivered, path_of: Callable[[str], Path], reason: str, now: datetime, lost: Collection[str]
+    one: Delivered, earlier: Earlier, reason: str, now: datetime, lost: Collection[str]
 ) -> Written:
-    dataset = withdrawal(dcmread(path_of(earlier.sop_uid)), earlier, earlier.kind, reason, now, lost)
-    return written(
-        dataset, earlier.kind, variant=earlier.variant, view=earlier.view, withdraws=earlier.sop_uid
-    )
+    dataset = withdrawal(earlier.read(one), one, one.kind, reason, now, lost)
+    return written(dataset, one.kind, variant=one.variant, view=one.view, withdraws=one.sop_uid)
 
 
 def _newest(delivered: Sequence[Delivered]) -> Iterator[Delivered]:
@@ -127,13 +161,13 @@ def _newest(delivered: Sequence[Delivered]) -> Iterator[Delivered]:
             yield one
 
 
-def _lost(earlier: Delivered, standing: Standing, path_of: Callable[[str], Path]) -> frozenset[str] | None:
+def _lost(one: Delivered, standing: Standing, earlier: Earlier) -> frozenset[str] | None:
     """Images that a result no longer holds for, empty: all of them; None where it is replaced."""
-    if not standing.has_successor(earlier):
+    if not standing.has_successor(one):
         return frozenset()
-    if earlier.kind is not ResultKind.PRESENTATION:
+    if one.kind is not ResultKind.PRESENTATION:
         return None
-    shown = images_of(dcmread(path_of(earlier.sop_uid)))
+    shown = images_of(earlier.read(one))
     lost = standing.lost(shown)
     if not lost:
         return None

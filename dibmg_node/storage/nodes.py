@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.schema import beats, nodes
+from dibmg_node.storage.server_clock import MOST_APART, is_right
 
 SILENT_AFTER = timedelta(seconds=20)
 """A node or a process that gave no sign of life for this long does not run."""
@@ -58,6 +59,9 @@ class Nodes:
     def enter(self, entry: NodeEntry) -> bool:
         """Enter a node that comes up; one that is silent since a day is forgotten.
 
+        Args:
+            entry: With the time in `at`.
+
         Returns:
             False: A node of this name with another data folder is up, or was a moment ago.
         """
@@ -65,12 +69,10 @@ class Nodes:
             with self._engine.begin() as connection:
                 connection.execute(delete(nodes).where(nodes.c.at < entry.at - _FORGOTTEN_AFTER))
                 connection.execute(delete(beats).where(beats.c.at < entry.at - _FORGOTTEN_AFTER))
-                connection.execute(
-                    delete(nodes).where(
-                        nodes.c.name == entry.name,
-                        (nodes.c.token == entry.token) | (nodes.c.at < entry.at - SILENT_AFTER),
-                    )
-                )
+                over = (nodes.c.token == entry.token) | (nodes.c.at < entry.at - SILENT_AFTER)
+                if is_right(connection, entry.at):
+                    over |= nodes.c.at > entry.at + MOST_APART
+                connection.execute(delete(nodes).where(nodes.c.name == entry.name, over))
                 connection.execute(insert(nodes).values({**vars(entry), "roles": ",".join(entry.roles)}))
         except IntegrityError:
             return False
@@ -93,6 +95,19 @@ class Nodes:
         with self._reading.connect() as connection:
             rows = connection.execute(select(nodes).order_by(nodes.c.name)).mappings()
             return [NodeEntry(**{**row, "roles": tuple(row["roles"].split(","))}) for row in rows]
+
+    def up(self, now: datetime) -> Sequence[NodeEntry]:
+        """Those that may be up: they gave a sign of life of late, as one may whose clock is ahead.
+
+        One further ahead than clocks of hosts at work differ has died, unless it is this machine's that is
+        wrong.
+        """
+        found = [one for one in self.all() if one.at >= now - SILENT_AFTER]
+        near = [one for one in found if one.at <= now + MOST_APART]
+        if len(near) == len(found):
+            return found
+        with self._reading.connect() as connection:
+            return near if is_right(connection, now) else found
 
 
 def node_of(process: str) -> str:

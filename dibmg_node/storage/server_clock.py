@@ -7,6 +7,8 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
+MOST_APART: Final = timedelta(hours=1)
+"""Clocks of hosts at work may differ by less: what a living one holds is not taken from it."""
 _AGREES_WITHIN: Final = timedelta(minutes=1)
 
 

@@ -30,14 +30,12 @@ from dibmg_node.domain.lifecycle import LONGEST_RETRY, DeliveryState, StudyState
 from dibmg_node.storage.delivery_rows import is_owed, is_to_prove
 from dibmg_node.storage.engine import reading
 from dibmg_node.storage.schema import Instant, deliveries, notices, shadow_due, studies
-from dibmg_node.storage.server_clock import is_right
+from dibmg_node.storage.server_clock import MOST_APART, is_right
 
 LONGEST_LEASE: Final = timedelta(minutes=5)
 """No worker takes anything for longer without renewing it, and no message is on its way for longer."""
 LONGEST_ASKED: Final = timedelta(days=1)
 """No destination is left alone for longer, whatever it asks for."""
-_DIFFERENCE: Final = timedelta(hours=1)
-"""Hosts at work may differ by less: what a living one holds is not taken from it."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def _keys(one: _Correction) -> Select[Any]:
 
 
 def _corrections(now: datetime) -> Iterator[_Correction]:
-    right = now + _DIFFERENCE
+    right = now + MOST_APART
     held, untold = right + LONGEST_LEASE, {"published_at": None}
     # in the words of the partial index: a parameter would not match it
     ready = studies.c.state == literal_column(f"'{StudyState.READY.value}'")

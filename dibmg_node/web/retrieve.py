@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -19,6 +21,8 @@ from dibmg_node.services.lookup import Lookup
 from dibmg_node.storage.catalog import HeldResult
 from dibmg_node.web import media
 from dibmg_node.web.search import path_uids, peer_address
+
+_log = logging.getLogger(__name__)
 
 _MULTIPART_RANGES: Final = frozenset({"*/*", "multipart/*", media.MULTIPART})
 _SINGLE_RANGES: Final = frozenset({"application/*", media.DICOM})
@@ -41,12 +45,13 @@ class RetrieveService:
 
     def retrieve(self, request: Request) -> Response:
         """A study's, a series' or one result as DICOM files."""
-        held = self._held(request)
-        form = _form(request, held)
-        self._tell(request, held)
-        if not form.in_parts:
-            content_type = _content_type(form.syntaxes[0])
-            return Response(self._lookup.content(held[0], form.syntaxes[0]), media_type=content_type)
+        with _later_where_it_does_not_answer():
+            held = self._held(request)
+            form = _form(request, held)
+            self._tell(request, held)
+            if not form.in_parts:
+                content_type = _content_type(form.syntaxes[0])
+                return Response(self._lookup.content(held[0], form.syntaxes[0]), media_type=content_type)
         boundary = uuid4().hex
         return StreamingResponse(
             self._parts(held, form.syntaxes, boundary),
@@ -55,11 +60,12 @@ class RetrieveService:
 
     def metadata(self, request: Request) -> Response:
         """Everything in results but their pixels."""
-        held = self._held(request)
-        if media.choose(request.headers.get("accept", ""), (media.JSON,)) is None:
-            raise HTTPException(406, f"metadata is {media.JSON}")
-        self._tell(request, held)
-        return Response(to_json(self._lookup.metadata(held)), media_type=media.JSON)
+        with _later_where_it_does_not_answer():
+            held = self._held(request)
+            if media.choose(request.headers.get("accept", ""), (media.JSON,)) is None:
+                raise HTTPException(406, f"metadata is {media.JSON}")
+            self._tell(request, held)
+            return Response(to_json(self._lookup.metadata(held)), media_type=media.JSON)
 
     def _held(self, request: Request) -> list[HeldResult]:
         held = self._lookup.held(path_uids(request))
@@ -79,6 +85,20 @@ class RetrieveService:
             yield self._lookup.content(one, syntax)
             yield b"\r\n"
         yield f"--{boundary}--\r\n".encode()
+
+
+@contextmanager
+def _later_where_it_does_not_answer() -> Iterator[None]:
+    """An archive that does not answer is asked again: part of a study must not pass for the whole.
+
+    Raises:
+        HTTPException: 503.
+    """
+    try:
+        yield
+    except OSError as error:
+        _log.warning("archive does not answer", extra={"reason": error.strerror})
+        raise HTTPException(503, "the archive does not answer", headers={"Retry-After": "60"}) from error
 
 
 def _content_type(syntax: str) -> str:

@@ -21,6 +21,7 @@ from dibmg_node.services.orders import ANSWER_CLASSES, Answered, Asked
 from dibmg_node.services.sandbox import Sandbox
 from dibmg_node.services.writing import Wish
 from dibmg_node.storage.ledger import Ledger
+from dibmg_node.storage.server_clock import MOST_APART
 from dibmg_node.wiring import foundation
 from dibmg_node.wiring.model_process import build_reader, open_model
 from dibmg_node.wiring.role_choice import Role
@@ -75,8 +76,9 @@ def make_look_ahead(
 
 def _one_analyzes(ledger: Ledger) -> bool:
     """Whether at most one process has given a sign of life of late that it analyzes."""
-    lately = foundation.now() - _LATELY
-    roles = [beat.process.partition("@")[0] for beat in ledger.views.beats() if beat.at > lately]
+    now = foundation.now()
+    recent = [beat for beat in ledger.views.beats() if now - _LATELY < beat.at <= now + MOST_APART]
+    roles = [beat.process.partition("@")[0] for beat in recent]
     return roles.count(Role.ANALYSIS) <= 1
 
 

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from secrets import token_hex
 from typing import Final
@@ -88,8 +89,9 @@ def registered(settings: Settings, ledger: Ledger, roles: Sequence[Role]) -> Ite
 
     def beat() -> None:
         while not ended.wait(_BEAT_SECONDS):
+            at = foundation.now()
             try:
-                if not ledger.nodes.beat(entry, foundation.now()) and not ledger.nodes.enter(entry):
+                if not ledger.nodes.beat(entry, at) and not ledger.nodes.enter(replace(entry, at=at)):
                     _log.error("another node has taken this one's name", extra={"node": entry.name})
             except RetryableError as error:
                 _log.warning("sign of life not entered", extra={"reason": str(error)})
@@ -111,9 +113,8 @@ def registered(settings: Settings, ledger: Ledger, roles: Sequence[Role]) -> Ite
 
 
 def others_are_up(settings: Settings, ledger: Ledger) -> bool:
-    """Whether another node shares the ledger just now, as one may whose clock is ahead."""
-    since = foundation.now() - SILENT_AFTER
-    return any(one.name != settings.node_name and one.at >= since for one in ledger.nodes.all())
+    """Whether another node shares the ledger just now."""
+    return any(one.name != settings.node_name for one in ledger.nodes.up(foundation.now()))
 
 
 def _token(settings: Settings) -> str:

@@ -18,7 +18,6 @@ from dibmg_node.errors import DibmgError, LedgerConflictError
 from dibmg_node.machine.processes import die_with_parent
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.nodes import SILENT_AFTER
 from dibmg_node.storage.selftests import SelfTests
 from dibmg_node.wiring import foundation
 from dibmg_node.wiring.role_choice import Role
@@ -103,10 +102,8 @@ def helpers(ledger: Ledger, node: str, now: datetime) -> list[str]:
     """Other nodes that analyze or deliver just now: what a test sends might come back to them."""
     return [
         one.name
-        for one in ledger.nodes.all()
-        if one.name != node
-        and one.at >= now - SILENT_AFTER
-        and {Role.ANALYSIS, Role.DELIVERY} & set(one.roles)
+        for one in ledger.nodes.up(now)
+        if one.name != node and {Role.ANALYSIS, Role.DELIVERY} & set(one.roles)
     ]
 
 

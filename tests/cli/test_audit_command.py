@@ -102,6 +102,18 @@ def test_the_head_of_the_last_whole_verification_is_asked_for_until_a_beginning_
     assert "the end was cut off, or all was rewritten" in cut[1].stdout
 
 
+def test_where_older_files_went_the_line_to_begin_with_is_named_once(settings: Settings) -> None:
+    dibmg(settings, "verify")
+    trail_files(trail_folder(settings))[0][1].unlink()
+
+    unnamed, named, later = (dibmg(settings, "verify", *one) for one in ((), ("--from", "3"), ()))
+    kept = load_verification(verification_file(settings))
+
+    assert [one.exit_code for one in (unnamed, named, later)] == [1, 0, 0]
+    assert kept is not None
+    assert (kept.first_seq, kept.reason, kept.expected) == (3, "", kept.head)
+
+
 def test_a_head_that_is_not_in_the_trail_ends_with_1(settings: Settings) -> None:
     assert dibmg(settings, "verify", "--head", "0" * 64).exit_code == 1
 

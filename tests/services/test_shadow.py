@@ -38,6 +38,10 @@ def build_dying() -> Work:
     return die
 
 
+def build_reading() -> Work:
+    return read_here
+
+
 class Here(Sandbox[ShadowOrder, Mapping[str, Any]]):
     """A sandbox without a child, that may fail first."""
 
@@ -58,11 +62,16 @@ def station(archive: Archive, ledger: Ledger, clock: Clock) -> Station:
     station = Station(archive, ledger, clock)
     station.receive(*(mammogram(view) for view in STANDARD_VIEWS))
     station.complete()
-    analyst = Analyst(
-        "worker", archive, ledger.claims, InProcess(), ExamPolicy(), (PACS,), 512, clock, shadowed=True
-    )
-    analyst.analyze(STUDY_UID, 4)
+    analyze_shadowed(station, 4)
     return station
+
+
+def analyze_shadowed(station: Station, revision: int) -> None:
+    archive, claims = station.archive, station.ledger.claims
+    analyst = Analyst(
+        "worker", archive, claims, InProcess(), ExamPolicy(), (PACS,), 512, station.clock, shadowed=True
+    )
+    analyst.analyze(STUDY_UID, revision)
 
 
 def shadow(
@@ -130,6 +139,18 @@ def test_a_model_process_that_dies_is_counted_as_a_failure(station: Station) -> 
     one.sandbox.stop()
     assert kept(station)["reason"] == "the model process ended (SIGKILL)"
     assert station.study()["state"] == "ANALYZED"
+
+
+def test_an_exam_with_an_image_that_is_not_read_is_read_in_its_process(station: Station) -> None:
+    station.receive(mammogram(STANDARD_VIEWS[0], number=1, PartialView="YES"))
+    station.complete()
+    analyze_shadowed(station, 5)
+    one = shadow(station, Sandbox(build_reading, nothing, 60))
+
+    one.read_one()
+
+    one.sandbox.stop()
+    assert (kept(station)["outcome"], kept(station)["reason"]) == ("read", "")
 
 
 def test_a_process_that_is_told_to_end_gives_its_exam_back(station: Station) -> None:

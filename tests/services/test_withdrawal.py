@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import timedelta
+from errno import ETIMEDOUT
+from pathlib import Path
 
 import pytest
 from pydicom import dcmread
@@ -256,3 +259,77 @@ def test_an_earlier_result_that_is_damaged_or_gone_keeps_no_study_from_its_end(
     assert station.study()["state"] == "EXCLUDED"
     assert len(after) == len(others)
     assert caplog.messages.count("result cannot be withdrawn") == 2
+
+
+@dataclass(frozen=True)
+class Unsteady(Archive):
+    """An archive that does not answer for results for a while.
+
+    Attributes:
+        left: Raised in turn, before it answers again.
+    """
+
+    left: list[OSError] = field(default_factory=list)
+
+    def result(self, sop_uid: str) -> Path:
+        if self.left:
+            raise self.left.pop()
+        return super().result(sop_uid)
+
+
+@pytest.fixture
+def unsteady(tmp_path: Path) -> Unsteady:
+    archive = Unsteady(tmp_path / "archive")
+    archive.prepare()
+    return archive
+
+
+def unanswered() -> OSError:
+    return OSError(ETIMEDOUT, "the storage does not answer")
+
+
+def test_while_the_archive_does_not_answer_nothing_is_entered_without_its_withdrawals(
+    unsteady: Unsteady, ledger: Ledger, clock: Clock
+) -> None:
+    station = delivered_station(unsteady, ledger, clock, ALL)
+    before = deliver(station, "all")
+    unsteady.left.extend([unanswered()] * 2)
+    revision = implants(station, R_CC, L_CC)
+
+    station.analyze(revision)
+    state, reason = station.study()["state"], station.study()["reason"]
+    station.analyze(revision)
+    station.analyze(revision)
+
+    assert (state, reason) == ("READY", "disk: the storage does not answer")
+    assert len(deliver(station, "all")) == len(before)
+
+
+def test_an_earlier_result_that_cannot_be_read_is_passed_over_at_the_last_attempt(
+    unsteady: Unsteady, ledger: Ledger, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    station = delivered_station(unsteady, ledger, clock, ALL)
+    before = deliver(station, "all")
+    unsteady.left.extend([unanswered()] * 3)
+    revision = implants(station, R_CC, L_CC)
+
+    for _ in range(3):
+        station.analyze(revision)
+
+    assert station.study()["state"] == "EXCLUDED"
+    assert len(deliver(station, "all")) == len(before) - 1
+    assert caplog.messages.count("result cannot be withdrawn") == 1
+
+
+def test_a_result_that_is_gone_with_its_archive_is_not_passed_over(
+    station: Station, caplog: pytest.LogCaptureFixture
+) -> None:
+    for one in deliver(station, "all"):
+        station.archive.result_path(one.SOPInstanceUID).unlink()
+    station.archive_identity = "of another archive"
+
+    station.analyze(implants(station, R_CC, L_CC))
+
+    assert station.study()["state"] == "READY"
+    assert str(station.study()["reason"]).startswith("the archive is away")
+    assert "result cannot be withdrawn" not in caplog.messages

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import pytest
 from sqlalchemy import delete
 
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.nodes import SILENT_AFTER, NodeEntry
-from dibmg_node.storage.schema import turns
+from dibmg_node.storage.schema import nodes, turns
 from tests.factories import START, Clock
 
 A = NodeEntry("a", "token of a", ("intake", "sweep"), "1.0", "0010", START, START)
@@ -53,6 +54,48 @@ def test_a_sign_of_life_is_entered(ledger: Ledger, clock: Clock) -> None:
 
     (found,) = ledger.nodes.all()
     assert (found.at, found.is_silent(clock())) == (clock(), False)
+
+
+def right_time(ledger: Ledger, clock: Clock) -> datetime:
+    """The server's where there is one: it says whose clock is right."""
+    return ledger.marks.server_time() or clock()
+
+
+@pytest.mark.parametrize(("ahead", "is_up"), [(0, True), (59, True), (61, False)])
+def test_a_node_that_died_with_its_clock_hours_ahead_is_not_up(
+    ledger: Ledger, clock: Clock, ahead: float, is_up: bool
+) -> None:
+    now = right_time(ledger, clock)
+    ledger.nodes.enter(replace(A, at=now + timedelta(minutes=ahead)))
+
+    assert [one.name for one in ledger.nodes.up(now)] == (["a"] if is_up else [])
+
+
+def test_a_node_that_is_silent_is_not_up(ledger: Ledger) -> None:
+    ledger.nodes.enter(A)
+
+    assert ledger.nodes.up(START + SILENT_AFTER + timedelta(seconds=1)) == []
+
+
+def test_the_name_of_a_node_that_died_with_its_clock_hours_ahead_is_free(
+    ledger: Ledger, clock: Clock
+) -> None:
+    now = right_time(ledger, clock)
+    ledger.nodes.enter(replace(A, at=now + timedelta(hours=9)))
+
+    assert ledger.nodes.enter(replace(A, token="another folder", since=now, at=now))
+
+
+def test_a_clock_that_is_behind_the_servers_takes_nobody_for_gone(server_ledger: Ledger) -> None:
+    with server_ledger.engine.begin() as connection:
+        connection.execute(delete(nodes))
+    now = server_ledger.marks.server_time()
+    assert now is not None
+    server_ledger.nodes.enter(replace(A, at=now))
+    behind = now - timedelta(hours=9)
+
+    assert [one.name for one in server_ledger.nodes.up(behind)] == ["a"]
+    assert not server_ledger.nodes.enter(replace(A, token="another folder", since=behind, at=behind))
 
 
 def test_a_node_that_is_silent_for_a_day_is_forgotten(ledger: Ledger, clock: Clock) -> None:

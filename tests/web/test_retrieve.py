@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from errno import ETIMEDOUT
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +13,24 @@ from pydicom.dataset import Dataset, FileDataset
 from starlette.testclient import TestClient
 
 from dibmg_node.dicom import facts
+from dibmg_node.storage.archive import Archive
 from tests.web.conftest import WebSide
 from tests.web.held_results import hold
 
 ANY = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 CAPTURE = "/dicom-web/studies/1.2.1/series/1.2.1.9101/instances/1.2.1.9101.1"
+
+
+@dataclass(frozen=True)
+class Far(Archive):
+    """An archive that does not answer for one result."""
+
+    unanswered: str = ""
+
+    def result(self, sop_uid: str) -> Path:
+        if sop_uid == self.unanswered:
+            raise OSError(ETIMEDOUT, "the storage does not answer")
+        return super().result(sop_uid)
 
 
 @pytest.fixture
@@ -170,3 +186,17 @@ def test_where_the_archive_has_lost_all_that_is_asked_for_it_is_not_found(
     web.archive.result_path("1.2.1.9101.1").unlink()
 
     assert client.get(CAPTURE + tail).status_code == 404
+
+
+@pytest.mark.parametrize("tail", ["", "/metadata"])
+@pytest.mark.parametrize("path", ["/dicom-web/studies/1.2.1", CAPTURE])
+def test_where_the_archive_does_not_answer_it_is_to_be_asked_again(
+    web: WebSide, held: list[Dataset], path: str, tail: str
+) -> None:
+    far = Far(web.archive.root, unanswered="1.2.1.9101.1")
+    client = WebSide(far, web.ledger, web.clock).client()
+
+    answer = client.get(path + tail, headers={"Accept": "*/*"})
+
+    assert (answer.status_code, answer.text) == (503, "the archive does not answer")
+    assert answer.headers["retry-after"] == "60"

@@ -16,6 +16,7 @@ from dibmg_node.wiring.analyzing import _one_analyzes
         ([("intake@b", 0)], True),
         ([("analysis@b", 0)], False),
         ([("analysis@b", 120)], True),  # silent for two minutes: gone, or as good as gone
+        ([("analysis@b", -7200)], True),  # it ended with its clock two hours ahead
     ],
 )
 def test_another_worker_that_analyzes_is_noticed_by_its_signs_of_life(

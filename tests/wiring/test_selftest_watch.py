@@ -162,6 +162,13 @@ def test_none_is_started_while_another_host_could_take_its_exam_or_its_results(
     assert next_selftest(ledger, timedelta(hours=6), "this", silent) == silent
 
 
+def test_a_host_that_died_with_its_clock_ahead_holds_up_no_test(ledger: Ledger, clock: Clock) -> None:
+    ahead = clock() + timedelta(days=365)
+    ledger.nodes.enter(NodeEntry("other", "token", ("analysis",), "1.0", "0011", ahead, ahead))
+
+    assert next_selftest(ledger, timedelta(hours=6), "this", clock()) == clock()
+
+
 def test_a_schedule_that_other_hosts_hold_up_says_so_and_degrades_nothing(
     ledger: Ledger, clock: Clock
 ) -> None:
