@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -73,6 +75,7 @@ class Courier:
         name: Of the worker, as it stands in the ledger.
         proofs: How destinations show that they keep what they stored; those not named need not.
         others_are_up: Whether other hosts share the ledger: a new configuration reaches them one by one.
+        archive_identity: What the ledger knows the archive by; None: by nothing.
     """
 
     archive: Archive
@@ -84,6 +87,7 @@ class Courier:
     renew_every: timedelta = LEASE / 5
     name: str = ""
     others_are_up: Callable[[], bool] = lambda: False
+    archive_identity: str | None = None
 
     def deliver(self, study_uid: str, destination: str) -> bool:
         """Send everything of a study that is due at one destination, and enter what became of it.
@@ -182,9 +186,16 @@ class Courier:
             return ""
 
     def _read(self, one: Owed) -> bytes | None:
-        """A result's bytes, if they are those that were written."""
-        try:
+        """A result's bytes, if they are those that were written.
+
+        Raises:
+            OSError: The archive does not answer, or another one is in its place, as an empty mount point.
+        """
+        with suppress(FileNotFoundError):
             content = self.archive.read_result(one.sop_uid)
-        except FileNotFoundError:
-            return None
-        return content if sha256(content).hexdigest() == one.sha256 else None
+            if sha256(content).hexdigest() == one.sha256:
+                return content
+        if not self.archive.is_there(self.archive_identity):
+            told = "not the archive of the ledger, or it does not answer"
+            raise FileNotFoundError(errno.ENOENT, told, self.archive.marker)
+        return None

@@ -32,6 +32,7 @@ def make_courier(
         audit,
         name=name,
         others_are_up=others_are_up,
+        archive_identity=ledger.marks.archive(),
     )
 
 

@@ -185,12 +185,38 @@ def test_a_result_that_is_damaged_in_the_archive_is_not_sent_and_the_others_are(
     archive: Archive, owed: Ledger, clock: Clock, harm: Callable[[Path], object]
 ) -> None:
     sender = RecordingSender()
+    known = replace(courier(archive, owed, clock, sender), archive_identity=archive.give_identity())
     harm(archive.result_path("2.25.2"))
 
-    courier(archive, owed, clock, sender).deliver(STUDY_UID, "pacs")
+    known.deliver(STUDY_UID, "pacs")
 
     assert deliveries_of(owed) == [("2.25.1", "STORED"), ("2.25.2", "REFUSED")]
     assert reason_of(owed) == "pacs refused (the archived result is damaged or gone)"
+
+
+@pytest.mark.parametrize("in_its_place", ["nothing", "another archive"])
+def test_while_the_archive_is_away_nothing_is_refused_and_once_it_is_back_it_goes_out(
+    archive: Archive, owed: Ledger, clock: Clock, in_its_place: str
+) -> None:
+    sender, away = RecordingSender(), archive.root.with_name("away")
+    one = replace(courier(archive, owed, clock, sender), archive_identity=archive.give_identity())
+    archive.root.rename(away)
+    archive.prepare()
+    if in_its_place != "nothing":
+        archive.give_identity()
+        archive.put_result("2.25.1", b"other")
+
+    one.deliver(STUDY_UID, "pacs")
+
+    assert deliveries_of(owed) == [("2.25.1", "OWED"), ("2.25.2", "OWED")]
+    assert owed.views.destination("pacs").comment == (
+        "the archive cannot be read: not the archive of the ledger, or it does not answer"
+    )
+    archive.root.rename(archive.root.with_name("other"))
+    away.rename(archive.root)
+    clock.advance(1)
+    one.deliver(STUDY_UID, "pacs")
+    assert (len(sender.sent), state_of(owed)) == (1, "DELIVERED")
 
 
 def test_an_unexpected_error_is_seen_in_the_ledger_and_backed_off(
