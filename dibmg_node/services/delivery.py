@@ -25,7 +25,7 @@ from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.renewal import renewed
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.outbox import Outbox, Owed
-from dibmg_node.storage.settlement import Settlement
+from dibmg_node.storage.settlement import UNSENT, Settlement
 
 _log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class Courier:
             except OSError as error:
                 comment = f"the archive cannot be read: {error.strerror}"
                 damaged.append(
-                    Settlement(one.sop_uid, DeliveryState.OWED, "", comment, in_doubt=one.in_doubt)
+                    Settlement(one.sop_uid, DeliveryState.OWED, UNSENT, comment, in_doubt=one.in_doubt)
                 )
                 continue
             if content is None:

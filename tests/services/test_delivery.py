@@ -16,7 +16,7 @@ from dibmg_node.services.scu import TIMEOUT_SECONDS
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Outbox
-from dibmg_node.storage.settlement import Settlement
+from dibmg_node.storage.settlement import UNSENT, Settlement
 from tests.factories import STUDY_UID, Clock, a_result
 from tests.storage.life import analysis, analyze, deliveries_of, make_ready, reason_of, state_of
 
@@ -74,6 +74,12 @@ class WatchedOutbox(Outbox):
         for _ in range(2):
             self.renewed.clear()
             assert self.renewed.wait(30)
+
+
+def statuses_of(ledger: Ledger) -> list[str]:
+    study = ledger.views.study(STUDY_UID)
+    assert study is not None
+    return [one["status"] for one in study["deliveries"]]
 
 
 def courier(archive: Archive, ledger: Ledger, clock: Clock, sender: RecordingSender) -> Courier:
@@ -217,6 +223,20 @@ def test_while_the_archive_is_away_nothing_is_refused_and_once_it_is_back_it_goe
     clock.advance(1)
     one.deliver(STUDY_UID, "pacs")
     assert (len(sender.sent), state_of(owed)) == (1, "DELIVERED")
+
+
+def test_a_result_that_cannot_be_read_says_nothing_of_the_destination(
+    archive: Archive, owed: Ledger, clock: Clock
+) -> None:
+    path = archive.result_path("2.25.2")
+    path.unlink()
+    path.mkdir()
+
+    courier(archive, owed, clock, RecordingSender()).deliver(STUDY_UID, "pacs")
+
+    assert deliveries_of(owed) == [("2.25.1", "STORED"), ("2.25.2", "OWED")]
+    assert statuses_of(owed) == ["0x0000", UNSENT]
+    assert owed.views.destination("pacs").comment == "the archive cannot be read: Is a directory"
 
 
 def test_an_unexpected_error_is_seen_in_the_ledger_and_backed_off(
