@@ -182,13 +182,14 @@ class Proofs:
             destination: Who was asked.
             found: For each result.
             now: The time.
-            unreachable: The destination could not be asked at all: its other proofs wait, too.
+            unreachable: It could not be asked, for this study at least: other proofs that are due wait, too.
         """
         with self._engine.begin() as connection:
             lock_study(connection, study_uid)
-            until = _enter(connection, study_uid, destination, found, now, self._jitter())
+            _enter(connection, study_uid, destination, found, now, self._jitter())
             if unreachable:
-                _postpone(connection, destination, until)
+                # it may be this study's own: however long that waits, the others are asked soon
+                _postpone(connection, destination, now, now + proof_delay(1, self._jitter()))
 
     def report(
         self, transaction_uid: str, proven: AbstractSet[str], failed: Mapping[str, Evidence], now: datetime
@@ -249,8 +250,8 @@ def _enter(
     found: Sequence[Evidence],
     now: datetime,
     jitter: float,
-) -> datetime:
-    """Enter what was found about results of a study; when those not proven yet are asked for again.
+) -> None:
+    """Enter what was found about results of a study.
 
     A report or an analysis may have been faster than whoever asked: what is still to be proven is entered.
     """
@@ -301,11 +302,13 @@ def _enter(
         detail = f"{some} at {destination}" + (f": {told}" if told else "")
         note(connection, study_uid, finding.value, now, detail)
     close_if_delivered(connection, study_uid, now)
-    return asked_at
 
 
-def _postpone(connection: Connection, destination: str, until: datetime) -> None:
-    """A destination cannot be asked: its other proofs wait, too, and do not starve each other."""
+def _postpone(connection: Connection, destination: str, now: datetime, until: datetime) -> None:
+    """A destination cannot be asked: its other proofs that are due wait, too, and do not starve each other.
+
+    Not those whose turn comes soon: many studies that cannot be asked for would take it from them.
+    """
     connection.execute(
         update(deliveries)
         .where(
@@ -313,7 +316,7 @@ def _postpone(connection: Connection, destination: str, until: datetime) -> None
                 deliveries.c.destination == destination,
                 is_unproven(),
                 deliveries.c.lease_until.is_(None),
-                deliveries.c.next_at < until,
+                deliveries.c.next_at <= now,
             )
         )
         .values(next_at=until, published_at=None)
