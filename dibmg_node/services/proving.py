@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from dibmg_node.errors import LedgerConflictError, PeerRefusedError, PeerUnavailableError
-from dibmg_node.storage.proofs import Evidence, Finding, Proofs, Unproven
+from dibmg_node.storage.evidence import Evidence, Finding
+from dibmg_node.storage.proofs import Proofs, Unproven
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,9 @@ from sqlalchemy import update
 from dibmg_node.domain.lifecycle import DeliveryState, Proof
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import LedgerConflictError
+from dibmg_node.storage.evidence import Evidence, Finding
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.proofs import Evidence, Finding, Proofs
+from dibmg_node.storage.proofs import Proofs
 from dibmg_node.storage.retries import Retry
 from dibmg_node.storage.schema import deliveries
 from dibmg_node.storage.settlement import Settlement
