@@ -23,6 +23,7 @@ from dibmg_node.errors import (
 )
 from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.renewal import renewed
+from dibmg_node.services.rollout import may_be_known_elsewhere
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.outbox import Outbox, Owed
 from dibmg_node.storage.settlement import UNSENT, Settlement
@@ -31,8 +32,6 @@ _log = logging.getLogger(__name__)
 
 LEASE: Final = timedelta(minutes=5)
 """What is being sent is renewed; a claim that is not belongs to a dead worker."""
-_ROLLED_OUT_WITHIN: Final = timedelta(hours=1)
-"""A destination that a host does not know by then is one that the configuration has no more."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ class Courier:
 
     def _may_be_known_elsewhere(self, study_uid: str, destination: str) -> bool:
         since = self.outbox.owed_since(study_uid, destination)
-        return since is not None and self.now() - since < _ROLLED_OUT_WITHIN and self.others_are_up()
+        return may_be_known_elsewhere(since, self.now(), self.others_are_up)
 
     def _send(self, owed: Sequence[Owed], study_uid: str, destination: str) -> Sequence[Settlement]:
         sender = self.senders.get(destination)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Engine, Select, and_, insert, or_, select, update
+from sqlalchemy import Engine, Select, and_, func, insert, or_, select, update
 
 from dibmg_node.domain.lifecycle import DeliveryState, proof_delay
 from dibmg_node.domain.pause import Part
@@ -74,6 +74,15 @@ class Proofs:
                 mine = and_(deliveries.c.destination == destination, deliveries.c.result_uid.in_(uids))
                 connection.execute(update(deliveries).where(mine).values(published_at=now))
             return list(dict.fromkeys((row.study_uid, row.revision, row.destination) for row in rows))
+
+    def lacking_since(self, study_uid: str, destination: str) -> datetime | None:
+        """Since when a destination has something of a study that it has not shown; None: it has shown all."""
+        lacking = and_(is_unproven_of(study_uid), deliveries.c.destination == destination)
+        with self._reading.connect() as connection:
+            since: datetime | None = connection.scalar(
+                select(func.min(deliveries.c.settled_at)).where(lacking)
+            )
+            return since
 
     def claim(
         self, study_uid: str, destination: str, now: datetime, lease: timedelta, owner: str = ""

@@ -111,6 +111,17 @@ def test_a_proof_is_due_at_once_and_claimed_by_one_worker(proofs: Proofs, clock:
     assert len(proofs.claim(STUDY_UID, "pacs", clock.advance(1), LEASE)) == 2
 
 
+def test_it_is_known_since_when_a_proof_is_lacking(proofs: Proofs, ledger: Ledger, clock: Clock) -> None:
+    stored = clock()
+    proofs.claim(STUDY_UID, "pacs", clock(), LEASE)
+    proofs.settle(STUDY_UID, "pacs", [Evidence(REPORT, Finding.PROVEN)], clock.advance(60))
+
+    assert proofs.lacking_since(STUDY_UID, "pacs") == stored
+    assert proofs.lacking_since(STUDY_UID, "pac") is None
+    proofs.settle(STUDY_UID, "pacs", [Evidence(OVERLAY, Finding.PROVEN)], clock())
+    assert proofs.lacking_since(STUDY_UID, "pacs") is None
+
+
 def test_what_needs_no_proof_is_never_due(ledger: Ledger, clock: Clock) -> None:
     make_ready(ledger, clock)
     analyze(ledger, clock, analysis(TWO))
