@@ -18,7 +18,7 @@ from dibmg_node.services.outcomes import (
     outcome_of_http,
 )
 from dibmg_node.services.reports import FAILURES, failure_of
-from dibmg_node.storage.proofs import Finding
+from dibmg_node.storage.evidence import Finding
 
 _ALL: Final = range(0x10000)
 _HTTP: Final = range(200, 600)

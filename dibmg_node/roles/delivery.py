@@ -32,8 +32,9 @@ def live(settings: Settings, audit: Auditor) -> None:
     ledger = foundation.open_node_ledger(settings)
     name = process_name(Role.DELIVERY, settings.node_name)
     ledger.outbox.release(name, foundation.now())
-    courier = make_courier(settings, ledger, audit, name, partial(others_are_up, settings, ledger))
-    prover = make_prover(settings, ledger, name)
+    others = partial(others_are_up, settings, ledger)
+    courier = make_courier(settings, ledger, audit, name, others)
+    prover = make_prover(settings, ledger, name, others)
 
     def work(tracer: Tracer, study_uid: str, destination: str) -> None:
         began = foundation.now()

@@ -23,7 +23,8 @@ from dibmg_node.errors import PeerRefusedError, PeerUnavailableError
 from dibmg_node.services.reports import Reports
 from dibmg_node.services.scu import DimsePeer, Handlers, plain_context
 from dibmg_node.services.wire import EventReport
-from dibmg_node.storage.proofs import Evidence, Finding, Proofs, Unproven
+from dibmg_node.storage.evidence import Evidence, Finding
+from dibmg_node.storage.proofs import Proofs, Unproven
 
 REPORT_SECONDS: Final = 5.0
 """How long a report is waited for on the association of its request; later it comes on one of its own."""

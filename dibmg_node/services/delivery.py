@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -21,16 +23,15 @@ from dibmg_node.errors import (
 )
 from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.renewal import renewed
+from dibmg_node.services.rollout import may_be_known_elsewhere
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.outbox import Outbox, Owed
-from dibmg_node.storage.settlement import Settlement
+from dibmg_node.storage.settlement import UNSENT, Settlement
 
 _log = logging.getLogger(__name__)
 
 LEASE: Final = timedelta(minutes=5)
 """What is being sent is renewed; a claim that is not belongs to a dead worker."""
-_ROLLED_OUT_WITHIN: Final = timedelta(hours=1)
-"""A destination that a host does not know by then is one that the configuration has no more."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Courier:
         name: Of the worker, as it stands in the ledger.
         proofs: How destinations show that they keep what they stored; those not named need not.
         others_are_up: Whether other hosts share the ledger: a new configuration reaches them one by one.
+        archive_identity: What the ledger knows the archive by; None: by nothing.
     """
 
     archive: Archive
@@ -84,6 +86,7 @@ class Courier:
     renew_every: timedelta = LEASE / 5
     name: str = ""
     others_are_up: Callable[[], bool] = lambda: False
+    archive_identity: str | None = None
 
     def deliver(self, study_uid: str, destination: str) -> bool:
         """Send everything of a study that is due at one destination, and enter what became of it.
@@ -122,7 +125,7 @@ class Courier:
 
     def _may_be_known_elsewhere(self, study_uid: str, destination: str) -> bool:
         since = self.outbox.owed_since(study_uid, destination)
-        return since is not None and self.now() - since < _ROLLED_OUT_WITHIN and self.others_are_up()
+        return may_be_known_elsewhere(since, self.now(), self.others_are_up)
 
     def _send(self, owed: Sequence[Owed], study_uid: str, destination: str) -> Sequence[Settlement]:
         sender = self.senders.get(destination)
@@ -137,7 +140,7 @@ class Courier:
             except OSError as error:
                 comment = f"the archive cannot be read: {error.strerror}"
                 damaged.append(
-                    Settlement(one.sop_uid, DeliveryState.OWED, "", comment, in_doubt=one.in_doubt)
+                    Settlement(one.sop_uid, DeliveryState.OWED, UNSENT, comment, in_doubt=one.in_doubt)
                 )
                 continue
             if content is None:
@@ -182,9 +185,16 @@ class Courier:
             return ""
 
     def _read(self, one: Owed) -> bytes | None:
-        """A result's bytes, if they are those that were written."""
-        try:
+        """A result's bytes, if they are those that were written.
+
+        Raises:
+            OSError: The archive does not answer, or another one is in its place, as an empty mount point.
+        """
+        with suppress(FileNotFoundError):
             content = self.archive.read_result(one.sop_uid)
-        except FileNotFoundError:
-            return None
-        return content if sha256(content).hexdigest() == one.sha256 else None
+            if sha256(content).hexdigest() == one.sha256:
+                return content
+        if not self.archive.is_there(self.archive_identity):
+            told = "not the archive of the ledger, or it does not answer"
+            raise FileNotFoundError(errno.ENOENT, told, self.archive.marker)
+        return None

@@ -11,7 +11,8 @@ from dibmg_node.services.cfind import STUDY_ROOT_FIND, associated, find, text_of
 from dibmg_node.services.qido import search_instances
 from dibmg_node.services.scu import DimsePeer, plain_context
 from dibmg_node.services.web_service import WebService
-from dibmg_node.storage.proofs import Evidence, Finding, Unproven
+from dibmg_node.storage.evidence import Evidence, Finding
+from dibmg_node.storage.proofs import Unproven
 
 QUERIES: Final = 4
 """A PACS may index what it stored minutes later: a result that so many queries do not find is lost."""

@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from dibmg_node.errors import LedgerConflictError, PeerRefusedError, PeerUnavailableError
-from dibmg_node.storage.proofs import Evidence, Finding, Proofs, Unproven
+from dibmg_node.services.rollout import may_be_known_elsewhere
+from dibmg_node.storage.evidence import Evidence, Finding
+from dibmg_node.storage.proofs import Proofs, Unproven
 
 _log = logging.getLogger(__name__)
 
@@ -35,15 +37,21 @@ class Prover:
 
     Attributes:
         name: Of the worker, as it stands in the ledger.
+        others_are_up: Whether other hosts share the ledger: a new configuration reaches them one by one.
     """
 
     proofs: Proofs
     witnesses: Mapping[str, Witness]
     now: Callable[[], datetime]
     name: str = ""
+    others_are_up: Callable[[], bool] = lambda: False
 
     def prove(self, study_uid: str, destination: str) -> bool:
         """Ask for everything of a study whose proof is due at one destination; whether there was anything."""
+        if destination not in self.witnesses and self._may_be_known_elsewhere(study_uid, destination):
+            extra = {"study_uid": study_uid, "destination": destination}
+            _log.info("proof not known here, left to other hosts", extra=extra)
+            return False
         try:
             unproven = self.proofs.claim(study_uid, destination, self.now(), LEASE, self.name)
         except LedgerConflictError:
@@ -52,6 +60,10 @@ class Prover:
         self.proofs.settle(study_uid, destination, found, self.now(), unreachable=not reached)
         log_evidence(study_uid, destination, found)
         return True
+
+    def _may_be_known_elsewhere(self, study_uid: str, destination: str) -> bool:
+        since = self.proofs.lacking_since(study_uid, destination)
+        return may_be_known_elsewhere(since, self.now(), self.others_are_up)
 
     def _ask(
         self, study_uid: str, destination: str, unproven: Sequence[Unproven]

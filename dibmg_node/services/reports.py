@@ -11,7 +11,8 @@ from typing import Final
 from dibmg_node.dicom.commitment import ReportStatus, read_report
 from dibmg_node.errors import InstanceRejectedError, RetryableError
 from dibmg_node.services.wire import EventReport
-from dibmg_node.storage.proofs import Evidence, Finding, Proofs
+from dibmg_node.storage.evidence import Evidence, Finding
+from dibmg_node.storage.proofs import Proofs
 
 _log = logging.getLogger(__name__)
 

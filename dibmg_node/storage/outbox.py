@@ -32,7 +32,7 @@ from dibmg_node.storage.owing import close_if_delivered, let_go
 from dibmg_node.storage.pauses import find_pause, paused_destinations
 from dibmg_node.storage.reach import NOT_SENT
 from dibmg_node.storage.schema import Instant, deliveries, results, studies
-from dibmg_node.storage.settlement import Settlement, give_way, hasten, postpone, settle_one
+from dibmg_node.storage.settlement import UNSENT, Settlement, give_way, hasten, postpone, settle_one
 from dibmg_node.storage.study_row import lock_study, note
 
 _MOST_RESULTS: Final = 150
@@ -203,7 +203,8 @@ class Outbox:
             delay = max(asked, self._delay(connection, destination, settlements))
             for one in settlements:
                 settle_one(connection, destination, one, now, delay, proof)
-            if asked or all(one.state is DeliveryState.OWED and not one.status for one in settlements):
+            tried = [one for one in settlements if one.status != UNSENT]
+            if asked or (tried and all(one.state is DeliveryState.OWED and not one.status for one in tried)):
                 # what broke an association may be this study's own: the others are tried soon
                 own = any(one.broke for one in settlements)
                 wait = max(asked, retry_delay(1, self._jitter())) if own else delay

@@ -6,20 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, select, update
+from sqlalchemy import Engine, Select, and_, func, insert, or_, select, update
 
-from dibmg_node.domain.lifecycle import DeliveryState, Proof, proof_delay, retry_delay
+from dibmg_node.domain.lifecycle import DeliveryState, proof_delay
 from dibmg_node.domain.pause import Part
 from dibmg_node.errors import LedgerConflictError
-from dibmg_node.storage.delivery_rows import is_free, is_unproven, is_unproven_of, unlocked
+from dibmg_node.storage.delivery_rows import is_free, is_unproven, is_unproven_of
 from dibmg_node.storage.engine import reading
-from dibmg_node.storage.owing import close_if_delivered
+from dibmg_node.storage.evidence import Evidence, Finding, enter_evidence, postpone_proofs
 from dibmg_node.storage.pauses import find_pause, paused_destinations
 from dibmg_node.storage.schema import commitments, deliveries, results
-from dibmg_node.storage.study_row import lock_study, note
+from dibmg_node.storage.study_row import lock_study
 
 
 @dataclass(frozen=True)
@@ -38,35 +37,6 @@ class Unproven:
 
 _MOST_RESULTS: Final = 150
 """That are told of at once: many that are due must not hold up a sweep."""
-
-
-class Finding(StrEnum):
-    """What asking for one result brought, as the history has it.
-
-    LOST results are sent again; UNPROVABLE ones will never be committed to, and need a person; of WAIVED ones
-    no proof is asked any more.
-    """
-
-    PROVEN = "proven"
-    WAITING = "not proven yet"
-    LOST = "lost, sent again"
-    UNPROVABLE = "not committed to"
-    WAIVED = "no proof asked any more"
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What was found about one result.
-
-    Attributes:
-        status: `0x0112`, or empty.
-        comment: For people; holds no patient identity.
-    """
-
-    sop_uid: str
-    finding: Finding
-    status: str = ""
-    comment: str = ""
 
 
 class Proofs:
@@ -104,6 +74,15 @@ class Proofs:
                 mine = and_(deliveries.c.destination == destination, deliveries.c.result_uid.in_(uids))
                 connection.execute(update(deliveries).where(mine).values(published_at=now))
             return list(dict.fromkeys((row.study_uid, row.revision, row.destination) for row in rows))
+
+    def lacking_since(self, study_uid: str, destination: str) -> datetime | None:
+        """Since when a destination has something of a study that it has not shown; None: it has shown all."""
+        lacking = and_(is_unproven_of(study_uid), deliveries.c.destination == destination)
+        with self._reading.connect() as connection:
+            since: datetime | None = connection.scalar(
+                select(func.min(deliveries.c.settled_at)).where(lacking)
+            )
+            return since
 
     def claim(
         self, study_uid: str, destination: str, now: datetime, lease: timedelta, owner: str = ""
@@ -182,13 +161,14 @@ class Proofs:
             destination: Who was asked.
             found: For each result.
             now: The time.
-            unreachable: The destination could not be asked at all: its other proofs wait, too.
+            unreachable: It could not be asked, for this study at least: other proofs that are due wait, too.
         """
         with self._engine.begin() as connection:
             lock_study(connection, study_uid)
-            until = _enter(connection, study_uid, destination, found, now, self._jitter())
+            enter_evidence(connection, study_uid, destination, found, now, self._jitter())
             if unreachable:
-                _postpone(connection, destination, until)
+                # it may be this study's own: however long that waits, the others are asked soon
+                postpone_proofs(connection, destination, now, now + proof_delay(1, self._jitter()))
 
     def report(
         self, transaction_uid: str, proven: AbstractSet[str], failed: Mapping[str, Evidence], now: datetime
@@ -223,7 +203,7 @@ class Proofs:
             stored = [str(row.result_uid) for row in rows_stored]
             # what it commits to and denies at once is denied
             found = [failed.get(uid) or Evidence(uid, Finding.PROVEN) for uid in stored if uid in named]
-            _enter(connection, study_uid, destination, found, now, self._jitter())
+            enter_evidence(connection, study_uid, destination, found, now, self._jitter())
             return True
 
 
@@ -239,82 +219,4 @@ def _of_transaction(transaction_uid: str) -> Select[tuple[str]]:
             ),
         )
         .where(commitments.c.transaction_uid == transaction_uid)
-    )
-
-
-def _enter(
-    connection: Connection,
-    study_uid: str,
-    destination: str,
-    found: Sequence[Evidence],
-    now: datetime,
-    jitter: float,
-) -> datetime:
-    """Enter what was found about results of a study; when those not proven yet are asked for again.
-
-    A report or an analysis may have been faster than whoever asked: what is still to be proven is entered.
-    """
-    stored = connection.scalars(
-        select(deliveries.c.result_uid).where(
-            is_unproven_of(study_uid), deliveries.c.destination == destination
-        )
-    ).all()
-    found = [one for one in found if one.sop_uid in stored]
-    attempts, asked = connection.execute(
-        select(func.max(deliveries.c.attempts), func.max(deliveries.c.proof_attempts)).where(
-            deliveries.c.destination == destination,
-            deliveries.c.result_uid.in_([one.sop_uid for one in found]),
-        )
-    ).one()
-    sent_at = now + retry_delay(max(attempts or 0, 1), jitter)
-    asked_at = now + proof_delay((asked or 0) + 1, jitter)
-    changes: dict[Finding, dict[str, object]] = {
-        Finding.PROVEN: {"state": DeliveryState.PROVEN.value, "settled_at": now, "next_at": None},
-        Finding.WAITING: {"proof_attempts": deliveries.c.proof_attempts + 1, "next_at": asked_at},
-        Finding.LOST: {
-            "state": DeliveryState.OWED.value,
-            "settled_at": None,
-            "proof_attempts": 0,
-            "proof": Proof.NONE.value,
-            "next_at": sent_at,
-        },
-        Finding.WAIVED: {"proof": Proof.NONE.value, "next_at": None},
-        Finding.UNPROVABLE: {"state": DeliveryState.REFUSED.value, "settled_at": now, "next_at": None},
-    }
-    for one in found:
-        connection.execute(
-            update(deliveries)
-            .where(deliveries.c.result_uid == one.sop_uid, deliveries.c.destination == destination)
-            .values(
-                **changes[one.finding],
-                status=one.status or deliveries.c.status,
-                comment=one.comment,
-                lease_until=None,
-                published_at=None,
-            )
-        )
-    for finding in dict.fromkeys(one.finding for one in found):
-        told = ", ".join(
-            sorted({f"{one.status} {one.comment}".strip() for one in found if one.finding is finding} - {""})
-        )
-        some = sum(one.finding is finding for one in found)
-        detail = f"{some} at {destination}" + (f": {told}" if told else "")
-        note(connection, study_uid, finding.value, now, detail)
-    close_if_delivered(connection, study_uid, now)
-    return asked_at
-
-
-def _postpone(connection: Connection, destination: str, until: datetime) -> None:
-    """A destination cannot be asked: its other proofs wait, too, and do not starve each other."""
-    connection.execute(
-        update(deliveries)
-        .where(
-            unlocked(
-                deliveries.c.destination == destination,
-                is_unproven(),
-                deliveries.c.lease_until.is_(None),
-                deliveries.c.next_at < until,
-            )
-        )
-        .values(next_at=until, published_at=None)
     )

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, String, bindparam, func, select
 
 from dibmg_node.domain.lifecycle import HELD, DeliveryState
 from dibmg_node.storage.schema import deliveries, history
+from dibmg_node.storage.settlement import UNSENT
 
 NOT_SENT: Final = "not sent, tried again later"
 """Event of a study whose results a destination did not take for now."""
@@ -71,6 +72,8 @@ class Reach:
                 at, comment, status = failing
                 is_newest = answered is None or (at is not None and at >= answered)
                 if refused_at is None or (at is not None and at >= refused_at):
+                    if status == UNSENT:
+                        return DestinationReach(None if answered is None else True, comment, at)
                     return DestinationReach(bool(status) or not is_newest, comment, at)
             if refused_at is None:
                 return DestinationReach(None if answered is None else True, "", None)
@@ -84,13 +87,16 @@ class Reach:
 
 
 def _failing(connection: Connection, destination: str) -> tuple[datetime | None, str, str] | None:
-    """The newest try that came to nothing: when, why, and the status, if it was answered."""
+    """The newest try that came to nothing: when, why, and the status, if it was answered.
+
+    What was not sent at all speaks only where nothing else failed.
+    """
     rows = connection.execute(_TRIED, {"of_destination": destination}).all()
     if not rows:
         return None
     tried = _tried_at(connection, [row.study_uid for row in rows], destination)
     tries = [(tried.get(row.study_uid), row.comment, row.status) for row in rows]
-    return max(tries, key=lambda one: one[0] or _NEVER)
+    return max(tries, key=lambda one: (one[2] != UNSENT, one[0] or _NEVER))
 
 
 def _tried_at(connection: Connection, study_uids: Sequence[str], destination: str) -> dict[str, datetime]:

@@ -15,6 +15,8 @@ from dibmg_node.storage.schema import deliveries
 
 _MOST_MOVED: Final = 2000
 """Results whose time one answer of a destination changes."""
+UNSENT: Final = "not sent"
+"""The status of a result that the archive did not give: it says nothing of the destination."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,8 @@ class Settlement:
 
     Attributes:
         state: STORED, REFUSED, or OWED for: try again later.
-        status: `0x0000`, `200`, `202 0xA700` (HTTP status and the reason of this result), or empty where
-            there was no answer.
+        status: `0x0000`, `200`, `202 0xA700` (HTTP status and the reason of this result), `UNSENT`, or
+            empty where there was no answer.
         comment: For people; holds no patient identity.
         retry_after: How long the destination wants to be left alone; None where it did not say.
         in_doubt: Of a result that is still owed: it may have arrived, its answer did not.
@@ -116,8 +118,8 @@ def hasten(connection: Connection, destination: str, kept_back: Sequence[str], n
     """A destination takes results: what waited for it to come back goes out now.
 
     Not what this send kept back: a report waits for its images, which have a delay. Nor a study that broke
-    an association: it might break the next one, each time before all others. Of very much a part each time:
-    what is sent next brings the next part.
+    an association: it might break the next one, each time before all others. Nor what the archive did
+    not give: it waits for that one. Of very much a part each time: what is sent next brings the next part.
     """
     broken = deliveries.alias("broken")
     broke_one = exists().where(

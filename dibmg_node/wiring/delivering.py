@@ -32,11 +32,11 @@ def make_courier(
         audit,
         name=name,
         others_are_up=others_are_up,
+        archive_identity=ledger.marks.archive(),
     )
 
 
-def make_prover(settings: Settings, ledger: Ledger, name: str) -> Prover:
+def make_prover(settings: Settings, ledger: Ledger, name: str, others_are_up: Callable[[], bool]) -> Prover:
     """Who asks destinations whether they keep what they stored."""
-    return Prover(
-        ledger.proofs, open_witnesses(settings, ledger.proofs, foundation.now), foundation.now, name
-    )
+    witnesses = open_witnesses(settings, ledger.proofs, foundation.now)
+    return Prover(ledger.proofs, witnesses, foundation.now, name, others_are_up)

@@ -16,7 +16,7 @@ from dibmg_node.services.scu import TIMEOUT_SECONDS
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Outbox
-from dibmg_node.storage.settlement import Settlement
+from dibmg_node.storage.settlement import UNSENT, Settlement
 from tests.factories import STUDY_UID, Clock, a_result
 from tests.storage.life import analysis, analyze, deliveries_of, make_ready, reason_of, state_of
 
@@ -74,6 +74,12 @@ class WatchedOutbox(Outbox):
         for _ in range(2):
             self.renewed.clear()
             assert self.renewed.wait(30)
+
+
+def statuses_of(ledger: Ledger) -> list[str]:
+    study = ledger.views.study(STUDY_UID)
+    assert study is not None
+    return [one["status"] for one in study["deliveries"]]
 
 
 def courier(archive: Archive, ledger: Ledger, clock: Clock, sender: RecordingSender) -> Courier:
@@ -185,12 +191,52 @@ def test_a_result_that_is_damaged_in_the_archive_is_not_sent_and_the_others_are(
     archive: Archive, owed: Ledger, clock: Clock, harm: Callable[[Path], object]
 ) -> None:
     sender = RecordingSender()
+    known = replace(courier(archive, owed, clock, sender), archive_identity=archive.give_identity())
     harm(archive.result_path("2.25.2"))
 
-    courier(archive, owed, clock, sender).deliver(STUDY_UID, "pacs")
+    known.deliver(STUDY_UID, "pacs")
 
     assert deliveries_of(owed) == [("2.25.1", "STORED"), ("2.25.2", "REFUSED")]
     assert reason_of(owed) == "pacs refused (the archived result is damaged or gone)"
+
+
+@pytest.mark.parametrize("in_its_place", ["nothing", "another archive"])
+def test_while_the_archive_is_away_nothing_is_refused_and_once_it_is_back_it_goes_out(
+    archive: Archive, owed: Ledger, clock: Clock, in_its_place: str
+) -> None:
+    sender, away = RecordingSender(), archive.root.with_name("away")
+    one = replace(courier(archive, owed, clock, sender), archive_identity=archive.give_identity())
+    archive.root.rename(away)
+    archive.prepare()
+    if in_its_place != "nothing":
+        archive.give_identity()
+        archive.put_result("2.25.1", b"other")
+
+    one.deliver(STUDY_UID, "pacs")
+
+    assert deliveries_of(owed) == [("2.25.1", "OWED"), ("2.25.2", "OWED")]
+    assert owed.views.destination("pacs").comment == (
+        "the archive cannot be read: not the archive of the ledger, or it does not answer"
+    )
+    archive.root.rename(archive.root.with_name("other"))
+    away.rename(archive.root)
+    clock.advance(1)
+    one.deliver(STUDY_UID, "pacs")
+    assert (len(sender.sent), state_of(owed)) == (1, "DELIVERED")
+
+
+def test_a_result_that_cannot_be_read_says_nothing_of_the_destination(
+    archive: Archive, owed: Ledger, clock: Clock
+) -> None:
+    path = archive.result_path("2.25.2")
+    path.unlink()
+    path.mkdir()
+
+    courier(archive, owed, clock, RecordingSender()).deliver(STUDY_UID, "pacs")
+
+    assert deliveries_of(owed) == [("2.25.1", "STORED"), ("2.25.2", "OWED")]
+    assert statuses_of(owed) == ["0x0000", UNSENT]
+    assert owed.views.destination("pacs").comment == "the archive cannot be read: Is a directory"
 
 
 def test_an_unexpected_error_is_seen_in_the_ledger_and_backed_off(

@@ -167,6 +167,32 @@ def test_a_destination_that_is_asked_for_no_proof_any_more_owes_none(ledger: Led
     assert state_of(ledger) == "DELIVERED"
 
 
+def stranger(ledger: Ledger, clock: Clock, others_are_up: bool) -> Prover:
+    """A host that does not know the destination, or not that it is asked for a proof."""
+    return Prover(ledger.proofs, {}, clock, others_are_up=lambda: others_are_up)
+
+
+def test_a_proof_that_a_host_does_not_know_of_yet_is_left_to_the_others(ledger: Ledger, clock: Clock) -> None:
+    knowing = prover(ledger, clock, Shelf(REPORT, OVERLAY))
+
+    assert not stranger(ledger, clock, others_are_up=True).prove(STUDY_UID, "pacs")
+
+    assert knowing.prove(STUDY_UID, "pacs")
+    assert deliveries_of(ledger) == [(REPORT, "PROVEN"), (OVERLAY, "PROVEN")]
+
+
+@pytest.mark.parametrize(("others_are_up", "waited"), [(False, 0), (True, 3600)])
+def test_a_proof_that_nobody_knows_of_is_asked_no_more(
+    ledger: Ledger, clock: Clock, others_are_up: bool, waited: int
+) -> None:
+    prover(ledger, clock, Shelf())
+    clock.advance(waited)
+
+    stranger(ledger, clock, others_are_up).prove(STUDY_UID, "pacs")
+
+    assert state_of(ledger) == "DELIVERED"
+
+
 def test_an_unexpected_error_is_seen_in_the_ledger_without_its_text(ledger: Ledger, clock: Clock) -> None:
     class Broken:
         def held(self, study_uid: str, series_uids: object) -> set[str]:

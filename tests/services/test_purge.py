@@ -28,9 +28,9 @@ from dibmg_node.services.purge import MOST_STUCK, Purge, PurgePolicy
 from dibmg_node.storage.analysis_rows import Analysis, Outcome
 from dibmg_node.storage.archive import Archive
 from dibmg_node.storage.claims import Claim, Claims
+from dibmg_node.storage.evidence import Evidence, Finding
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.object_archive import ObjectArchive
-from dibmg_node.storage.proofs import Evidence, Finding
 from dibmg_node.storage.retries import Retry
 from dibmg_node.storage.settlement import Settlement
 from tests.factories import (

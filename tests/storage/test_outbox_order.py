@@ -12,7 +12,7 @@ from dibmg_node.domain.result import ResultKind
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.outbox import Outbox
 from dibmg_node.storage.retries import Retry
-from dibmg_node.storage.settlement import Settlement
+from dibmg_node.storage.settlement import UNSENT, Settlement
 from tests.factories import L_MLO, PATIENCE, STUDY_UID, Clock, a_result, instance, received, screening
 from tests.storage.life import analysis, analyze, make_ready
 
@@ -44,6 +44,16 @@ def fail(outbox: Outbox, clock: Clock, study_uid: str, *, reached: bool) -> None
     said = [
         Settlement(first.sop_uid, DeliveryState.OWED, "", "no answer", in_doubt=reached, broke=reached),
         Settlement(second.sop_uid, DeliveryState.OWED, "", "no answer"),
+    ]
+    outbox.settle(study_uid, "pacs", said, clock())
+
+
+def leave_unsent(outbox: Outbox, clock: Clock, study_uid: str, other: str = UNSENT) -> None:
+    """The archive gave one result, or neither; the destination did not answer to the other one."""
+    first, second = outbox.claim(study_uid, "pacs", clock(), LEASE)
+    said = [
+        Settlement(first.sop_uid, DeliveryState.OWED, UNSENT, "the archive cannot be read"),
+        Settlement(second.sop_uid, DeliveryState.OWED, other, "no answer"),
     ]
     outbox.settle(study_uid, "pacs", said, clock())
 
@@ -94,6 +104,37 @@ def test_what_arrives_hastens_no_exam_that_broke_the_association(
     arrive(outbox, clock, HEALTHY[0])
 
     assert sorted(told(outbox, clock)) == HEALTHY[1:]
+
+
+def test_an_exam_that_the_archive_does_not_give_makes_no_other_wait(
+    ledger: Ledger, outbox: Outbox, clock: Clock
+) -> None:
+    owing(ledger, clock, [BAD, *HEALTHY])
+
+    leave_unsent(outbox, clock, BAD)
+
+    assert sorted(told(outbox, clock)) == HEALTHY
+
+
+def test_what_arrives_hastens_no_exam_that_the_archive_does_not_give(
+    ledger: Ledger, outbox: Outbox, clock: Clock
+) -> None:
+    owing(ledger, clock, [BAD, *HEALTHY])
+    leave_unsent(outbox, clock, BAD)
+
+    arrive(outbox, clock, HEALTHY[0])
+
+    assert sorted(told(outbox, clock)) == HEALTHY[1:]
+
+
+def test_a_destination_that_is_away_is_noticed_though_the_archive_gives_only_a_part(
+    ledger: Ledger, outbox: Outbox, clock: Clock
+) -> None:
+    owing(ledger, clock, [BAD, *HEALTHY])
+
+    leave_unsent(outbox, clock, BAD, other="")
+
+    assert told(outbox, clock) == []
 
 
 def test_what_waited_for_a_destination_to_come_back_goes_out_when_something_arrives(

@@ -3,8 +3,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from dibmg_node.domain.lifecycle import DeliveryState, Proof
+from dibmg_node.storage.evidence import Evidence, Finding
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.proofs import Evidence, Finding
 from dibmg_node.storage.settlement import Settlement
 from tests.factories import STUDY_UID, Clock
 from tests.storage.life import analysis, analyze, make_ready, settle

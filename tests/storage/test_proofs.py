@@ -8,12 +8,13 @@ from sqlalchemy import update
 from dibmg_node.domain.lifecycle import DeliveryState, Proof
 from dibmg_node.domain.result import ResultKind
 from dibmg_node.errors import LedgerConflictError
+from dibmg_node.storage.evidence import Evidence, Finding
 from dibmg_node.storage.ledger import Ledger
-from dibmg_node.storage.proofs import Evidence, Finding, Proofs
+from dibmg_node.storage.proofs import Proofs
 from dibmg_node.storage.retries import Retry
 from dibmg_node.storage.schema import deliveries
 from dibmg_node.storage.settlement import Settlement
-from tests.factories import L_MLO, START, STUDY_UID, Clock, a_result, instance
+from tests.factories import L_MLO, PATIENCE, START, STUDY_UID, Clock, a_result, instance, received
 from tests.storage.life import (
     analysis,
     analyze,
@@ -28,6 +29,7 @@ from tests.storage.life import (
 LEASE = timedelta(minutes=5)
 TWO = [a_result(), a_result("2.25.2", ResultKind.OVERLAY)]
 REPORT, OVERLAY = "2.25.1", "2.25.2"
+BAD, WORSE, HEALTHY = (f"1.2.9.{number}" for number in range(3))
 WAITING = [Evidence(REPORT, Finding.WAITING, comment="later"), Evidence(OVERLAY, Finding.WAITING)]
 
 
@@ -44,6 +46,28 @@ def store(ledger: Ledger, clock: Clock, proof: Proof = Proof.COMMITMENT) -> None
     owed = ledger.outbox.claim(STUDY_UID, "pacs", clock(), LEASE)
     stored = [Settlement(one.sop_uid, DeliveryState.STORED, "0x0000", "") for one in owed]
     ledger.outbox.settle(STUDY_UID, "pacs", stored, clock(), proof)
+
+
+def store_of(ledger: Ledger, clock: Clock, study_uid: str) -> None:
+    """A study of one image whose report is stored, and to be proven."""
+    image = instance(L_MLO, study_uid=study_uid, sop_uid=f"{study_uid}.1")
+    ledger.receipts.store(received(image), PATIENCE, clock())
+    ledger.receipts.complete_due(clock.advance(PATIENCE.longest.total_seconds()))
+    held = ledger.claims.claim(study_uid, 1, "worker", clock(), LEASE)
+    ledger.claims.commit(held, analysis([a_result(f"{study_uid}.2")]), clock())
+    (owed,) = ledger.outbox.claim(study_uid, "pacs", clock(), LEASE)
+    stored = [Settlement(owed.sop_uid, DeliveryState.STORED, "0x0000", "")]
+    ledger.outbox.settle(study_uid, "pacs", stored, clock(), Proof.QUERY)
+
+
+def fail(proofs: Proofs, clock: Clock, study_uid: str) -> None:
+    """Asking for the proof of a study came to nothing."""
+    (one,) = proofs.claim(study_uid, "pacs", clock(), LEASE)
+    proofs.settle(study_uid, "pacs", [Evidence(one.sop_uid, Finding.WAITING)], clock(), unreachable=True)
+
+
+def due(proofs: Proofs, clock: Clock) -> set[str]:
+    return {study_uid for study_uid, *_ in proofs.due(clock(), clock())}
 
 
 def ask(proofs: Proofs, clock: Clock, transaction_uid: str = "2.25.77") -> None:
@@ -87,6 +111,17 @@ def test_a_proof_is_due_at_once_and_claimed_by_one_worker(proofs: Proofs, clock:
     assert len(proofs.claim(STUDY_UID, "pacs", clock.advance(1), LEASE)) == 2
 
 
+def test_it_is_known_since_when_a_proof_is_lacking(proofs: Proofs, ledger: Ledger, clock: Clock) -> None:
+    stored = clock()
+    proofs.claim(STUDY_UID, "pacs", clock(), LEASE)
+    proofs.settle(STUDY_UID, "pacs", [Evidence(REPORT, Finding.PROVEN)], clock.advance(60))
+
+    assert proofs.lacking_since(STUDY_UID, "pacs") == stored
+    assert proofs.lacking_since(STUDY_UID, "pac") is None
+    proofs.settle(STUDY_UID, "pacs", [Evidence(OVERLAY, Finding.PROVEN)], clock())
+    assert proofs.lacking_since(STUDY_UID, "pacs") is None
+
+
 def test_what_needs_no_proof_is_never_due(ledger: Ledger, clock: Clock) -> None:
     make_ready(ledger, clock)
     analyze(ledger, clock, analysis(TWO))
@@ -112,6 +147,35 @@ def test_each_failure_to_ask_waits_twice_as_long_up_to_a_quarter_of_an_hour(
     assert waits == [60, 120, 240, 480, 900, 900]
     assert state_of(ledger) == "ANALYZED"
     assert ledger.views.destination("pacs").doubtful == 2
+
+
+def test_a_study_that_cannot_be_asked_for_makes_no_other_wait_as_long(ledger: Ledger, clock: Clock) -> None:
+    proofs = Proofs(ledger.engine, lambda: 1.0)
+    store_of(ledger, clock, BAD)
+    for wait in (60, 120, 240, 480):
+        fail(proofs, clock, BAD)
+        clock.advance(wait)
+    store_of(ledger, clock, HEALTHY)
+
+    fail(proofs, clock, BAD)
+
+    assert due(proofs, clock) == set()
+    clock.advance(60)
+    assert due(proofs, clock) == {HEALTHY}
+
+
+def test_many_that_cannot_be_asked_for_take_no_turn_from_another(ledger: Ledger, clock: Clock) -> None:
+    proofs = Proofs(ledger.engine, lambda: 1.0)
+    for study_uid in (BAD, WORSE, HEALTHY):
+        store_of(ledger, clock, study_uid)
+    fail(proofs, clock, BAD)
+    clock.advance(30)
+    ledger.retries.ask(WORSE, clock())
+
+    fail(proofs, clock, WORSE)
+
+    clock.advance(30)
+    assert HEALTHY in due(proofs, clock)
 
 
 def test_what_was_not_asked_for_yet_is_no_complaint_whatever_storing_it_said(
