@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import warnings
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -54,6 +55,17 @@ class JsonFormatter(logging.Formatter):
         return f"{kind.__name__ if kind else 'unknown'} at {' > '.join(places)}"
 
 
+class _LogFile(logging.FileHandler):
+    """A log in a file; where that cannot be written, standard error is told so, but nothing of the line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Say that a line is lost."""
+        kind, error, _ = sys.exc_info()
+        why = error.strerror if isinstance(error, OSError) else kind and kind.__name__
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"a line of {self.baseFilename} is lost: {why}\n")
+
+
 def _event(record: logging.LogRecord, quotable: bool) -> str:
     """The phrase; of a message that is itself an exception (pynetdicom logs such) only its kind."""
     if not isinstance(record.msg, str):
@@ -74,7 +86,7 @@ def start_logging(process: str, folder: Path | None, level: str = "info") -> Non
         target = logging.StreamHandler(sys.stderr)
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        target = logging.FileHandler(folder / f"{process}.log", encoding="ascii")
+        target = _LogFile(folder / f"{process}.log", encoding="ascii")
     target.setFormatter(JsonFormatter(process))
     # pydicom warns of odd values and quotes them
     warnings.filterwarnings("ignore", module="pydicom")

@@ -28,7 +28,7 @@ from dibmg_node.storage.nodes import SILENT_AFTER
 from dibmg_node.wiring import foundation
 from dibmg_node.wiring.auditing import audited
 from dibmg_node.wiring.receiving import make_inspection
-from dibmg_node.wiring.registration import check_archive, others_are_up, registered
+from dibmg_node.wiring.registration import check_archive, others_are_up, registered, token_of
 from dibmg_node.wiring.role_choice import NEEDED, Role, roles_of
 from dibmg_node.wiring.selftest_watch import SelfTestWatch
 
@@ -137,12 +137,14 @@ class Node:
             PermanentError: The node did not come up.
         """
         settings = self._settings
+        # those who ask while the node comes up are served once it has
+        signal.signal(signal.SIGHUP, lambda *_: self._renewing.set())
         check_node(settings)
         with _locked(settings), audited(settings, "node", foundation.now):
             archive = foundation.open_archive(settings)
             archive.prepare()
             ledger = foundation.open_node_ledger(settings)
-            make_usable(ledger.engine, foundation.now(), SILENT_AFTER)
+            make_usable(ledger.engine, foundation.now(), SILENT_AFTER, settings.node_name, token_of(settings))
             check_archive(settings, archive, ledger.marks)
             roles = roles_of(settings)
             with registered(settings, ledger, roles):
@@ -158,7 +160,6 @@ class Node:
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, self._signalled)
         children = self._children()
-        signal.signal(signal.SIGHUP, lambda *_: self._renewing.set())
         watch = CertificateWatch(self._settings)
         # what a test sends is to come back to this machine, through every part of the node
         tests = SelfTestWatch(self._settings) if set(NEEDED) <= set(roles_of(self._settings)) else None
@@ -225,7 +226,7 @@ class Node:
                 child.ensure()
                 if child.name in listeners and child.process is None:
                     raise PermanentError(
-                        f"{child.name} cannot listen on {listeners[child.name]}; "
+                        f"{child.name} ended before it listened on {listeners[child.name]}; "
                         f"see {foundation.log_folder(self._settings)}/{child.name}.log"
                     )
             for beat in ledger.views.beats():

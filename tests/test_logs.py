@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import logging
 import warnings
@@ -24,6 +25,13 @@ def own_logging() -> Iterator[None]:
         handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+class FullDisk(io.StringIO):
+    """A file for which there is no room."""
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
 
 
 def lines(folder: Path) -> list[dict[str, object]]:
@@ -172,3 +180,20 @@ def test_a_message_that_is_itself_an_exception_is_told_by_its_kind(tmp_path: Pat
     (line,) = lines(tmp_path)
     assert line["event"] == "ValueError"
     assert CANARY not in (tmp_path / "intake.log").read_text()
+
+
+def test_of_a_line_that_cannot_be_written_standard_error_tells_that_and_nothing_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start_logging("intake", tmp_path)
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler, logging.FileHandler)
+    handler.setStream(FullDisk())  # type: ignore[arg-type]
+
+    try:
+        fail(CANARY)
+    except ValueError as error:
+        logging.getLogger("dibmg_node").error("unexpected error", exc_info=error)
+
+    told = capsys.readouterr().err
+    assert told == f"a line of {tmp_path / 'intake.log'} is lost: No space left on device\n"

@@ -69,6 +69,8 @@ def verify(head: str, first_seq: int | None, settings: Settings, as_json: bool) 
     expected = head.lower() or head_to_meet(former)
     try:
         checked = check_trail(trail_folder(settings), begin, expected)
+    except PermissionError as error:
+        _no_access(settings, error)
     except OSError as error:
         _no_trail(settings, str(error.strerror))
     if not checked.lines and checked.broken is None:
@@ -112,8 +114,11 @@ def show(
 
     A patient is found by the pseudonym of her ID, which only this node's key can make.
     """
-    if not trail_files(trail_folder(settings)):
-        _no_trail(settings, "no file that this user can read")
+    try:
+        if not trail_files(trail_folder(settings)):
+            _no_trail(settings, "no file that this user can read")
+    except PermissionError as error:
+        _no_access(settings, error)
     pseudonym = Pseudonyms(audit_key(settings)).of(patient) if patient else ""
     found = deque(
         (
@@ -133,6 +138,11 @@ def show(
     for line in found:
         table.add_row(*(escape(cell) for cell in _row(line)))
     console.print(table)
+
+
+def _no_access(settings: Settings, error: OSError) -> NoReturn:
+    folder = trail_folder(settings)
+    fail(f"{folder} cannot be looked at ({error.strerror}): run this as the node's user", EXIT_FAILED)
 
 
 def _no_trail(settings: Settings, found: str) -> NoReturn:

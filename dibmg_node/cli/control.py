@@ -12,6 +12,7 @@ from dibmg_node.cli.exits import no_such_study
 from dibmg_node.cli.options import check_destination, print_json, with_config, with_json
 from dibmg_node.config import Settings
 from dibmg_node.domain.counted import counted
+from dibmg_node.domain.lifecycle import StudyState
 from dibmg_node.domain.pause import Part
 from dibmg_node.domain.priority import Priority
 from dibmg_node.services.operating import Operating, Person
@@ -35,13 +36,18 @@ def cancel(study_uid: str, reason: str, settings: Settings, as_json: bool) -> No
 
     `dibmg retry` brings it back; so does a further image of it.
     """
-    given_up = operating_on(settings, study_uid).cancel(this_person(), study_uid, reason)
+    operating = operating_on(settings, study_uid)
+    given_up = operating.cancel(this_person(), study_uid, reason)
+    study = operating.ledger.views.study(study_uid)
+    state = study["state"] if study else StudyState.CANCELED
+    canceled = state == StudyState.CANCELED
     if as_json:
-        print_json({"study_uid": study_uid, "canceled": True, "deliveries": given_up})
+        print_json({"study_uid": study_uid, "canceled": canceled, "deliveries": given_up})
     else:
-        deliveries = counted(given_up, "delivery of it is", "deliveries of it are")
-        told = f"{study_uid} is canceled, and {deliveries} given up"
-        click.echo(f"{told}; dibmg retry brings it back")
+        deliveries = f"{counted(given_up, 'delivery of it is', 'deliveries of it are')} given up"
+        # one that was excluded, or failed, has its answer, and nothing more to cancel
+        told = f"canceled, and {deliveries}" if canceled else f"still {state}; {deliveries}"
+        click.echo(f"{study_uid} is {told}; dibmg retry brings it back")
 
 
 @click.command(epilog="Example: dibmg priority 1.2.840.113619.2.66 stat")

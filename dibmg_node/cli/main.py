@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from dibmg_node.cli.commands import COMMANDS, Program
-from dibmg_node.cli.exits import EXIT_CONFIG, EXIT_FAILED, fail
+from dibmg_node.cli.exits import EXIT_CONFIG, EXIT_FAILED, EXIT_UNKNOWN, fail
 from dibmg_node.errors import ConfigError, DibmgError, WeightsError
 
 
@@ -34,6 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # before anything imports numpy: the threads of its BLAS wait for work by spinning, which took a fifth of
     # the CPU time of drawing overlays, and no product here is large enough for two
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    typed = sys.argv[1:] if arguments is None else arguments
+    if typed[:1] == ["up"]:
+        # whoever has a starting node read its certificates anew must not end it: they are still to be read
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if sys.stdout is None:  # closed by whoever started this; what is printed is for nobody
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until the end of the process
     try:
         cli(arguments, prog_name="dibmg")
     except ConfigError as error:
@@ -44,3 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fail(f"model.weights: {error}", EXIT_CONFIG)
     except DibmgError as error:
         fail(str(error), EXIT_FAILED)
+    except OSError as error:  # as where the output goes to a disk that is full
+        where = f"{error.filename}: " if error.filename else ""
+        # a monitor must not take it for an answer of status
+        fail(f"{where}{error.strerror or error}", EXIT_UNKNOWN if typed[:1] == ["status"] else EXIT_FAILED)

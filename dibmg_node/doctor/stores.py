@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from dibmg_node.config import Settings
 from dibmg_node.doctor.verdict import Verdict, bad, doubtful, well
+from dibmg_node.domain.counted import counted
 from dibmg_node.errors import DibmgError, PermanentError, RetryableError
 from dibmg_node.machine.broker import find_server
 from dibmg_node.machine.processes import is_alive, process_name
+from dibmg_node.storage.engine import check_writable
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.schema_version import check_readable
 from dibmg_node.tasks import CeleryPublisher, open_queue
@@ -71,7 +73,14 @@ def _judge_broker(settings: Settings) -> Verdict:
         remedy = "see broker.log, and start the node" if embedded else "see broker.url and its server"
         level = doubtful if embedded else bad
         return level("broker", str(error), "an answer", remedy)
-    return well("broker", f"answers: {analyses} analyses and {deliveries} deliveries queued")
+    waiting = counted(sum(analyses.values()), "analysis", "analyses")
+    return well("broker", f"answers: {waiting} and {counted(deliveries, 'delivery', 'deliveries')} queued")
+
+
+def _remedy(settings: Settings) -> str:
+    if settings.ledger.url != "embedded":
+        return "see ledger.url, its server and DIBMG_LEDGER_PASSWORD"
+    return f"see the files ledger.sqlite* in {settings.data_dir}: whose they are, and the room on their disk"
 
 
 def _judge_ledger(settings: Settings) -> Verdict:
@@ -80,6 +89,7 @@ def _judge_ledger(settings: Settings) -> Verdict:
     ledger = foundation.open_node_ledger(settings)
     try:
         check_readable(ledger.engine)
+        check_writable(ledger.engine)
     except PermanentError as error:
         remedy = "restart the node, or install the version that the ledger is for"
         return bad("ledger", str(error), "a schema for this program", remedy)
@@ -87,8 +97,8 @@ def _judge_ledger(settings: Settings) -> Verdict:
         return bad(
             "ledger",
             str(error),
-            "a ledger that answers",
-            "see ledger.url, its server and DIBMG_LEDGER_PASSWORD",
+            "a ledger that answers, and can be written",
+            _remedy(settings),
         )
     finally:
         ledger.engine.dispose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from typing import Final
 
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError
@@ -16,6 +17,8 @@ from dibmg_node.wiring.model_check import check_model, check_shadow
 from dibmg_node.wiring.role_choice import Role, check_roles, roles_of
 from dibmg_node.wiring.telemetry import check_telemetry
 
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})
+
 
 def check_node(settings: Settings) -> None:
     """Whether a node of these settings can come up: its roles, and what each of them needs.
@@ -24,7 +27,15 @@ def check_node(settings: Settings) -> None:
         ConfigError: With every complaint at once, each with the path of its key.
     """
     complaints: list[str] = []
-    checks = [check_roles, check_exposure, check_channels, check_telemetry, check_audit, _check_broker]
+    checks = [
+        check_roles,
+        check_exposure,
+        check_channels,
+        check_telemetry,
+        check_audit,
+        _check_broker,
+        _check_ports,
+    ]
     roles = roles_of(settings)
     if Role.DELIVERY in roles or Role.ANALYSIS in roles:
         checks.append(check_destinations)
@@ -39,6 +50,15 @@ def check_node(settings: Settings) -> None:
             complaints += error.complaints
     if complaints:
         raise ConfigError(complaints)
+
+
+def _check_ports(settings: Settings) -> None:
+    """Intake and web cannot listen at one address."""
+    intake, web = settings.intake, settings.web
+    if web is None or not {Role.INTAKE, Role.WEB} <= set(roles_of(settings)) or intake.port != web.port:
+        return
+    if intake.address == web.address or {intake.address, web.address} & _EVERYWHERE:
+        raise ConfigError([f"web.port: {web.port} is that of intake, too; each needs one of its own"])
 
 
 def _check_broker(settings: Settings) -> None:

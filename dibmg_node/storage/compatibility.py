@@ -16,7 +16,7 @@ from functools import cache
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, inspect, select
+from sqlalchemy import ColumnElement, Connection, Engine, inspect, or_, select
 
 from dibmg_node.errors import ConfigError, PermanentError
 from dibmg_node.storage.engine import reading
@@ -32,6 +32,7 @@ from dibmg_node.storage.schema_version import (
     schema_in,
     schema_of,
 )
+from dibmg_node.storage.server_clock import MOST_APART
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
@@ -42,13 +43,15 @@ def migrate(engine: Engine, revision: str = "head") -> None:
         command.upgrade(config, revision)
 
 
-def make_usable(engine: Engine, now: datetime, silent_after: timedelta) -> None:
+def make_usable(engine: Engine, now: datetime, silent_after: timedelta, name: str, token: str) -> None:
     """Migrate the ledger, unless it is newer than this program, or a node that is up could not go on.
 
     Args:
         engine: Of the ledger.
         now: The time.
         silent_after: A node that gave no sign of life for this long is not up.
+        name: Of the node that comes up: what it left behind, when it was killed, is no node that is up.
+        token: Of its data folder.
 
     Raises:
         ConfigError: The ledger is too new for this program, or the migration too new for a node that is up.
@@ -63,7 +66,7 @@ def make_usable(engine: Engine, now: datetime, silent_after: timedelta) -> None:
     order = known()
     needed = _oldest_reader(order[order.index(found) + 1 :] if found is not None else [])
     if found is not None and needed is not None:
-        living = _living(engine, found, now - silent_after)
+        living = _living(engine, found, (now - silent_after, now + MOST_APART), name, token)
         too_old = set(order[: order.index(needed)])
         behind = sorted(name for name, knows in living.items() if knows in too_old)
         if behind:
@@ -85,15 +88,25 @@ def enter_oldest_reader(connection: Connection) -> None:
         write_mark(connection, OLDEST_READER, oldest)
 
 
-def _living(engine: Engine, found: str, since: datetime) -> Mapping[str, str]:
-    """Nodes that are up, and the newest migration that each knows."""
+def _is_between(
+    at: ColumnElement[datetime], around: tuple[datetime, datetime]
+) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """A sign of life is of late; one further ahead than clocks at work differ is of a host that has died."""
+    return at > around[0], at < around[1]
+
+
+def _living(
+    engine: Engine, found: str, around: tuple[datetime, datetime], name: str, token: str
+) -> Mapping[str, str]:
+    """Other nodes that are up, and the newest migration that each knows."""
     with reading(engine).connect() as connection:
         if inspect(connection).has_table(nodes.name):
-            query = select(nodes.c.name, nodes.c.knows).where(nodes.c.at > since)
+            others = or_(nodes.c.name != name, nodes.c.token != token)
+            query = select(nodes.c.name, nodes.c.knows).where(others, *_is_between(nodes.c.at, around))
             return dict(connection.execute(query).tuples().all())
         # a ledger that no program has migrated yet that enters its node: those that are up know what is there
-        signs = connection.scalars(select(beats.c.process).where(beats.c.at > since))
-        return {node_of(process): found for process in signs}
+        signs = connection.scalars(select(beats.c.process).where(*_is_between(beats.c.at, around)))
+        return {node_of(process): found for process in signs if node_of(process) != name}
 
 
 def _oldest_reader(revisions: Sequence[str]) -> str | None:

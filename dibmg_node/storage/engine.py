@@ -14,6 +14,7 @@ from sqlalchemy import (
     QueuePool,
     create_engine,
     event,
+    text,
 )
 from sqlalchemy.exc import DatabaseError, OperationalError, TimeoutError
 
@@ -135,20 +136,38 @@ def _translate(context: ExceptionContext) -> Exception | None:
         # to be asked for anew, with all others of its pool: the server's name may lead to the primary now
         context.is_disconnect = True
     if passing or context.is_disconnect:
-        told = f": {why}" if (why := _why_no_connection(context)) else ""
+        told = f": {why}" if (why := _why(context)) else ""
         return LedgerUnavailableError(f"the ledger cannot be written or read ({type(cause).__name__}{told})")
     return None
 
 
-def _why_no_connection(context: ExceptionContext) -> str:
-    """What libpq says of a connection that it did not get; empty for an error of a statement.
+def _why(context: ExceptionContext) -> str:
+    """What SQLite calls the error, or what libpq says of a connection that it did not get; else empty.
 
-    It names server, user and database, and never the password; that of a statement could quote its values.
+    The latter names server, user and database, and never the password; that of a statement could quote its
+    values.
     """
+    if name := getattr(context.original_exception, "sqlite_errorname", ""):
+        return str(name)
     if context.statement is not None or context.engine is None or context.engine.dialect.name != "postgresql":
         return ""
-    lines = str(context.original_exception).strip().splitlines()
-    return lines[-1].strip() if lines else ""
+    # below what failed libpq asks whether the server is running, a tab before it
+    lines = [line for line in str(context.original_exception).splitlines() if line and not line[0].isspace()]
+    return lines[-1] if lines else ""
+
+
+def check_writable(engine: Engine) -> None:
+    """Whether the database lets a transaction write; nothing of it stays.
+
+    Raises:
+        LedgerUnavailableError: It does not: the file or its folder is read-only, or somebody holds it.
+    """
+    with engine.connect() as connection, connection.begin() as transaction:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_current_xact_id()"))  # which a standby does not give
+        else:
+            connection.execute(text("CREATE TABLE probe (n INTEGER)"))
+        transaction.rollback()
 
 
 def reading(engine: Engine) -> Engine:

@@ -124,6 +124,9 @@ class Users:
             stat = self._path.stat()
         except FileNotFoundError:
             return {}
+        except OSError as error:
+            told = f"{self._path} cannot be looked at ({error.strerror}): run this as the node's user"
+            raise PermanentError(told) from error
         version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if self._seen[0] != version:
             self._seen = (version, self._read())

@@ -71,7 +71,7 @@ def registered(settings: Settings, ledger: Ledger, roles: Sequence[Role]) -> Ite
     now = foundation.now()
     entry = NodeEntry(
         name=settings.node_name,
-        token=_token(settings),
+        token=token_of(settings),
         roles=tuple(role.value for role in roles),
         program=version("dibmg-node"),
         knows=newest_known(),
@@ -117,7 +117,7 @@ def others_are_up(settings: Settings, ledger: Ledger) -> bool:
     return any(one.name != settings.node_name for one in ledger.nodes.up(foundation.now()))
 
 
-def _token(settings: Settings) -> str:
+def token_of(settings: Settings) -> str:
     """What tells this data folder from every other; made once."""
     path = settings.data_dir / _TOKEN_FILE
     try:

@@ -220,3 +220,21 @@ def test_a_table_tells_who_did_what(settings: Settings) -> None:
 
     assert "EVIL" in told
     assert "DICOM Instances Accessed" in told
+
+
+@pytest.mark.parametrize("command", ["show", "verify"])
+def test_a_trail_that_may_not_be_looked_at_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    (tmp_path / "config.toml").write_text("")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("dibmg_node.cli.audit.trail_files", refuse)
+    monkeypatch.setattr("dibmg_node.cli.audit.check_trail", refuse)
+
+    ended = dibmg(load_settings(tmp_path / "config.toml"), command)
+
+    assert ended.exit_code == 1
+    assert "cannot be looked at (Permission denied): run this as the node's user" in ended.output

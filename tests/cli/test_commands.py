@@ -297,3 +297,32 @@ def test_the_program_has_no_threads_that_spin_between_two_products_of_matrices()
     )
 
     assert found.stdout.splitlines()[-1] == "1 1"
+
+
+@pytest.mark.parametrize(("command", "code"), [("status", 3), ("studies", 1)])
+def test_an_answer_that_cannot_be_written_is_no_answer(tmp_path: Path, command: str, code: int) -> None:
+    (tmp_path / "config.toml").write_text("")
+    (tmp_path / "var").mkdir()
+    new_ledger(tmp_path / "var").engine.dispose()
+    line = [sys.executable, "-m", "dibmg_node", command, "--json"]
+
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            line, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert (ended.returncode, ended.stderr) == (code, "dibmg: No space left on device\n")
+
+
+def test_where_nobody_takes_the_output_a_command_ends_as_it_would(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("")
+
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m dibmg_node status >&-"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stderr) == (2, "")

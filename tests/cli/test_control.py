@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.ledger import Ledger
 from tests.cli.program import dibmg
 from tests.factories import STUDY_UID, Clock, new_ledger
-from tests.storage.life import make_ready, reason_of, state_of
+from tests.storage.life import analysis, analyze, make_ready, reason_of, state_of
 
 DESTINATION = (
     "[[destination]]\nname = 'pacs'\nkind = 'cstore'\naddress = '127.0.0.1'\nport = 1\nae_title = 'X'\n"
@@ -44,6 +45,20 @@ def test_a_study_is_given_up_by_command_and_brought_back(site: tuple[Path, Ledge
     assert json.loads(retried.stdout)["retried"] == "analysis"
     trail = dibmg(folder, "audit", "show", "--study", STUDY_UID, "--json").stdout
     assert ['"type": "cancel"' in trail, '"type": "retry"' in trail] == [True, True]
+
+
+def test_of_a_study_that_has_its_answer_deliveries_are_given_up_and_its_state_is_told_as_it_stays(
+    site: tuple[Path, Ledger], clock: Clock
+) -> None:
+    folder, ledger = site
+    analyze(ledger, clock, analysis(outcome=Outcome.EXCLUDED, reason="missing views: L-MLO"))
+
+    told = dibmg(folder, "cancel", STUDY_UID).stdout
+    ledger.retries.ask(STUDY_UID, clock())
+    again = json.loads(dibmg(folder, "cancel", STUDY_UID, "--json").stdout)
+
+    assert told.startswith(f"{STUDY_UID} is still EXCLUDED; 1 delivery of it is given up")
+    assert again == {"study_uid": STUDY_UID, "canceled": False, "deliveries": 1}
 
 
 def test_a_study_is_made_urgent_by_command(site: tuple[Path, Ledger]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -138,3 +139,23 @@ def test_removing_the_last_user_on_purpose_says_what_it_means(tmp_path: Path) ->
 
     assert ended.returncode == 0
     assert "nobody can log in to the dashboard until one is added" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("remove", "anna")])
+def test_a_file_of_users_that_may_not_be_looked_at_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "config.toml").write_text("")
+    stat = Path.stat
+
+    def refuse(path: Path, **options: bool) -> os.stat_result:
+        if path.name == "users.json":
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+
+    ended = dibmg(tmp_path, "user", *arguments)
+
+    assert ended.returncode == 1
+    assert "users.json cannot be looked at (Permission denied): run this as the node's user" in ended.stderr

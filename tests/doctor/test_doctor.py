@@ -21,7 +21,7 @@ from dibmg_node.doctor.listening import judge_port
 from dibmg_node.doctor.verdict import Level
 from dibmg_node.sections.intake import IntakeSection, NodeSection
 from tests.certificates import Authority
-from tests.factories import START
+from tests.factories import START, new_ledger
 from tests.services.web_peers import Asked, Told, WebPeer
 
 
@@ -242,6 +242,20 @@ def test_weights_that_are_not_what_their_manifest_says_are_an_error(tmp_path: Pa
 
 def test_a_process_of_the_node_can_be_cut_off_here(tmp_path: Path) -> None:
     assert verdicts(tmp_path)["system call filter"]["level"] == "ok"
+
+
+def test_a_ledger_that_cannot_be_written_is_an_error_with_sqlites_word_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "var").mkdir(mode=0o700)
+    new_ledger(tmp_path / "var").engine.dispose()
+    where = f"sqlite:///file:{tmp_path / 'var' / 'ledger.sqlite'}?mode=ro&uri=true"
+    monkeypatch.setattr(Settings, "ledger_url", where)  # root may write whatever its mode says
+
+    found = verdicts(tmp_path)["ledger"]
+
+    assert (found["level"], "SQLITE_READONLY" in found["found"]) == ("error", True)
+    assert "ledger.sqlite*" in found["remedy"]
 
 
 def test_a_ledger_that_cannot_be_read_keeps_no_other_check_from_being_made(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -108,3 +110,29 @@ def wait_for(look: Callable[[], Any], until: Callable[[Any], bool]) -> Any:
             raise AssertionError(f"it did not come to hold: {found}")
         time.sleep(0.1)
     return found
+
+
+def test_a_node_that_is_to_renew_its_certificates_while_it_comes_up_comes_up(tmp_path: Path) -> None:
+    node, up = RunningNode(tmp_path, {}), threading.Event()
+
+    def ask() -> None:
+        while not up.wait(0.02):
+            if node.process is not None and outlives_hangups(node.process.pid):
+                os.kill(node.process.pid, signal.SIGHUP)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        node.start()
+    finally:
+        up.set()
+        asking.join()
+
+    assert node.stop() == 0
+
+
+def outlives_hangups(pid: int) -> bool:
+    """Whether SIGHUP is ignored or handled: until the program's first lines have run it ends a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    masks = re.findall(r"^Sig(?:Ign|Cgt):\s+([0-9a-f]+)$", status, re.MULTILINE)
+    return any(int(mask, 16) >> (signal.SIGHUP - 1) & 1 for mask in masks)

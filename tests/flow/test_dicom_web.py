@@ -185,7 +185,7 @@ def test_a_node_whose_web_port_is_taken_says_so_and_ends(make_node: MakeNode) ->
         ended = node.up()
 
     assert ended.returncode == 1
-    assert f"web cannot listen on 127.0.0.1:{port}" in ended.stderr
+    assert f"web ended before it listened on 127.0.0.1:{port}" in ended.stderr
 
 
 def test_no_log_of_the_web_server_holds_what_was_searched_for(web_node: RunningNode, web_port: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -238,6 +239,8 @@ def test_the_doctor_finds_the_ports_held_by_the_node_its_intake_answering_and_th
     assert set(levels.values()) == {"ok"}, levels
     assert "held by this node" in found["port of intake"]["found"]
     assert found["destination pacs"]["level"] == "ok"
+    queued = r"answers: \d+ anal[yi]s[ei]s and \d+ deliver(y|ies) queued"
+    assert re.fullmatch(queued, found["broker"]["found"])
     assert found["destination down"]["level"] == "warning"
     assert found["ledger"]["level"] == found["broker"]["level"] == found["clock"]["level"] == "ok"
     assert not any(row["calling_aet"] == "DIBMG-SELFTEST" for row in node.cli_json("status")["rejected"])

@@ -12,6 +12,7 @@ from dibmg_node.storage.compatibility import make_usable, migrate
 from dibmg_node.storage.engine import open_engine
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.marks import read_mark
+from dibmg_node.storage.nodes import NodeEntry, Nodes
 from dibmg_node.storage.schema_version import check_readable, is_current, known, newest_known
 from tests.factories import START
 
@@ -37,7 +38,7 @@ def as_it_was(ledger: Ledger) -> None:
 def test_a_program_goes_on_with_a_newer_schema_that_is_for_it_too(ledger: Ledger) -> None:
     as_if_newer(ledger, newest_known())
 
-    make_usable(ledger.engine, START, SILENT)
+    make_usable(ledger.engine, START, SILENT, "here", "mine")
     check_readable(ledger.engine)
 
     assert not is_current(ledger.engine)
@@ -48,7 +49,7 @@ def test_a_program_stops_at_a_newer_schema_that_is_not_for_it(ledger: Ledger) ->
     as_if_newer(ledger, "9998")
 
     with pytest.raises(ConfigError, match="schema 9999, which is for programs that know 9998 or more"):
-        make_usable(ledger.engine, START, SILENT)
+        make_usable(ledger.engine, START, SILENT, "here", "mine")
     with pytest.raises(PermanentError, match="install a newer one"):
         check_readable(ledger.engine)
     as_it_was(ledger)
@@ -60,7 +61,7 @@ def test_an_older_schema_is_to_be_migrated_first(tmp_path: Path) -> None:
 
     with pytest.raises(PermanentError, match="restart the node to migrate it"):
         check_readable(engine)
-    make_usable(engine, START, SILENT)
+    make_usable(engine, START, SILENT, "here", "mine")
 
     assert is_current(engine)
     engine.dispose()
@@ -76,10 +77,49 @@ def test_a_node_that_is_up_and_too_old_holds_a_migration_up_until_it_is_silent(t
         )
 
     with pytest.raises(ConfigError, match="up are nodes that do not: old"):
-        make_usable(engine, START, SILENT)
-    make_usable(engine, START + SILENT, SILENT)
+        make_usable(engine, START, SILENT, "here", "mine")
+    make_usable(engine, START + SILENT, SILENT, "here", "mine")
 
     assert is_current(engine)
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("process", "ahead"), [("intake@here", timedelta()), ("intake@old", timedelta(hours=1))]
+)
+def test_what_a_killed_node_left_behind_and_a_dead_one_whose_clock_was_ahead_hold_no_migration_up(
+    tmp_path: Path, process: str, ahead: timedelta
+) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    migrate(engine, "0005")
+    at = int((START + ahead).timestamp() * 1_000_000)
+    with engine.begin() as connection:
+        connection.execute(
+            text(f"INSERT INTO beats (process, at, since, pid, detail) VALUES ('{process}', {at}, 1, 1, '')")
+        )
+
+    make_usable(engine, START, SILENT, "here", "mine")
+
+    assert is_current(engine)
+    engine.dispose()
+
+
+@pytest.mark.parametrize(("token", "held_up"), [("mine", False), ("other", True)])
+def test_a_node_of_the_same_name_holds_a_migration_up_where_its_data_folder_is_another(
+    tmp_path: Path, token: str, held_up: bool
+) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    migrate(engine, "0015")
+    entry = NodeEntry("here", token, ("web",), "0.1", "0015", START, START)
+    assert Nodes(engine).enter(entry)
+
+    if held_up:
+        with pytest.raises(ConfigError, match="up are nodes that do not: here"):
+            make_usable(engine, START, SILENT, "here", "mine")
+    else:
+        make_usable(engine, START, SILENT, "here", "mine")
+
+    assert is_current(engine) is not held_up
     engine.dispose()
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, event, text
 from dibmg_node.errors import LedgerUnavailableError
 from dibmg_node.sections.intake import IntakeSection
 from dibmg_node.storage.compatibility import migrate
-from dibmg_node.storage.engine import MOST_CONNECTIONS, LedgerPool, open_engine, reading
+from dibmg_node.storage.engine import MOST_CONNECTIONS, LedgerPool, check_writable, open_engine, reading
 from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.receipts import Receipt
 from dibmg_node.storage.schema import metadata
@@ -225,3 +225,22 @@ def test_a_process_that_is_ended_in_the_midst_of_a_statement_ends_and_does_not_b
 
     assert ended.value.code == 3
     assert ledger.receipts.known(instance().sop_uid, 100, 1) is not Receipt.DUPLICATE
+
+
+def test_a_ledger_that_may_not_be_written_is_told_by_sqlites_own_word(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path)
+    check_writable(ledger.engine)
+    engine = open_engine(f"sqlite:///file:{tmp_path / 'ledger.sqlite'}?mode=ro&uri=true")
+
+    with pytest.raises(LedgerUnavailableError, match=r"\(OperationalError: SQLITE_READONLY\)"):
+        check_writable(engine)
+
+    engine.dispose()
+    ledger.engine.dispose()
+
+
+def test_a_server_that_is_not_there_is_named_with_what_happened() -> None:
+    engine = open_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+
+    with pytest.raises(LedgerUnavailableError, match=r'"127.0.0.1", port 1 failed: Connection refused\)$'):
+        engine.connect()

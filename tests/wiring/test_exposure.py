@@ -51,6 +51,29 @@ def test_up_and_config_check_refuse_it(folder: Path) -> None:
         check_node(load(folder, INTAKE.format("0.0.0.0")))
 
 
+@pytest.mark.parametrize(
+    ("intake", "web", "clash"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("0.0.0.0", "127.0.0.1", True),
+        ("127.0.0.1", "::", True),
+        ("127.0.0.1", "127.0.0.2", False),
+    ],
+)
+def test_intake_and_web_at_one_address_are_refused_before_either_listens(
+    folder: Path, intake: str, web: str, clash: bool
+) -> None:
+    text = f"[intake]\naddress = '{intake}'\n[web]\naddress = '{web}'\nport = 11112\n"
+
+    told: list[str] = []
+    try:
+        check_node(load(folder, text))
+    except ConfigError as error:  # what is open to others is complained of, too
+        told = error.complaints
+
+    assert any(one.startswith("web.port: 11112 is that of intake, too") for one in told) is clash
+
+
 def test_tls_off_loopback_wants_certificates_of_clients(folder: Path) -> None:
     (told,) = complaints(folder, INTAKE.format("0.0.0.0") + TLS)
 
