@@ -188,7 +188,9 @@ def test_of_a_line_that_cannot_be_written_standard_error_tells_that_and_nothing_
     start_logging("intake", tmp_path)
     (handler,) = logging.getLogger().handlers
     assert isinstance(handler, logging.FileHandler)
-    handler.setStream(FullDisk())  # type: ignore[arg-type]
+    file = handler.setStream(FullDisk())  # type: ignore[arg-type]
+    assert file is not None
+    file.close()
 
     try:
         fail(CANARY)
