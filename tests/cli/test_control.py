@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,23 +11,15 @@ import pytest
 from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.ledger import Ledger
 from tests.cli.program import dibmg
-from tests.factories import STUDY_UID, Clock, new_ledger
+from tests.factories import STUDY_UID, Clock
 from tests.storage.life import analysis, analyze, make_ready, reason_of, state_of
-
-DESTINATION = (
-    "[[destination]]\nname = 'pacs'\nkind = 'cstore'\naddress = '127.0.0.1'\nport = 1\nae_title = 'X'\n"
-)
 
 
 @pytest.fixture
-def site(tmp_path: Path, clock: Clock) -> Iterator[tuple[Path, Ledger]]:
-    """A folder with a configuration, and the ledger of its node with a study that waits."""
-    (tmp_path / "config.toml").write_text(DESTINATION)
-    (tmp_path / "var").mkdir()
-    ledger = new_ledger(tmp_path / "var")
-    make_ready(ledger, clock)
-    yield tmp_path, ledger
-    ledger.engine.dispose()
+def site(empty_site: tuple[Path, Ledger], clock: Clock) -> tuple[Path, Ledger]:
+    """The same with a study that waits."""
+    make_ready(empty_site[1], clock)
+    return empty_site
 
 
 def test_a_study_is_given_up_by_command_and_brought_back(site: tuple[Path, Ledger]) -> None:

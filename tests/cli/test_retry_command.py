@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,26 +13,12 @@ from dibmg_node.domain.result import FindingCode, ResultKind, variant_of
 from dibmg_node.storage.analysis_rows import Outcome
 from dibmg_node.storage.ledger import Ledger
 from tests.cli.program import dibmg
-from tests.factories import STUDY_UID, Clock, a_result, new_ledger
+from tests.factories import STUDY_UID, Clock, a_result
 from tests.storage.life import analysis, analyze, deliveries_of, make_ready, settle, state_of
 
-DESTINATION = (
-    "[[destination]]\nname = 'pacs'\nkind = 'cstore'\naddress = '127.0.0.1'\nport = 1\nae_title = 'X'\n"
-)
 
-
-@pytest.fixture
-def site(tmp_path: Path, clock: Clock) -> Iterator[tuple[Path, Ledger]]:
-    """A folder with a configuration, and the ledger of its node."""
-    (tmp_path / "config.toml").write_text(DESTINATION)
-    (tmp_path / "var").mkdir()
-    ledger = new_ledger(tmp_path / "var")
-    yield tmp_path, ledger
-    ledger.engine.dispose()
-
-
-def test_all_that_a_destination_refused_is_sent_again(site: tuple[Path, Ledger], clock: Clock) -> None:
-    folder, ledger = site
+def test_all_that_a_destination_refused_is_sent_again(empty_site: tuple[Path, Ledger], clock: Clock) -> None:
+    folder, ledger = empty_site
     make_ready(ledger, clock)
     report = replace(a_result(), variant=variant_of(ResultKind.CAD_SR, FindingCode.DENSITY))
     analyze(ledger, clock, analysis([report]))
@@ -50,9 +35,9 @@ def test_all_that_a_destination_refused_is_sent_again(site: tuple[Path, Ledger],
 
 
 def test_the_backlog_of_a_name_that_the_configuration_does_not_have_any_more_is_given_up(
-    site: tuple[Path, Ledger], clock: Clock
+    empty_site: tuple[Path, Ledger], clock: Clock
 ) -> None:
-    folder, ledger = site
+    folder, ledger = empty_site
     make_ready(ledger, clock)
     analyze(ledger, clock, analysis(destinations=["old"]))
     settle(ledger, clock, DeliveryState.REFUSED, "0x0122", "old")
@@ -66,9 +51,9 @@ def test_the_backlog_of_a_name_that_the_configuration_does_not_have_any_more_is_
 
 
 def test_all_whose_analysis_failed_are_read_again_but_for_those_before(
-    site: tuple[Path, Ledger], clock: Clock
+    empty_site: tuple[Path, Ledger], clock: Clock
 ) -> None:
-    folder, ledger = site
+    folder, ledger = empty_site
     make_ready(ledger, clock)  # in a year that is over
     analyze(ledger, clock, analysis(outcome=Outcome.FAILED, reason="broke"))
 
@@ -92,6 +77,6 @@ def test_all_whose_analysis_failed_are_read_again_but_for_those_before(
     ],
 )
 def test_what_does_not_say_which_studies_is_refused(
-    site: tuple[Path, Ledger], arguments: tuple[str, ...]
+    empty_site: tuple[Path, Ledger], arguments: tuple[str, ...]
 ) -> None:
-    assert dibmg(site[0], "retry", *arguments).returncode == 2
+    assert dibmg(empty_site[0], "retry", *arguments).returncode == 2
