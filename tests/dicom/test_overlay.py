@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from dibmg_node.dicom import caption, colors, facts, lettering, outlines
+from dibmg_node.dicom import caption, colors, facts, outlines
 from dibmg_node.dicom.caption import (
     RESEARCH_ONLY,
     SMALLEST_TEXT,
@@ -336,25 +336,6 @@ def test_a_box_as_large_as_a_picture_or_smaller_has_its_place_within_it(shape):
         assert box.top + box.height <= shape[0]
     assert space.best(shape[1] + 1, 1, at_top=True) is None
     assert space.best(1, shape[0] + 1, at_top=True) is None
-
-
-def test_an_image_too_small_for_all_of_its_words_keeps_the_warning_the_view_and_the_model():
-    lines = caption_lines(exam(finding(R_CC)), R_CC)
-
-    shortened = list(lettering._shortened(lines))
-
-    assert shortened[0] == lines
-    assert [line.words for line in shortened[-1]] == [RESEARCH_ONLY, "R-CC", "DIB-MG synthetic 0.1.0"]
-
-
-def test_a_breast_that_fills_the_image_still_gets_its_words():
-    image = np.full((512, 400), 0.5, dtype=np.float32)
-    image[:8] = 0.0
-
-    picture = drawn(image, np.zeros_like(image), R_CC, exam())
-
-    amber = (picture[..., 0] > 200) & (picture[..., 2] < 120) & (picture[..., 1] > 150)
-    assert amber.sum() > 100
 
 
 def test_the_capture_says_what_it_is():
