@@ -39,7 +39,7 @@ class Place:
     """Where a box fits best.
 
     Attributes:
-        covered: Pixels of the breast and of boxes of findings that it covers, to a step.
+        covered: Pixels of breast and findings that it covers, to a step.
         harm: The same, where pixels of findings count more: what the place was chosen by.
     """
 
@@ -67,8 +67,7 @@ class FreeSpace:
         left, right = int(breast[:, :half].sum()), int(breast[:, -half:].sum())
         self.air_is_left = right > left if left != right else laterality is Laterality.RIGHT
         self._margin = _steps_of(max(4, round(_GUARD * max(image.shape))), self._step)
-        kernel = np.ones((2 * self._margin + 1, 2 * self._margin + 1), dtype=np.uint8)
-        self._taken = np.asarray(cv2.dilate(breast.astype(np.uint8), kernel), dtype=np.uint8)
+        self._taken = self._with_margin(breast.astype(np.uint8))
         self._closed = np.zeros_like(self._taken)
         self._bright = _any_of((image > _MARKER).astype(np.uint8), self._step)
 
@@ -107,15 +106,26 @@ class FreeSpace:
         box = Box(first, min(int(tops[top]) * self._step, rows - height), width, height)
         here = self._taken[tops[top] : tops[top] + high, lefts[left] : lefts[left] + wide]
         pixels = self._step**2
-        return Place(box, np.count_nonzero(here) * pixels, int(harm[top, left]) * pixels)
+        return Place(box, int(np.count_nonzero(here)) * pixels, int(harm[top, left]) * pixels)
 
-    def take(self, box: Box) -> None:
-        """Mark a box as that of a finding, with a margin: it is covered where there is no other place."""
-        self._taken[self._around(box)] = _PRECIOUS
+    def take(self, outline: NDArray[np.float64]) -> None:
+        """Mark a finding, with a margin: it is covered only where there is no other place.
+
+        Args:
+            outline: (points, 2): column and row, in pixels from the upper left corner.
+        """
+        inside = np.zeros_like(self._taken)
+        # its box would not do: that of a large finding holds much of the air
+        cv2.fillPoly(inside, [np.floor(outline / self._step).astype(np.int32)], 1)
+        self._taken[self._with_margin(inside) > 0] = _PRECIOUS
 
     def close(self, box: Box) -> None:
         """Close a box, with a margin, for words that stand there: nothing else is to."""
         self._closed[self._around(box)] = 1
+
+    def _with_margin(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        kernel = np.ones((2 * self._margin + 1, 2 * self._margin + 1), dtype=np.uint8)
+        return np.asarray(cv2.dilate(mask, kernel), dtype=np.uint8)
 
     def _around(self, box: Box) -> tuple[slice, slice]:
         """A box in steps, with the margin on all sides."""

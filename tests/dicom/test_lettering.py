@@ -34,7 +34,9 @@ def lettered(image: NDArray[np.float32], lines: list[Line], *marks: Box) -> NDAr
     canvas = np.repeat(np.rint(image * 255).astype(np.uint8)[..., np.newaxis], 3, axis=2)
     space = FreeSpace(image, Laterality.RIGHT)
     for box in marks:
-        space.take(box)
+        right, bottom = box.left + box.width, box.top + box.height
+        corners = [(box.left, box.top), (right, box.top), (right, bottom), (box.left, bottom)]
+        space.take(np.array(corners, dtype=np.float64))
     if lines:
         lettering.lay_caption(canvas, space, lines, SIZE)
         lettering.lay_color_bar(canvas, space, 0.37, SIZE, 1.0)

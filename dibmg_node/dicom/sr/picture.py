@@ -84,7 +84,8 @@ def draw_findings(
             boxes.append((one, box))
             if one.finding.intent is not Intent.NOT:
                 # the outline of a whole breast would leave no place for words
-                space.take(box)
+                for path in paths:
+                    space.take(path)
     parts = {path for one in marked for path in one.finding.parts if not one.finding.composite}
     boxes = [(one, box) for one, box in boxes if one.finding.path not in parts]
     canvas = _numbers(canvas, boxes, size, space.air_is_left)
