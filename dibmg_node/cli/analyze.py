@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import re
 from collections import Counter
@@ -137,7 +138,11 @@ def _find_studies(given: Sequence[Path]) -> tuple[list[StudyFiles], list[tuple[P
         except InstanceRejectedError as error:
             passed_over.append((path, str(error)))
             continue
-        found.setdefault(instance.study_uid, {}).setdefault(instance.sop_uid, (instance, path))
+        instances = found.setdefault(instance.study_uid, {})
+        _, first = instances.setdefault(instance.sop_uid, (instance, path))
+        if first is not path and not filecmp.cmp(first, path, shallow=False):
+            reason = f"other bytes under SOP Instance UID {instance.sop_uid}, which {first} has"
+            passed_over.append((path, reason))
     studies = []
     for study_uid, instances in sorted(found.items()):
         ordered = [instance for _, (instance, _) in sorted(instances.items())]

@@ -17,7 +17,7 @@ from dibmg_node.cli.main import cli
 from dibmg_node.dicom import facts
 from dibmg_node.domain.study import STANDARD_VIEWS, Laterality
 from dibmg_node.errors import ConfigError
-from tests.factories import write_exam
+from tests.factories import sop_uid, write_exam
 from tests.model.factories_points import PLATT, RATE, points_for, write_points
 
 UIDS = ("1.2.5.5", "1.2.5.6")
@@ -221,3 +221,21 @@ def test_files_that_are_given_are_not_removed_whatever_their_names(tmp_path: Pat
 
     assert ended.exit_code == 0
     assert before.items() <= digests(folder).items()
+
+
+def test_another_file_under_the_uid_of_an_instance_is_named_and_the_same_one_again_is_not(
+    tmp_path: Path,
+) -> None:
+    write_exam(tmp_path / "in" / "a", study_uid="1.2.5.11")
+    write_exam(tmp_path / "in" / "b", study_uid="1.2.5.11")
+    write_exam(tmp_path / "in" / "c", study_uid="1.2.5.11", views=STANDARD_VIEWS[:1], rows=128)
+
+    ended = analyze(tmp_path / "in", "--out", tmp_path / "out")
+
+    assert ended.exit_code == 0
+    told = [line for line in ended.stderr.splitlines() if "passed over" in line]
+    name = f"{STANDARD_VIEWS[0]}.dcm"
+    assert told == [
+        f"{tmp_path / 'in' / 'c' / name}: passed over: other bytes under SOP Instance UID "
+        f"{sop_uid(STANDARD_VIEWS[0], '1.2.5.11')}, which {tmp_path / 'in' / 'a' / name} has"
+    ]
