@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from PIL import Image as Picture
@@ -26,7 +27,7 @@ from dibmg_node.config import Settings
 from dibmg_node.dicom.header import read_header, read_instance
 from dibmg_node.dicom.picture import overlay_pixels
 from dibmg_node.domain.result import ResultKind
-from dibmg_node.domain.study import Instance, Study
+from dibmg_node.domain.study import Instance, Laterality, Study, View
 from dibmg_node.errors import InstanceRejectedError
 from dibmg_node.services.images import Images, Predictor, StudyFiles
 from dibmg_node.services.reading import read_study
@@ -34,6 +35,12 @@ from dibmg_node.services.reading_json import reading_json
 from dibmg_node.services.writing import Wish, Writing, write_results
 from dibmg_node.wiring.analyzing import build_predictor
 from dibmg_node.wiring.model_check import check_model
+
+_WRITTEN: Final = re.compile(
+    rf"result\.json|({'|'.join(ResultKind)}|[{Laterality.RIGHT}{Laterality.LEFT}]-({'|'.join(View)}))"
+    r"(-\d+)?\.(dcm|png)"
+)
+"""Names of the files that are written into a study's folder."""
 
 
 def _kinds_of(_: click.Context, __: click.Parameter, value: str) -> tuple[ResultKind, ...]:
@@ -99,7 +106,8 @@ def analyze(
     chosen = {key: value for key, value in changes.items() if value is not None}
     settings = settings.model_copy(update={"model": settings.model.model_copy(update=chosen)})
     check_model(settings)
-    studies, passed_over = _find_studies(paths)
+    given = list(_files(paths))
+    studies, passed_over = _find_studies(given)
     for path, reason in passed_over:
         click.echo(f"{path}: passed over: {reason}", err=True)
     if not studies:
@@ -109,7 +117,7 @@ def analyze(
     with Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as progress:
         task = progress.add_task("analyzing", total=len(studies))
         for files in studies:
-            told.append(_analyze_study(files, out, kinds, predictor, settings))
+            told.append(_analyze_study(files, out, kinds, predictor, settings, given))
             progress.advance(task)
     if as_json:
         print_json(told)
@@ -117,11 +125,11 @@ def analyze(
         _print(told, out)
 
 
-def _find_studies(paths: Sequence[Path]) -> tuple[list[StudyFiles], list[tuple[Path, str]]]:
-    """Every study among files and folders, and the files that are none of it."""
+def _find_studies(given: Sequence[Path]) -> tuple[list[StudyFiles], list[tuple[Path, str]]]:
+    """Every study among files, and the files that are none of it."""
     found: dict[str, dict[str, tuple[Instance, Path]]] = {}
     passed_over = []
-    for path in _files(paths):
+    for path in given:
         try:
             with path.open("rb") as file:
                 header = read_header(file)
@@ -130,7 +138,11 @@ def _find_studies(paths: Sequence[Path]) -> tuple[list[StudyFiles], list[tuple[P
         except InstanceRejectedError as error:
             passed_over.append((path, str(error)))
             continue
-        found.setdefault(instance.study_uid, {}).setdefault(instance.sop_uid, (instance, path))
+        instances = found.setdefault(instance.study_uid, {})
+        _, first = instances.setdefault(instance.sop_uid, (instance, path))
+        if first is not path and not filecmp.cmp(first, path, shallow=False):
+            reason = f"other bytes under SOP Instance UID {instance.sop_uid}, which {first} has"
+            passed_over.append((path, reason))
     studies = []
     for study_uid, instances in sorted(found.items()):
         ordered = [instance for _, (instance, _) in sorted(instances.items())]
@@ -148,7 +160,12 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _analyze_study(
-    files: StudyFiles, out: Path, kinds: Sequence[ResultKind], predictor: Predictor[Any], settings: Settings
+    files: StudyFiles,
+    out: Path,
+    kinds: Sequence[ResultKind],
+    predictor: Predictor[Any],
+    settings: Settings,
+    given: Sequence[Path],
 ) -> dict[str, object]:
     folder = out / files.study.study_uid
     folder.mkdir(parents=True, exist_ok=True)
@@ -159,6 +176,7 @@ def _analyze_study(
         settings.overlay.style,
     )
     reading = read_study(files, settings.exam_policy, Images(predictor, writing.shown))
+    _remove_earlier(folder, {path.resolve() for path in given})
     names: Counter[str] = Counter()
     for written in write_results(reading, writing):
         name = str(written.result.view or written.result.kind)
@@ -171,6 +189,13 @@ def _analyze_study(
     result = reading_json(reading)
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return {"folder": str(folder), "reason": reading.selection.reason, **result}
+
+
+def _remove_earlier(folder: Path, given: Collection[Path]) -> None:
+    """Remove what an earlier run wrote: beside the new results it would pass for some of them."""
+    for path in folder.iterdir():
+        if _WRITTEN.fullmatch(path.name) and path.resolve() not in given:
+            path.unlink()
 
 
 def _newest(instances: Sequence[Instance]) -> datetime:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import IntEnum
 from functools import lru_cache
 from typing import Final
 
@@ -28,6 +29,19 @@ Panel = NDArray[np.uint8]
 """(rows, columns, 3), RGB on black."""
 
 
+class Worth(IntEnum):
+    """What a line is worth where not all of them have room: the lowest goes first."""
+
+    REGION = 0
+    """Of one region; its number stands beside it, and reports have its score."""
+    SCORE = 1
+    """Of view or breast."""
+    VERDICT = 2
+    """What is to be made of the scores: left out only where it does not fit into the image at all."""
+    IDENTITY = 3
+    """What this is, of which view, by what: stays."""
+
+
 @dataclass(frozen=True)
 class Line:
     """One sentence of a caption, before it is wrapped."""
@@ -35,6 +49,7 @@ class Line:
     words: str
     color: colors.Color = colors.WORDS
     is_title: bool = False
+    worth: Worth = Worth.IDENTITY
 
 
 def caption_lines(result: ExamResult, view: ViewKey, *, has_heat: bool = True) -> list[Line]:
@@ -48,27 +63,28 @@ def caption_lines(result: ExamResult, view: ViewKey, *, has_heat: bool = True) -
     model, point, scores = result.model, result.operating_point, result.scores
     lines = [Line(RESEARCH_ONLY, colors.WARNING), Line(str(view), is_title=True)]
     if view in scores.views:
-        lines.append(Line(f"View score {scores.views[view]:.3f}"))
+        lines.append(Line(f"View score {scores.views[view]:.3f}", worth=Worth.SCORE))
     if view.laterality in scores.breasts:
-        lines.append(
-            Line(f"{LATERALITIES[view.laterality].meaning} score {scores.breasts[view.laterality]:.3f}")
-        )
-    lines.append(Line(f"Exam score {scores.exam:.3f}"))
+        breast, score = LATERALITIES[view.laterality].meaning, scores.breasts[view.laterality]
+        lines.append(Line(f"{breast} score {score:.3f}", worth=Worth.SCORE))
+    lines.append(Line(f"Exam score {scores.exam:.3f}", worth=Worth.VERDICT))
     side = "at or above" if scores.exam >= point.threshold else "below"
-    lines.append(Line(f"Exam is {side} operating point {point.threshold:.3f} ({point.label})"))
+    verdict = f"Exam is {side} operating point {point.threshold:.3f} ({point.label})"
+    lines.append(Line(verdict, worth=Worth.VERDICT))
     findings = [finding for finding in result.findings if finding.view == view]
     if scores.breasts.get(view.laterality, 1.0) < point.threshold:
         told = "Breast below operating point: no region marked"
-        lines.append(Line(f"{told}, heat is no finding" if has_heat else told))
+        lines.append(Line(f"{told}, heat is no finding" if has_heat else told, worth=Worth.VERDICT))
     lines += [
-        Line(f"Region {finding.number}: {finding.score:.3f}", colors.OUTLINE)
+        Line(f"Region {finding.number}: {finding.score:.3f}", colors.OUTLINE, worth=Worth.REGION)
         for finding in findings[:_LISTED]
     ]
     if len(findings) > _LISTED:
-        lines.append(Line(f"and {len(findings) - _LISTED} regions more", colors.OUTLINE))
-    lines += [Line(note, colors.WARNING) for note in result.notes.get(view, ())]
+        more = f"and {len(findings) - _LISTED} regions more"
+        lines.append(Line(more, colors.OUTLINE, worth=Worth.REGION))
+    lines += [Line(note, colors.WARNING, worth=Worth.VERDICT) for note in result.notes.get(view, ())]
     lines.append(Line(f"{facts.ALGORITHM_NAME} {model.name} {model.version}"))
-    return [Line(plain_text(line.words), line.color, line.is_title) for line in lines]
+    return [replace(line, words=plain_text(line.words)) for line in lines]
 
 
 def caption_panel(lines: Sequence[Line], size: int, width: int) -> Panel | None:

@@ -20,7 +20,7 @@ IMPLEMENTATION_CLASS_UID: Final = "2.25.146219640462404226953384867303229640773"
 IMPLEMENTATION_VERSION_NAME: Final = "DIBMG_NODE_01"
 UID_NAMESPACE: Final = UUID("6e00b8f6-2a5c-5f0b-8f0e-7d1f6d0f4c55")
 """Namespace of every UID that the node makes (`2.25.` + uuid5)."""
-RESULT_FORMAT_VERSION: Final = "6"
+RESULT_FORMAT_VERSION: Final = "7"
 """Changes whenever the same analysis would be written as other bytes."""
 
 VERIFICATION: Final = "1.2.840.10008.1.1"

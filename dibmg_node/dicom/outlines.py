@@ -30,7 +30,7 @@ def draw_outlines(canvas: NDArray[np.uint8], findings: Sequence[Finding], scale:
             cv2.polylines(canvas, [fixed], True, color, width, cv2.LINE_AA, _SHIFT)
 
 
-def bounds(finding: Finding, scale: tuple[float, float]) -> Box:
+def _bounds(finding: Finding, scale: tuple[float, float]) -> Box:
     """The box around a finding, in output pixels."""
     outline = np.array(finding.outline) * scale
     left, top = (max(0, int(low)) for low in outline.min(axis=0))
@@ -48,7 +48,7 @@ def number(
     """Write each finding's number beside its outline, at the side of the air."""
     rows, columns = canvas.shape[:2]
     for finding in findings:
-        box = bounds(finding, scale)
+        box = _bounds(finding, scale)
         row = min(max(box.top + box.height / 2, size), rows - size)
         left, right = _extent(finding, scale, row)
         column = left - size if air_is_left else right + size

@@ -21,7 +21,7 @@ _POSITIONS: Final = 160
 _LOOKED_AT: Final = 512
 """Least longer side of what is looked at, pixels: places are steps of a few pixels in a larger picture."""
 _PRECIOUS: Final = 20
-"""How much worse it is to cover a finding, or other words, than as much of the breast."""
+"""How much worse it is to cover a finding than as much of the breast."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,13 @@ class Place:
     """Where a box fits best.
 
     Attributes:
-        covered: Pixels of the breast that it covers, to a step; those of findings and other words count more.
+        covered: Pixels of breast and findings that it covers, to a step.
+        harm: The same, where pixels of findings count more: what the place was chosen by.
     """
 
     box: Box
     covered: int
+    harm: int
 
 
 class FreeSpace:
@@ -65,12 +67,12 @@ class FreeSpace:
         left, right = int(breast[:, :half].sum()), int(breast[:, -half:].sum())
         self.air_is_left = right > left if left != right else laterality is Laterality.RIGHT
         self._margin = _steps_of(max(4, round(_GUARD * max(image.shape))), self._step)
-        kernel = np.ones((2 * self._margin + 1, 2 * self._margin + 1), dtype=np.uint8)
-        self._taken = np.asarray(cv2.dilate(breast.astype(np.uint8), kernel), dtype=np.uint8)
+        self._taken = self._with_margin(breast.astype(np.uint8))
+        self._closed = np.zeros_like(self._taken)
         self._bright = _any_of((image > _MARKER).astype(np.uint8), self._step)
 
     def best(self, width: int, height: int, *, at_top: bool) -> Place | None:
-        """The best place of a box: off the breast, off markers, then near its corner at the air side.
+        """The best place of a box: off findings, breast and markers, then near its corner at the air side.
 
         Args:
             width: Pixels.
@@ -78,7 +80,7 @@ class FreeSpace:
             at_top: Whether its corner is the upper one.
 
         Returns:
-            None where the image is smaller than the box.
+            None where the image, or what is not closed of it, has no room for the box.
         """
         rows, columns = self._shape
         if width > columns or height > rows:
@@ -87,27 +89,49 @@ class FreeSpace:
         margin = min(self._margin, (self._columns - wide) // 2, (self._rows - high) // 2)
         lefts = _places(margin, self._columns - wide - margin)
         tops = _places(margin, self._rows - high - margin)
-        covered = _sums(self._taken, lefts, tops, wide, high)
+        is_open = _sums(self._closed, lefts, tops, wide, high) == 0
+        if not is_open.any():
+            return None
+        harm = _sums(self._taken, lefts, tops, wide, high)
         bright = _sums(self._bright, lefts, tops, wide, high)
         sideways = (lefts if self.air_is_left else self._columns - wide - lefts) / self._columns
         upright = (tops if at_top else self._rows - high - tops) / self._rows
         far = sideways[np.newaxis, :] + upright[:, np.newaxis]
         # to sort all places by the three, to take the first one, took most of the time of this
-        best = covered == covered.min()
+        best = is_open & (harm == harm[is_open].min())
         best &= bright == bright[best].min()
         top, left = np.unravel_index(np.argmin(np.where(best, far, np.inf)), far.shape)
         # the last step may be cut off by the edge of the image
         first = min(int(lefts[left]) * self._step, columns - width)
         box = Box(first, min(int(tops[top]) * self._step, rows - height), width, height)
-        return Place(box, int(covered[top, left]) * self._step**2)
+        here = self._taken[tops[top] : tops[top] + high, lefts[left] : lefts[left] + wide]
+        pixels = self._step**2
+        return Place(box, int(np.count_nonzero(here)) * pixels, int(harm[top, left]) * pixels)
 
-    def take(self, box: Box) -> None:
-        """Mark a box as taken, with a margin: a finding, or words that stand there already."""
-        rows = self._around(box.top, box.height)
-        self._taken[rows, self._around(box.left, box.width)] = _PRECIOUS
+    def take(self, outline: NDArray[np.float64]) -> None:
+        """Mark a finding, with a margin: it is covered only where there is no other place.
 
-    def _around(self, first: int, count: int) -> slice:
-        """Pixels of a picture in steps, with the margin on both sides."""
+        Args:
+            outline: (points, 2): column and row, in pixels from the upper left corner.
+        """
+        inside = np.zeros_like(self._taken)
+        # its box would not do: that of a large finding holds much of the air
+        cv2.fillPoly(inside, [np.floor(outline / self._step).astype(np.int32)], 1)
+        self._taken[self._with_margin(inside) > 0] = _PRECIOUS
+
+    def close(self, box: Box) -> None:
+        """Close a box, with a margin, for words that stand there: nothing else is to."""
+        self._closed[self._around(box)] = 1
+
+    def _with_margin(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        kernel = np.ones((2 * self._margin + 1, 2 * self._margin + 1), dtype=np.uint8)
+        return np.asarray(cv2.dilate(mask, kernel), dtype=np.uint8)
+
+    def _around(self, box: Box) -> tuple[slice, slice]:
+        """A box in steps, with the margin on all sides."""
+        return self._along(box.top, box.height), self._along(box.left, box.width)
+
+    def _along(self, first: int, count: int) -> slice:
         last = _steps_of(first + count, self._step) + self._margin
         return slice(max(0, first // self._step - self._margin), last)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dibmg_node.dicom import colors
 from dibmg_node.dicom.caption import SMALLEST_TEXT, caption_lines
 from dibmg_node.dicom.lettering import lay_caption, lay_color_bar
-from dibmg_node.dicom.outlines import bounds, draw_outlines, number
+from dibmg_node.dicom.outlines import draw_outlines, number
 from dibmg_node.dicom.placement import FreeSpace
 from dibmg_node.dicom.resizing import resize
 from dibmg_node.domain.image import Heat, Heatmap, Image, Mammogram
@@ -107,7 +107,7 @@ def _marked(
     size = _size(gray)
     space = FreeSpace(gray, view.laterality)
     for finding in findings:
-        space.take(bounds(finding, scale))
+        space.take(np.array(finding.outline) * scale)
     draw_outlines(canvas, findings, scale)
     number(canvas, findings, scale, size, space.air_is_left)
     lay_caption(canvas, space, caption_lines(result, view, has_heat=has_heat), size)

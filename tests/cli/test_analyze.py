@@ -15,9 +15,9 @@ from dibmg.operating_points import ChosenFor, Threshold
 from dibmg.weights import load_weights
 from dibmg_node.cli.main import cli
 from dibmg_node.dicom import facts
-from dibmg_node.domain.study import STANDARD_VIEWS
+from dibmg_node.domain.study import STANDARD_VIEWS, Laterality
 from dibmg_node.errors import ConfigError
-from tests.factories import write_exam
+from tests.factories import sop_uid, write_exam
 from tests.model.factories_points import PLATT, RATE, points_for, write_points
 
 UIDS = ("1.2.5.5", "1.2.5.6")
@@ -191,3 +191,51 @@ def test_a_kind_of_result_that_there_is_not_is_named_with_those_that_there_are(t
 
     assert ended.exit_code == 2
     assert "expected some of cad-sr, measurement-sr, overlay, presentation" in " ".join(ended.stderr.split())
+
+
+def test_nothing_of_an_earlier_run_stays_among_the_new_results_but_what_is_not_of_analyze(
+    tmp_path: Path,
+) -> None:
+    everything = "cad-sr,measurement-sr,overlay,presentation"
+    write_exam(tmp_path / "in", study_uid="1.2.5.9", views=STANDARD_VIEWS[:1], PresentationLUTShape="INVERSE")
+    write_exam(tmp_path / "in", study_uid="1.2.5.9", views=STANDARD_VIEWS[1:])
+    analyze(tmp_path / "in", "--out", tmp_path / "out", "--results", everything)
+    folder = tmp_path / "out" / "1.2.5.9"
+    assert {"R-CC.dcm", "measurement-sr.dcm", "presentation-2.dcm"} <= {p.name for p in folder.iterdir()}
+    own = ("notes.txt", "R-CC-annotated.png", "R-CC.txt", "my-cad-sr.dcm")
+    for name in own:
+        (folder / name).write_text("somebody's own")
+
+    left = [tmp_path / "in" / f"{view}.dcm" for view in STANDARD_VIEWS if view.laterality is Laterality.LEFT]
+    analyze(*left, "--out", tmp_path / "out", "--results", "cad-sr")
+
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*own, "cad-sr.dcm", "result.json"])
+
+
+def test_files_that_are_given_are_not_removed_whatever_their_names(tmp_path: Path) -> None:
+    folder = tmp_path / "1.2.5.10"
+    write_exam(folder, study_uid="1.2.5.10")
+    before = digests(folder)
+
+    ended = analyze(folder, "--out", tmp_path, "--results", "cad-sr")
+
+    assert ended.exit_code == 0
+    assert before.items() <= digests(folder).items()
+
+
+def test_another_file_under_the_uid_of_an_instance_is_named_and_the_same_one_again_is_not(
+    tmp_path: Path,
+) -> None:
+    write_exam(tmp_path / "in" / "a", study_uid="1.2.5.11")
+    write_exam(tmp_path / "in" / "b", study_uid="1.2.5.11")
+    write_exam(tmp_path / "in" / "c", study_uid="1.2.5.11", views=STANDARD_VIEWS[:1], rows=128)
+
+    ended = analyze(tmp_path / "in", "--out", tmp_path / "out")
+
+    assert ended.exit_code == 0
+    told = [line for line in ended.stderr.splitlines() if "passed over" in line]
+    name = f"{STANDARD_VIEWS[0]}.dcm"
+    assert told == [
+        f"{tmp_path / 'in' / 'c' / name}: passed over: other bytes under SOP Instance UID "
+        f"{sop_uid(STANDARD_VIEWS[0], '1.2.5.11')}, which {tmp_path / 'in' / 'a' / name} has"
+    ]

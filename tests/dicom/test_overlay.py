@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from dibmg_node.dicom import caption, colors, facts, lettering, outlines
+from dibmg_node.dicom import caption, colors, facts, outlines
 from dibmg_node.dicom.caption import (
     RESEARCH_ONLY,
     SMALLEST_TEXT,
@@ -23,7 +23,6 @@ from dibmg_node.dicom.caption import (
 )
 from dibmg_node.dicom.encode import decompressed, encode
 from dibmg_node.dicom.overlay import overlay
-from dibmg_node.dicom.placement import FreeSpace
 from dibmg_node.dicom.rendering import output_shape, render_overlay
 from dibmg_node.domain.image import Mammogram, WindowRule
 from dibmg_node.domain.result import OverlayStyle, Scores
@@ -31,7 +30,6 @@ from dibmg_node.domain.study import Laterality
 from tests.dicom.factories_results import (
     CALIBRATED,
     L_CC,
-    L_MLO,
     MODEL,
     NOW,
     POINT,
@@ -296,65 +294,6 @@ def test_the_color_bar_marks_the_operating_point_at_its_height():
         marked = (panel == colors.OUTLINE).all(axis=2).sum(axis=1)
         top = (panel.shape[0] - height) / 2
         assert marked.argmax() == pytest.approx(top + (1 - threshold) * (height - 1), abs=1.0)
-
-
-def test_free_space_tells_the_air_side_from_the_image_before_the_laterality():
-    turned = breast_image(L_MLO, 400, 320)
-
-    assert not FreeSpace(turned, Laterality.RIGHT).air_is_left
-    assert FreeSpace(np.zeros((400, 320), np.float32), Laterality.RIGHT).air_is_left
-
-
-def test_a_second_box_does_not_cover_the_first():
-    space = FreeSpace(breast_image(R_CC, 400, 320), Laterality.RIGHT)
-
-    first = space.best(60, 60, at_top=True).box
-    space.take(first)
-    second = space.best(60, 60, at_top=True).box
-
-    assert second.top >= first.top + 60 or second.left >= first.left + 60
-
-
-@pytest.mark.parametrize("thickness", [1, 3])
-def test_words_do_not_cover_a_thin_line_in_the_air_of_a_large_picture(thickness):
-    image = breast_image(R_CC, 2048, 1600)
-    image[100 : 100 + thickness, 30:500] = 1.0
-
-    box = FreeSpace(image, Laterality.RIGHT).best(400, 90, at_top=True).box
-
-    assert not image[box.top : box.top + box.height, box.left : box.left + box.width].max() > 0.9
-
-
-@pytest.mark.parametrize("shape", [(2048, 43), (106, 2048), (4000, 75), (5119, 3001), (4000, 1), (1, 4000)])
-def test_a_box_as_large_as_a_picture_or_smaller_has_its_place_within_it(shape):
-    space = FreeSpace(np.zeros(shape, np.float32), Laterality.RIGHT)
-
-    for rows, columns in (shape, (1, shape[1]), (shape[0], 1)):
-        box = space.best(columns, rows, at_top=False).box
-        assert (box.left >= 0, box.top >= 0) == (True, True)
-        assert box.left + box.width <= shape[1]
-        assert box.top + box.height <= shape[0]
-    assert space.best(shape[1] + 1, 1, at_top=True) is None
-    assert space.best(1, shape[0] + 1, at_top=True) is None
-
-
-def test_an_image_too_small_for_all_of_its_words_keeps_the_warning_the_view_and_the_model():
-    lines = caption_lines(exam(finding(R_CC)), R_CC)
-
-    shortened = list(lettering._shortened(lines))
-
-    assert shortened[0] == lines
-    assert [line.words for line in shortened[-1]] == [RESEARCH_ONLY, "R-CC", "DIB-MG synthetic 0.1.0"]
-
-
-def test_a_breast_that_fills_the_image_still_gets_its_words():
-    image = np.full((512, 400), 0.5, dtype=np.float32)
-    image[:8] = 0.0
-
-    picture = drawn(image, np.zeros_like(image), R_CC, exam())
-
-    amber = (picture[..., 0] > 200) & (picture[..., 2] < 120) & (picture[..., 1] > 150)
-    assert amber.sum() > 100
 
 
 def test_the_capture_says_what_it_is():

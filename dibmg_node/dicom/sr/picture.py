@@ -84,7 +84,8 @@ def draw_findings(
             boxes.append((one, box))
             if one.finding.intent is not Intent.NOT:
                 # the outline of a whole breast would leave no place for words
-                space.take(box)
+                for path in paths:
+                    space.take(path)
     parts = {path for one in marked for path in one.finding.parts if not one.finding.composite}
     boxes = [(one, box) for one, box in boxes if one.finding.path not in parts]
     canvas = _numbers(canvas, boxes, size, space.air_is_left)
@@ -180,8 +181,8 @@ def _lay_caption(canvas: NDArray[np.uint8], space: FreeSpace, lines: Sequence[Li
     for letters, share in product((size, max(SMALLEST_TEXT, round(0.7 * size))), _WIDTHS):
         panel = caption_panel(lines, letters, int(share * canvas.shape[1]))
         place = None if panel is None else space.best(panel.shape[1], panel.shape[0], at_top=True)
-        if panel is not None and place is not None and (best is None or place.covered < best[0]):
-            best = (place.covered, panel, place.box)
+        if panel is not None and place is not None and (best is None or place.harm < best[0]):
+            best = (place.harm, panel, place.box)
     if best is None:
         return
     _, panel, box = best
