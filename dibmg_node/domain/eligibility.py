@@ -19,6 +19,8 @@ _HARMLESS_MODIFIERS = frozenset({ViewModifier.NIPPLE_IN_PROFILE, ViewModifier.IN
 _MAXIMUM_MAGNIFICATION = 1.2
 """A contact view enlarges by up to about 1.1; a magnification stand by 1.4 or more."""
 
+_EXPECTED = f"expected {ImageKind.FOR_PRESENTATION}"
+
 _SUBTRACTED_TYPES = frozenset({"SUBTRACTION", "RECOMBINED", "POST_CONTRAST", "HIGH_ENERGY"})
 
 
@@ -42,7 +44,17 @@ def _rules(i: Instance, policy: ExamPolicy) -> list[tuple[ExclusionCode, bool, s
         if m not in _HARMLESS_MODIFIERS and not (m is ViewModifier.IMPLANT_DISPLACED and reads_implants)
     ]
     return [
-        (code.NOT_AN_IMAGE, i.kind is ImageKind.OTHER, "not a mammogram: another object of the study"),
+        (
+            code.NOT_AN_IMAGE,
+            i.kind is ImageKind.OTHER and not (i.modality == "MG" and i.rows),
+            "not a mammogram: another object of the study",
+        ),
+        (
+            # cassettes (CR) and older detectors (DX)
+            code.SOP_CLASS_NOT_READ,
+            i.kind is ImageKind.OTHER,
+            f"image of modality MG, but of SOP class {i.sop_class_uid}: {_EXPECTED}",
+        ),
         (
             code.TOMOSYNTHESIS,
             i.kind is ImageKind.TOMOSYNTHESIS,
@@ -56,8 +68,7 @@ def _rules(i: Instance, policy: ExamPolicy) -> list[tuple[ExclusionCode, bool, s
         (
             code.SECONDARY_CAPTURE,
             i.kind is ImageKind.SECONDARY_CAPTURE,
-            f"Secondary Capture Image of modality {i.modality or '(missing)'}: "
-            "expected Digital Mammography X-Ray Image - For Presentation",
+            f"Secondary Capture Image of modality {i.modality or '(missing)'}: {_EXPECTED}",
         ),
         (
             code.FOR_PROCESSING,
