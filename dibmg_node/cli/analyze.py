@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +158,7 @@ def _analyze_study(
         settings.overlay.max_side,
         settings.overlay.style,
     )
-    reading = read_study(files, settings.exam_policy, Images(predictor, writing.shown))
+    reading = read_study(files, settings.exam_policy, Images(predictor, writing.shown), date.today())
     names: Counter[str] = Counter()
     for written in write_results(reading, writing):
         name = str(written.result.view or written.result.kind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dibmg_node.domain.policy import ExamPolicy, ImplantPolicy
 from dibmg_node.domain.study import (
+    STANDARD_VIEWS,
     Exclusion,
     ExclusionCode,
     ImageKind,
@@ -32,17 +33,33 @@ def exclude(i: Instance, policy: ExamPolicy) -> Exclusion | None:
     return None
 
 
+def is_standard_view(i: Instance, policy: ExamPolicy) -> bool:
+    """Whether an image shows a whole breast in one of the four standard views, whatever else it is."""
+    is_whole = not _changing(i, policy) and not _is_magnified(i)
+    return i.view_key in STANDARD_VIEWS and is_whole and not i.quality_control
+
+
+def _changing(i: Instance, policy: ExamPolicy) -> list[ViewModifier]:
+    """Modifiers that make another projection of a view."""
+    reads_implants = policy.implants is ImplantPolicy.READ
+    return [
+        m
+        for m in i.modifiers
+        if m not in _HARMLESS_MODIFIERS and not (m is ViewModifier.IMPLANT_DISPLACED and reads_implants)
+    ]
+
+
+def _is_magnified(i: Instance) -> bool:
+    return (i.magnification or 1.0) > _MAXIMUM_MAGNIFICATION
+
+
 def _rules(i: Instance, policy: ExamPolicy) -> list[tuple[ExclusionCode, bool, str]]:
     """Rules in the order in which a person would ask; the first that applies is reported."""
     code = ExclusionCode
     types = set(i.image_type)
     displaced = ViewModifier.IMPLANT_DISPLACED in i.modifiers
     reads_implants = policy.implants is ImplantPolicy.READ
-    changing = [
-        m
-        for m in i.modifiers
-        if m not in _HARMLESS_MODIFIERS and not (m is ViewModifier.IMPLANT_DISPLACED and reads_implants)
-    ]
+    changing = _changing(i, policy)
     return [
         (
             code.NOT_AN_IMAGE,
@@ -121,7 +138,7 @@ def _rules(i: Instance, policy: ExamPolicy) -> list[tuple[ExclusionCode, bool, s
         ),
         (
             code.MAGNIFIED,
-            (i.magnification or 1.0) > _MAXIMUM_MAGNIFICATION,
+            _is_magnified(i),
             f"magnified {i.magnification or 1.0:.2f} times: expected a contact view",
         ),
         (

@@ -187,6 +187,7 @@ def test_every_code_of_an_image_has_a_test() -> None:
         ExclusionCode.IMPLANT,
         ExclusionCode.SERIES_UNKNOWN,
         ExclusionCode.RETAKEN,
+        ExclusionCode.EARLIER_EXAM,
         ExclusionCode.BREAST_INCOMPLETE,
         ExclusionCode.MISSING_VIEWS,
         ExclusionCode.NO_MAMMOGRAM,
@@ -251,7 +252,7 @@ def test_an_excluded_retake_leaves_the_older_image() -> None:
 
 
 def test_an_older_image_takes_the_place_of_an_unreadable_one() -> None:
-    newer = instance(R_CC, sop_uid="1.2.9", acquired_at="20270101")
+    newer = instance(R_CC, sop_uid="1.2.9", acquired_at="20260304")
     reason = Exclusion(ExclusionCode.PIXELS_UNREADABLE, "torn", newer.sop_uid, Laterality.RIGHT)
 
     selection = select_exam(STUDY_UID, [*screening(), newer], unreadable={newer.sop_uid: reason})
