@@ -162,8 +162,8 @@ MAMMOGRAM_CLASSES: Final = (
     PROJECTION_FOR_PRESENTATION,
     PROJECTION_FOR_PROCESSING,
 )
-"""A study with none of these, nor a Secondary Capture of modality MG, is not answered: a CAD report needs an
-image that it can speak of."""
+"""A study with none of these, nor an image of another class with modality MG (Secondary Capture, CR, DX), is
+not answered: a CAD report needs an image that it can speak of."""
 
 
 class StoreStatus(IntEnum):

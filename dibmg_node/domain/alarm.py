@@ -15,6 +15,7 @@ class AlarmKey(StrEnum):
     DELIVERY = "delivery"
     REFUSED = "refused"
     DISK = "disk"
+    QUARANTINE = "quarantine"
     CERTIFICATE = "certificate"
     FAILED = "failed"
     AUDIT = "audit"

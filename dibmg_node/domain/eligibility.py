@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dibmg_node.domain.policy import ExamPolicy, ImplantPolicy
 from dibmg_node.domain.study import (
+    STANDARD_VIEWS,
     Exclusion,
     ExclusionCode,
     ImageKind,
@@ -19,6 +20,8 @@ _HARMLESS_MODIFIERS = frozenset({ViewModifier.NIPPLE_IN_PROFILE, ViewModifier.IN
 _MAXIMUM_MAGNIFICATION = 1.2
 """A contact view enlarges by up to about 1.1; a magnification stand by 1.4 or more."""
 
+_EXPECTED = f"expected {ImageKind.FOR_PRESENTATION}"
+
 _SUBTRACTED_TYPES = frozenset({"SUBTRACTION", "RECOMBINED", "POST_CONTRAST", "HIGH_ENERGY"})
 
 
@@ -30,19 +33,45 @@ def exclude(i: Instance, policy: ExamPolicy) -> Exclusion | None:
     return None
 
 
+def is_standard_view(i: Instance, policy: ExamPolicy) -> bool:
+    """Whether an image shows a whole breast in one of the four standard views, whatever else it is."""
+    is_whole = not _changing(i, policy) and not _is_magnified(i)
+    return i.view_key in STANDARD_VIEWS and is_whole and not i.quality_control
+
+
+def _changing(i: Instance, policy: ExamPolicy) -> list[ViewModifier]:
+    """Modifiers that make another projection of a view."""
+    reads_implants = policy.implants is ImplantPolicy.READ
+    return [
+        m
+        for m in i.modifiers
+        if m not in _HARMLESS_MODIFIERS and not (m is ViewModifier.IMPLANT_DISPLACED and reads_implants)
+    ]
+
+
+def _is_magnified(i: Instance) -> bool:
+    return (i.magnification or 1.0) > _MAXIMUM_MAGNIFICATION
+
+
 def _rules(i: Instance, policy: ExamPolicy) -> list[tuple[ExclusionCode, bool, str]]:
     """Rules in the order in which a person would ask; the first that applies is reported."""
     code = ExclusionCode
     types = set(i.image_type)
     displaced = ViewModifier.IMPLANT_DISPLACED in i.modifiers
     reads_implants = policy.implants is ImplantPolicy.READ
-    changing = [
-        m
-        for m in i.modifiers
-        if m not in _HARMLESS_MODIFIERS and not (m is ViewModifier.IMPLANT_DISPLACED and reads_implants)
-    ]
+    changing = _changing(i, policy)
     return [
-        (code.NOT_AN_IMAGE, i.kind is ImageKind.OTHER, "not a mammogram: another object of the study"),
+        (
+            code.NOT_AN_IMAGE,
+            i.kind is ImageKind.OTHER and not (i.modality == "MG" and i.rows),
+            "not a mammogram: another object of the study",
+        ),
+        (
+            # cassettes (CR) and older detectors (DX)
+            code.SOP_CLASS_NOT_READ,
+            i.kind is ImageKind.OTHER,
+            f"image of modality MG, but of SOP class {i.sop_class_uid}: {_EXPECTED}",
+        ),
         (
             code.TOMOSYNTHESIS,
             i.kind is ImageKind.TOMOSYNTHESIS,
@@ -56,8 +85,7 @@ def _rules(i: Instance, policy: ExamPolicy) -> list[tuple[ExclusionCode, bool, s
         (
             code.SECONDARY_CAPTURE,
             i.kind is ImageKind.SECONDARY_CAPTURE,
-            f"Secondary Capture Image of modality {i.modality or '(missing)'}: "
-            "expected Digital Mammography X-Ray Image - For Presentation",
+            f"Secondary Capture Image of modality {i.modality or '(missing)'}: {_EXPECTED}",
         ),
         (
             code.FOR_PROCESSING,
@@ -110,7 +138,7 @@ def _rules(i: Instance, policy: ExamPolicy) -> list[tuple[ExclusionCode, bool, s
         ),
         (
             code.MAGNIFIED,
-            (i.magnification or 1.0) > _MAXIMUM_MAGNIFICATION,
+            _is_magnified(i),
             f"magnified {i.magnification or 1.0:.2f} times: expected a contact view",
         ),
         (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from dibmg_node.domain.eligibility import exclude
 from dibmg_node.domain.policy import ExamMinimum, ExamPolicy, ImplantPolicy
+from dibmg_node.domain.priors import find_priors
 from dibmg_node.domain.study import (
     STANDARD_VIEWS,
     USED,
@@ -62,6 +64,7 @@ def select_exam(
     instances: Sequence[Instance],
     policy: ExamPolicy = ExamPolicy(),
     unreadable: Mapping[str, Exclusion] | None = None,
+    today: date | None = None,
 ) -> Selection:
     """Decide which images of a study the model reads.
 
@@ -69,7 +72,8 @@ def select_exam(
     frame, acquired (not synthesized from tomosynthesis, not a subtracted or contrast image), a CC or
     MLO of one known breast, whole, without marks burned in, not of a specimen or a phantom, neither
     magnified nor with a view modifier that changes the projection, and of a breast without an implant: one
-    image that tells of it, an implant displaced view too, speaks for every image of the breast. Of several
+    image that tells of it, an implant displaced view too, speaks for every image of the breast. Images of
+    an earlier exam (`find_priors`) are not read, whichever view the newer one lacks. Of several
     images of one view the newest acquisition is read; of one acquisition (processed again, say) the image
     with the latest Content Date and Time, else that with the highest Instance Number. With
     `policy.implants = READ` breasts with an implant are read from their implant displaced views, else from
@@ -85,6 +89,7 @@ def select_exam(
         unreadable: Exclusions found after an earlier selection (pixels that cannot be decoded, …), by
             SOP Instance UID; they apply before retakes are judged, so that an older image of the same
             view may take the place of an unreadable one.
+        today: As for `find_priors`.
 
     Returns:
         The exam (or None), a verdict for every instance, and the exclusions of breasts and study.
@@ -101,6 +106,7 @@ def select_exam(
             exclusion = Exclusion(ExclusionCode.IMPLANT, sentence, instance.sop_uid, instance.laterality)
         if exclusion is not None:
             found[instance.sop_uid] = exclusion
+    found = find_priors(instances, policy, today) | found
     chosen = _newest_of_each_view([i for i in instances if i.sop_uid not in found], found, policy)
     read, exclusions = _apply_minimum(chosen, policy, found)
     if not read:
@@ -110,9 +116,12 @@ def select_exam(
     return Selection(exam, verdicts, exclusions)
 
 
-def has_standard_views(instances: Iterable[Instance], policy: ExamPolicy = ExamPolicy()) -> bool:
-    """Whether the four standard views are there, each from an image that may be read."""
-    views = {i.view_key for i in instances if exclude(i, policy) is None}
+def has_standard_views(
+    instances: Collection[Instance], policy: ExamPolicy = ExamPolicy(), today: date | None = None
+) -> bool:
+    """Whether the four standard views of one exam are there, each from an image that may be read."""
+    priors = find_priors(instances, policy, today)
+    views = {i.view_key for i in instances if i.sop_uid not in priors and exclude(i, policy) is None}
     return views.issuperset(STANDARD_VIEWS)
 
 

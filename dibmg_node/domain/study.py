@@ -163,6 +163,7 @@ class ExclusionCode(StrEnum):
     """Every reason that the node can give for not reading an image, a breast or a study."""
 
     NOT_AN_IMAGE = "NOT_AN_IMAGE"
+    SOP_CLASS_NOT_READ = "SOP_CLASS_NOT_READ"
     NOT_MAMMOGRAPHY = "NOT_MAMMOGRAPHY"
     FOR_PROCESSING = "FOR_PROCESSING"
     TOMOSYNTHESIS = "TOMOSYNTHESIS"
@@ -182,6 +183,7 @@ class ExclusionCode(StrEnum):
     PARTIAL_VIEW = "PARTIAL_VIEW"
     ON_ITS_SIDE = "ON_ITS_SIDE"
     IMPLANT = "IMPLANT"
+    EARLIER_EXAM = "EARLIER_EXAM"
     RETAKEN = "RETAKEN"
     SERIES_UNKNOWN = "SERIES_UNKNOWN"
     SYNTAX_NOT_DECODED = "SYNTAX_NOT_DECODED"

@@ -109,6 +109,16 @@ def _disk(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condit
         yield Condition(AlarmKey.DISK, "", f"the disk reaches its reserve in {counted(round(hours), 'hour')}")
 
 
+def _quarantine(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    files = found["archive"]["quarantined"]
+    if limits.quarantine and files:
+        told = (
+            f"{counted(files, 'file')} in quarantine: other bytes came under a known instance UID, "
+            "or a file belonged to nothing"
+        )
+        yield Condition(AlarmKey.QUARANTINE, "", told)
+
+
 def _certificate(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
     before = timedelta(days=limits.certificate_days)
     for one in found["certificates"] if before else ():
@@ -170,6 +180,7 @@ _RULES: Final[tuple[_Rule, ...]] = (
 )
 _LOCAL_RULES: Final[tuple[_Rule, ...]] = (
     _disk,
+    _quarantine,
     _certificate,
     _audit,
     _broker,

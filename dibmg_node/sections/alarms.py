@@ -30,6 +30,7 @@ class AlarmsSection(Section):
     failed_studies: Annotated[int, Field(ge=0)] = 1
     audit_minutes: Limit = 15
     processes: Annotated[bool, Field(strict=True)] = True
+    quarantine: Annotated[bool, Field(strict=True)] = True
     selftest: Annotated[bool, Field(strict=True)] = True
     drift: Annotated[bool, Field(strict=True)] = True
     hold_seconds: Wait = 60

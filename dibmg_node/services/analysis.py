@@ -146,9 +146,10 @@ class Analyst:
         if not self._has_archive:
             return self._put_off(claim, failure)
         headers = read_headers(self._files_left(claim))
-        excluded = excluded_by_header(headers, claim.study.instances)
-        selection = select_exam(claim.study.study_uid, claim.study.instances, self.policy, excluded)
-        reading = Reading(claim.study.study_uid, selection, headers, {}, None, {})
+        study, today = claim.study, claim.first_claimed_at.date()
+        excluded = excluded_by_header(headers, study.instances)
+        selection = select_exam(study.study_uid, study.instances, self.policy, excluded, today)
+        reading = Reading(study.study_uid, selection, headers, {}, None, {})
         attempts = min(claim.attempt, MAXIMUM_ATTEMPTS)
         reason = f"analysis failed after {counted(attempts, 'attempt')}: {failure}"
         written = self._report_failure(claim, reading, reason)

@@ -11,14 +11,10 @@ from uuid import uuid4
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.facts import StoreStatus
 from dibmg_node.dicom.header import is_uid
-from dibmg_node.domain.study import ImageKind
 from dibmg_node.errors import PermanentError
 from dibmg_node.services.reception import Reception, check_accepted
 from dibmg_node.services.wire import InstanceSink, OpenInstance, StoreAnswer, StoreRequest
 
-_CAPTURES: Final = frozenset(
-    uid for uid, kind in facts.IMAGE_KINDS.items() if kind is ImageKind.SECONDARY_CAPTURE
-)
 MAMMOGRAPHY: Final = "MG"
 
 
@@ -148,11 +144,9 @@ class StudySource(Protocol):
 
 
 def is_mammography(offer: Offer) -> bool:
-    """Whether the node would look at an instance: mammograms, and films scanned as Secondary Capture."""
-    if offer.sop_class_uid in facts.MAMMOGRAM_CLASSES:
-        return True
-    told = offer.sop_class_uid in _CAPTURES or not offer.sop_class_uid
-    return told and offer.modality == MAMMOGRAPHY
+    """Whether the node would look at an instance: mammograms, and whatever else of modality MG it takes."""
+    is_told = offer.modality == MAMMOGRAPHY and is_acceptable(offer)
+    return is_told or offer.sop_class_uid in facts.MAMMOGRAM_CLASSES
 
 
 def is_acceptable(offer: Offer) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final, Generic, TypeAlias
 
 from dibmg_node.domain.exam import Exam, Selection
@@ -85,6 +86,7 @@ class ShadowOrder:
 
     files: StudyFiles
     policy: ExamPolicy
+    today: date
 
 
 class Reader(Generic[Prepared]):
@@ -105,8 +107,9 @@ class Reader(Generic[Prepared]):
 
     def report(self, order: Order) -> Report:
         """Read a study and write its results."""
+        today = order.writing.now.date()
         # nothing here holds on to the images: what the network read is free while results are drawn
-        reading = read_study(order.files, order.policy, self._take(order.files, order.writing.shown))
+        reading = read_study(order.files, order.policy, self._take(order.files, order.writing.shown), today)
         started = time.perf_counter()
         written = list(write_results(reading, order.writing))
         found = reading_json(reading)
@@ -133,5 +136,5 @@ class Reader(Generic[Prepared]):
 
 def read_only(order: ShadowOrder, predictor: Predictor[Prepared]) -> Mapping[str, Any]:
     """Read a study; runs in the sandbox. Returns it as `reading_json` has it, with `reason` beside."""
-    reading = read_study(order.files, order.policy, Images(predictor))
+    reading = read_study(order.files, order.policy, Images(predictor), order.today)
     return {**reading_json(reading), "reason": reading.selection.reason}

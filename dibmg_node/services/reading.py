@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from pydicom.dataset import FileDataset
 
@@ -37,7 +38,9 @@ class Reading:
     sha256: Mapping[str, str]
 
 
-def read_study(files: StudyFiles, policy: ExamPolicy, images: Images[Prepared]) -> Reading:
+def read_study(
+    files: StudyFiles, policy: ExamPolicy, images: Images[Prepared], today: date | None = None
+) -> Reading:
     """Read one study.
 
     An image whose pixels cannot be decoded, or that shows no breast, is excluded with its reason and
@@ -47,6 +50,7 @@ def read_study(files: StudyFiles, policy: ExamPolicy, images: Images[Prepared]) 
         files: The study.
         policy: The site's choices.
         images: Of this study, with the model that is to read them; some may have been read already.
+        today: As for `find_priors`.
 
     Raises:
         DamagedFileError: A file differs from what was received.
@@ -60,7 +64,7 @@ def read_study(files: StudyFiles, policy: ExamPolicy, images: Images[Prepared]) 
     clock.lap("read")
     excluded = excluded_by_header(headers, files.study.instances)
     while True:
-        selection = select_exam(uid, files.study.instances, policy, excluded)
+        selection = select_exam(uid, files.study.instances, policy, excluded, today)
         if selection.exam is None:
             return Reading(uid, selection, headers, {}, None, digests)
         opened = images.open(files, selection.exam.views.values())

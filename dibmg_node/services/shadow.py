@@ -77,7 +77,8 @@ class Shadow:
         if not claim.study.instances:
             return _failed("the images were purged before the shadow model came to them")
         try:
-            found = self.sandbox.run(ShadowOrder(self._files(claim), self.policy), lambda: self._renew(claim))
+            order = ShadowOrder(self._files(claim), self.policy, self.now().date())
+            found = self.sandbox.run(order, lambda: self._renew(claim))
         except (LedgerConflictError, _EndingError):
             raise
         except DibmgError as error:

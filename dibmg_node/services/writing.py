@@ -32,7 +32,7 @@ from dibmg_node.domain.result import (
     ResultKind,
     variant_of,
 )
-from dibmg_node.domain.study import ExclusionCode, ImageKind, ViewKey
+from dibmg_node.domain.study import ExclusionCode, ViewKey
 from dibmg_node.services.images import AT_ONCE, Shown
 from dibmg_node.services.reading import Reading
 
@@ -211,8 +211,8 @@ def written(
 
 
 def _is_mammogram(header: Dataset) -> bool:
-    """Whether a CAD report can speak of an instance; of a film scanned as Secondary Capture, too."""
-    sop_class_uid = str(header.get("SOPClassUID", ""))
-    is_capture = facts.IMAGE_KINDS.get(sop_class_uid) is ImageKind.SECONDARY_CAPTURE
-    is_film = is_capture and str(header.get("Modality", "")) == "MG"
-    return is_image(header) and (is_film or sop_class_uid in facts.MAMMOGRAM_CLASSES)
+    """Whether a CAD report can speak of an instance; of a scanned film or a CR image of modality MG, too."""
+    is_mammography = str(header.get("Modality", "")) == "MG"
+    return is_image(header) and (
+        is_mammography or str(header.get("SOPClassUID", "")) in facts.MAMMOGRAM_CLASSES
+    )

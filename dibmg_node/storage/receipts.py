@@ -217,7 +217,7 @@ class Receipts:
         study_uid = received.instance.study_uid
         remains = find_remains(connection, study_uid)
         whole = not remains.lacking
-        if whole or has_standard_views(remains.here, self._policy):
+        if whole or has_standard_views(remains.here, self._policy, now.date()):
             same = whole and remains.newest is not None and remains.newest <= row["purged_at"]
             self._receive(connection, received, patience, now, row, row["claimed_at"] if same else None)
             return
@@ -253,8 +253,8 @@ class Receipts:
         study_uid = received.instance.study_uid
         reopened = before is None or before["state"] != StudyState.RECEIVING.value
         since = now if before is None or reopened else before["receiving_since"]
-        facts = connection.scalars(statements.FACTS, {"of_study": study_uid})
-        complete = has_standard_views(map(load_facts, facts), self._policy)
+        facts = [load_facts(one) for one in connection.scalars(statements.FACTS, {"of_study": study_uid})]
+        complete = has_standard_views(facts, self._policy, now.date())
         wait = _SETTLED_AFTER if complete else patience.quiet
         row = before or self._study(connection, study_uid)
         assert row is not None

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dibmg_node.dicom import facts
 from dibmg_node.domain.exam import has_standard_views, select_exam
 from dibmg_node.domain.policy import ExamMinimum, ExamPolicy, ImplantPolicy
 from dibmg_node.domain.study import (
@@ -27,7 +28,13 @@ ONE_VIEW = ExamPolicy(minimum=ExamMinimum.ONE_VIEW)
 FOUR_VIEWS = ExamPolicy(minimum=ExamMinimum.FOUR_VIEWS)
 
 EXCLUDED: list[tuple[dict[str, Any], ExclusionCode, str]] = [
-    ({"kind": ImageKind.OTHER}, ExclusionCode.NOT_AN_IMAGE, "not a mammogram"),
+    ({"kind": ImageKind.OTHER, "modality": "CR"}, ExclusionCode.NOT_AN_IMAGE, "not a mammogram"),
+    ({"kind": ImageKind.OTHER, "rows": 0}, ExclusionCode.NOT_AN_IMAGE, "not a mammogram"),
+    (
+        {"kind": ImageKind.OTHER, "sop_class_uid": facts.COMPUTED_RADIOGRAPHY},
+        ExclusionCode.SOP_CLASS_NOT_READ,
+        f"image of modality MG, but of SOP class {facts.COMPUTED_RADIOGRAPHY}: expected Digital Mammography",
+    ),
     ({"kind": ImageKind.TOMOSYNTHESIS, "frames": 60}, ExclusionCode.TOMOSYNTHESIS, "2D mammograms only"),
     ({"kind": ImageKind.PROJECTION, "frames": 15}, ExclusionCode.PROJECTION, "tomosynthesis"),
     ({"kind": ImageKind.SECONDARY_CAPTURE}, ExclusionCode.SECONDARY_CAPTURE, "Secondary Capture"),
@@ -180,6 +187,7 @@ def test_every_code_of_an_image_has_a_test() -> None:
         ExclusionCode.IMPLANT,
         ExclusionCode.SERIES_UNKNOWN,
         ExclusionCode.RETAKEN,
+        ExclusionCode.EARLIER_EXAM,
         ExclusionCode.BREAST_INCOMPLETE,
         ExclusionCode.MISSING_VIEWS,
         ExclusionCode.NO_MAMMOGRAM,
@@ -244,7 +252,7 @@ def test_an_excluded_retake_leaves_the_older_image() -> None:
 
 
 def test_an_older_image_takes_the_place_of_an_unreadable_one() -> None:
-    newer = instance(R_CC, sop_uid="1.2.9", acquired_at="20270101")
+    newer = instance(R_CC, sop_uid="1.2.9", acquired_at="20260304")
     reason = Exclusion(ExclusionCode.PIXELS_UNREADABLE, "torn", newer.sop_uid, Laterality.RIGHT)
 
     selection = select_exam(STUDY_UID, [*screening(), newer], unreadable={newer.sop_uid: reason})
@@ -381,7 +389,7 @@ def test_a_study_without_instances_says_so() -> None:
 def test_a_study_without_any_mammogram_counts_what_it_has() -> None:
     instances = [
         *(replace(i, kind=ImageKind.FOR_PROCESSING) for i in screening()),
-        instance(sop_uid="1.2.9", kind=ImageKind.OTHER),
+        instance(sop_uid="1.2.9", kind=ImageKind.OTHER, modality="SR"),
     ]
 
     selection = select_exam(STUDY_UID, instances)

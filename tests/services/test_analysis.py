@@ -205,6 +205,19 @@ def test_a_message_of_another_revision_is_dropped(station: Station, revision: in
     assert station.study()["state"] == "READY"
 
 
+def test_a_clock_of_a_modality_that_ran_ahead_costs_no_view_of_the_exam(
+    archive: Archive, ledger: Ledger, clock: Clock
+) -> None:
+    station = Station(archive, ledger, clock)
+    views = [mammogram(view) for view in STANDARD_VIEWS[:3]]
+    station.receive(*views, mammogram(STANDARD_VIEWS[3], AcquisitionDate="20620303"))
+    station.complete()
+
+    station.analyze()
+
+    assert [one["code"] for one in station.study()["instances"]] == ["USED"] * 4  # type: ignore[attr-defined]
+
+
 def test_a_study_that_cannot_be_read_is_excluded_and_its_report_owed(
     archive: Archive, ledger: Ledger, clock: Clock
 ) -> None:

@@ -297,6 +297,33 @@ def test_a_film_of_cbis_ddsm_as_it_is_gets_a_report_that_says_what_was_expected(
     assert errors(tmp_path, told.report) == []
 
 
+RADIOGRAPHS = (
+    facts.COMPUTED_RADIOGRAPHY,
+    facts.DIGITAL_XRAY_FOR_PRESENTATION,
+    facts.DIGITAL_XRAY_FOR_PROCESSING,
+)
+
+
+@pytest.mark.parametrize("sop_class", RADIOGRAPHS)
+def test_mammograms_of_a_class_for_other_radiographs_get_a_report_that_says_what_was_expected(
+    tmp_path: Path, sop_class: str
+) -> None:
+    told = answer(tmp_path, screening(SOPClassUID=sop_class))
+
+    assert set(told.codes.values()) == {"SOP_CLASS_NOT_READ"}
+    assert told.summary == ["No algorithms succeeded; without findings", *["Not Attempted"] * 2]
+    assert sorted(told.library) == sorted(told.codes)
+    assert f"of SOP class {sop_class}: expected Digital Mammography X-Ray Image" in told.impression[-1]
+    assert errors(tmp_path, told.report) == []
+
+
+def test_radiographs_of_another_modality_are_not_answered(tmp_path: Path) -> None:
+    told = answer(tmp_path, screening(SOPClassUID=facts.COMPUTED_RADIOGRAPHY, Modality="CR"))
+
+    assert list(told.results) == []
+    assert set(told.codes.values()) == {"NOT_AN_IMAGE"}
+
+
 def test_a_capture_that_is_no_mammogram_is_not_answered(tmp_path: Path) -> None:
     told = answer(tmp_path, screening(SOPClassUID=facts.SECONDARY_CAPTURE, Modality="OT"))
 
