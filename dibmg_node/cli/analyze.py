@@ -6,13 +6,8 @@ import filecmp
 import json
 import re
 from collections import Counter
-<<<<<<< HEAD
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
-=======
-from collections.abc import Iterator, Sequence
 from datetime import date, datetime
->>>>>>> mend-6
 from pathlib import Path
 from typing import Any, Final
 
@@ -180,12 +175,8 @@ def _analyze_study(
         settings.overlay.max_side,
         settings.overlay.style,
     )
-<<<<<<< HEAD
-    reading = read_study(files, settings.exam_policy, Images(predictor, writing.shown))
-    _remove_earlier(folder, {path.resolve() for path in given})
-=======
     reading = read_study(files, settings.exam_policy, Images(predictor, writing.shown), date.today())
->>>>>>> mend-6
+    _remove_earlier(folder, {path.resolve() for path in given})
     names: Counter[str] = Counter()
     for written in write_results(reading, writing):
         name = str(written.result.view or written.result.kind)
