@@ -99,22 +99,20 @@ def evaluate(request: Request, steps: Steps) -> Evaluation:
     units = evaluation.units
     if other is not None:
         again = _read(manifest.rows, other, request, steps, f"reading with {other.weights.name}")
-        other_units, _ = _units(again, other, request)
+        other_units, _ = _units(again, manifest, other, request)
         models = _compare(model.weights, units, other.weights, other_units, request.target_specificity)
         evaluation = replace(evaluation, models=models, other_units=other_units)
     if against is not None:
-        second, _ = _units(
-            _read(against.rows, model, request, steps, f"reading {against.path.name}"), model, request
-        )
+        second_readings = _read(against.rows, model, request, steps, f"reading {against.path.name}")
+        second, _ = _units(second_readings, against, model, request)
         names = _names(manifest.path, against.path)
         decisions = [decision for decision, _ in evaluation.decisions[:2]]
         sets = compare_sets((names[0], units), (names[1], second), decisions)
         evaluation = replace(evaluation, sets=sets)
     if request.resample:
         change = resampling(model.weights.input_size, request.seed)
-        resampled, _ = _units(
-            _read(manifest.rows, model, request, steps, "reading resampled", change), model, request
-        )
+        changed = _read(manifest.rows, model, request, steps, "reading resampled", change)
+        resampled, _ = _units(changed, manifest, model, request)
         area = auc(resampled.scores, resampled.labels, resampled.patients)
         evaluation = replace(evaluation, resampled=area)
     return evaluation
@@ -135,7 +133,7 @@ def measure(
     Raises:
         NoUsableImageError: No unit has a known label.
     """
-    units, unlabeled = _units(readings, model, request)
+    units, unlabeled = _units(readings, manifest, model, request)
     choice = choose(units, request.target_specificity, request.seed, request.minimum_negatives)
     decisions = _decisions(model.weights, primary, choice)
     return Evaluation(
@@ -198,8 +196,11 @@ def _read(
     return read_images(rows, model.weights, model.runtime, steps(what, len(rows)), change)
 
 
-def _units(readings: Readings, model: Model, request: Request) -> tuple[UnitSet, tuple[LeftOut, ...]]:
-    units, unlabeled = build_units(readings.images, request.unit, model.weights.exam_pooling)
+def _units(
+    readings: Readings, manifest: Manifest, model: Model, request: Request
+) -> tuple[UnitSet, tuple[LeftOut, ...]]:
+    pooling = model.weights.exam_pooling
+    units, unlabeled = build_units(readings.images, request.unit, pooling, manifest.rows)
     if not units.units:
         raise NoUsableImageError(f"no {request.unit} has a known label: {unlabeled[0].reason}")
     return units, unlabeled
