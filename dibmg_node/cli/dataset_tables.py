@@ -52,7 +52,10 @@ def print_scan(found: Scan, joined: Joined, out: Path | None, as_json: bool) -> 
     ):
         if count:
             click.echo(f"left out: {count} {what}: {_some(examples)}", err=True)
-    reasons = Counter(one.reason if one.code != "DUPLICATE" else "a second copy" for one in found.passed_over)
+    copies = [f"{one.path} ({one.reason})" for one in found.passed_over if one.code == "DUPLICATE"]
+    if copies:
+        click.echo(f"passed over: {len(copies)} files: a second copy: {_some(copies)}", err=True)
+    reasons = Counter(one.reason for one in found.passed_over if one.code != "DUPLICATE")
     for reason, number in reasons.most_common():
         click.echo(f"passed over: {number} files: {reason}", err=True)
 

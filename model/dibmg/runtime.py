@@ -110,6 +110,6 @@ def _tensorflow_sees_gpu() -> bool:
         or find_spec("keras") is None
     ):
         return False
-    from dibmg.runtime_tensorflow import count_gpus
+    from dibmg.tensorflow_settings import count_gpus
 
     return count_gpus() > 0

@@ -12,13 +12,9 @@ from numpy.typing import NDArray
 from dibmg.architecture import Architecture
 from dibmg.network import build_network, join_networks
 from dibmg.runtime_choice import Precision
+from dibmg.tensorflow_settings import count_gpus, settle
 from dibmg.weights import KERAS, Weights
 from dibmg_node.errors import WeightsError
-
-
-def count_gpus() -> int:
-    """GPUs that TensorFlow sees."""
-    return len(tf.config.list_physical_devices("GPU"))
 
 
 class TensorFlowRuntime:
@@ -27,14 +23,8 @@ class TensorFlowRuntime:
     name = "tensorflow"
 
     def __init__(self, weights: Weights, precision: Precision, threads: int) -> None:
-        gpus = tf.config.list_physical_devices("GPU")
-        try:
-            for gpu in gpus:
-                tf.config.experimental.set_memory_growth(gpu, True)
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(1)
-        except RuntimeError:  # TensorFlow has run in this process already: its settings stay
-            pass
+        gpus = count_gpus()
+        settle(threads, operations=1)
         self.precision = precision if gpus else Precision.F32
         if self.precision is Precision.F32:
             # NVIDIA GPUs from Ampere on multiply float32 in TF32, of ten bits, unless told not to

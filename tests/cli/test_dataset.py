@@ -71,6 +71,21 @@ def test_a_folder_and_its_labels_become_a_manifest(exams: Path, tmp_path: Path) 
     assert "Jane" not in ended.output
 
 
+def test_a_scan_names_a_second_copy_and_the_file_that_it_took(exams: Path, tmp_path: Path) -> None:
+    whole, cut = tmp_path / "dicom" / "whole.dcm", tmp_path / "dicom" / "cut.dcm"
+    whole.parent.mkdir()
+    whole.write_bytes((exams / "1" / "L-CC.dcm").read_bytes())
+    cut.write_bytes(whole.read_bytes()[:-1000])
+    (tmp_path / "labels.csv").write_text("exam,label\n1.2.3.1,cancer\n")
+
+    ended = dataset("scan", whole.parent, "--labels", tmp_path / "labels.csv", "--out", tmp_path / "m.csv")
+
+    assert ended.stderr.splitlines() == [
+        f"passed over: 1 files: a second copy: {cut} "
+        f"(the same SOP Instance UID as {whole}, which is no smaller)"
+    ]
+
+
 def test_a_scan_that_labels_nothing_fails_and_writes_nothing(exams: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("exam,label\n9.9,cancer\n")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from dibmg.data.manifest import ManifestError
+from dibmg.data.manifest import ManifestError, read_manifest, write_manifest
 from dibmg_node.cli.main import cli
 from tests.model.evaluation.factories_evaluation import write_seeing_weights, write_set
 
@@ -44,6 +45,18 @@ def test_a_manifest_and_weights_give_report_page_scores_card_and_points(
     ]
     assert "7 exams of 7 patients, 3 with cancer, of manifest.csv" in result.stdout
     assert "research use only" in result.stdout
+
+
+def test_a_perfect_order_is_told_beside_its_interval_without_width(
+    manifest: Path, weights: Path, tmp_path: Path
+) -> None:
+    rows = read_manifest(manifest).rows
+    write_manifest([rows[place] for place in (0, 2, 3, 4)], tmp_path / "few.csv")
+
+    told = evaluate("--manifest", tmp_path / "few.csv", "--out", tmp_path, "--weights", weights).stdout
+
+    words = re.sub(r"[^\w.();-]+", " ", told)  # the table folds what is long
+    assert "AUC 1.000 (1.000-1.000); the interval has no width since the order is perfect" in words
 
 
 def test_json_on_standard_output_is_the_report(manifest: Path, weights: Path, tmp_path: Path) -> None:

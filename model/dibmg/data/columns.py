@@ -77,7 +77,12 @@ ATTRIBUTES: Final = (
     Column(
         "label", Kind.ONE_OF, "of the exam: cancer if any breast has one", required=True, allowed=_of(Label)
     ),
-    Column("breast_label", Kind.ONE_OF, "of the breast that the image shows", allowed=_of(Label)),
+    Column(
+        "breast_label",
+        Kind.ONE_OF,
+        "of the breast that the image shows; one row of a breast is enough",
+        allowed=_of(Label),
+    ),
     Column("age", Kind.INTEGER, "years at the exam", low=0, high=120),
     Column("manufacturer", Kind.TEXT, "of the mammography unit"),
     Column("model", Kind.TEXT, "of the mammography unit"),

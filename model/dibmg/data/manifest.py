@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -102,6 +102,8 @@ class Manifest:
 def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest, CSV or Parquet; files it names are not looked at (see `check_files`).
 
+    The label of a breast that one of its rows has is that of its others, too.
+
     Raises:
         ManifestError: With every complaint: a required column or cell is missing, a cell does not hold
             what its column holds, or rows contradict each other.
@@ -118,7 +120,10 @@ def read_manifest(path: Path) -> Manifest:
     complaints += contradictions(path, rows)
     if complaints:
         raise ManifestError(complaints)
-    return Manifest(path, tuple(rows))
+    breasts = {(row.exam, row.laterality): row.breast_label for row in rows if row.breast_label is not None}
+    return Manifest(
+        path, tuple(replace(row, breast_label=breasts.get((row.exam, row.laterality))) for row in rows)
+    )
 
 
 def write_manifest(rows: Iterable[ImageRow], path: Path) -> None:

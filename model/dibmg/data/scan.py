@@ -94,17 +94,23 @@ def scan_folder(
 ) -> Scan:
     """Read the header of every file below a folder.
 
-    An image passes by the node's own rules, but that breasts with implants do. A second file with the
-    same SOP Instance UID is passed over, and one that cannot be read.
+    An image passes by the node's own rules, but that breasts with implants do. Of files with the same SOP
+    Instance UID the largest is taken, of equal ones the first; one that cannot be read is passed over.
 
     Args:
         folder: Searched with all folders below it.
         waived: Reasons (of `WAIVABLE`) that keep no image out.
         stated: Side and view of files whose header is wrong or silent, by absolute path.
         progress: Told as files are read.
+
+    Returns:
+        Images and other files, each in the order of their paths.
     """
     files = sorted(p for p in folder.absolute().rglob("*") if p.name != "DICOMDIR" and _is_file(p))
-    images, passed_over = [], []
+    # the largest goes first: a copy that breaks off within its pixels has a whole header
+    files.sort(key=_size, reverse=True)
+    images: list[ScannedImage] = []
+    passed_over: list[PassedOver] = []
     seen: dict[str, Path] = {}
     for done, path in enumerate(files, start=1):
         found = _read(path, waived, (stated or {}).get(path, (None, None)), seen)
@@ -114,7 +120,16 @@ def scan_folder(
             passed_over.append(found)
         if progress is not None:
             progress(done, len(files))
+    images.sort(key=lambda one: one.path)
+    passed_over.sort(key=lambda one: one.path)
     return Scan(tuple(images), tuple(passed_over))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # told when it is read
+        return 0
 
 
 def _is_file(path: Path) -> bool:
@@ -140,7 +155,7 @@ def _read(
         return PassedOver(path, "UNREADABLE", f"cannot be read: {error.strerror or type(error).__name__}")
     first = seen.setdefault(instance.sop_uid, path)
     if first is not path:
-        return PassedOver(path, "DUPLICATE", f"the same SOP Instance UID as {first}")
+        return PassedOver(path, "DUPLICATE", f"the same SOP Instance UID as {first}, which is no smaller")
     instance = _completed(header, instance)
     instance = replace(instance, laterality=stated[0] or instance.laterality, view=stated[1] or instance.view)
     for code in waived:

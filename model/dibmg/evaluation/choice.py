@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dibmg.evaluation.folds import folds
 from dibmg.evaluation.performance import Decision, Performance, perform
+from dibmg.evaluation.rates import RateInterval
 from dibmg.evaluation.units import UnitSet
 from dibmg_node.domain.device import ANY_DEVICE, Device, most_specific
 
@@ -63,7 +64,13 @@ class Choice:
         return Decision(self.name, self.points[0].threshold, own, "these units themselves")
 
 
-def choose(units: UnitSet, target: float, seed: int, minimum: int = MINIMUM_NEGATIVES) -> Choice:
+def choose(
+    units: UnitSet,
+    target: float,
+    seed: int,
+    minimum: int = MINIMUM_NEGATIVES,
+    interval: RateInterval = RateInterval.WILSON,
+) -> Choice:
     """Thresholds for a target specificity, for all units and for each device with enough negatives.
 
     A manufacturer, a model of it and a software version of that have one each; a model or version that
@@ -74,8 +81,9 @@ def choose(units: UnitSet, target: float, seed: int, minimum: int = MINIMUM_NEGA
         target: Specificity aimed at, 0..1.
         seed: Of the folds that the rates are measured on.
         minimum: Negatives of a manufacturer, model or version, for a threshold of its own.
+        interval: Of the rates.
     """
-    overall, reason = _chosen(ANY_DEVICE, units, target, seed)
+    overall, reason = _chosen(ANY_DEVICE, units, target, seed, interval)
     if overall is None:
         return Choice(target, (), (f"no threshold chosen: {reason}",))
     found, notes = {ANY_DEVICE: overall}, []
@@ -86,7 +94,7 @@ def choose(units: UnitSet, target: float, seed: int, minimum: int = MINIMUM_NEGA
         if negatives < minimum:
             notes.append(f"{device}: {negatives} negatives, fewer than {minimum}: {used}")
             continue
-        point, reason = _chosen(device, own, target, seed)
+        point, reason = _chosen(device, own, target, seed, interval)
         if point is None:
             notes.append(f"{device}: {reason}: {used}")
         else:
@@ -134,7 +142,9 @@ def _by_device(units: UnitSet) -> Iterator[tuple[Device, UnitSet]]:
             yield names[key], units.take(chosen)
 
 
-def _chosen(device: Device, units: UnitSet, target: float, seed: int) -> tuple[Chosen | None, str]:
+def _chosen(
+    device: Device, units: UnitSet, target: float, seed: int, interval: RateInterval
+) -> tuple[Chosen | None, str]:
     if units.positives == len(units.units):
         return None, "no negatives"
     threshold = threshold_for(units.scores, units.labels, target)
@@ -146,7 +156,7 @@ def _chosen(device: Device, units: UnitSet, target: float, seed: int) -> tuple[C
     return Chosen(
         device,
         threshold,
-        perform(called, units.labels),
+        perform(called, units.labels, interval),
         validated,
         len(units.units) - units.positives,
         units.positives,

@@ -10,7 +10,7 @@ import numpy as np
 from dibmg.evaluation.auc import auc, compare_paired, compare_unpaired
 from dibmg.evaluation.estimate import Estimate, Test
 from dibmg.evaluation.performance import Decision, Performance, perform
-from dibmg.evaluation.rates import compare_paired_rates, compare_rates
+from dibmg.evaluation.rates import RateInterval, compare_paired_rates, compare_rates
 from dibmg.evaluation.tables import RATES
 from dibmg.evaluation.units import UnitSet
 
@@ -68,7 +68,10 @@ class Comparison:
 
 
 def compare_sets(
-    first: tuple[str, UnitSet], second: tuple[str, UnitSet], decisions: list[Decision]
+    first: tuple[str, UnitSet],
+    second: tuple[str, UnitSet],
+    decisions: list[Decision],
+    interval: RateInterval,
 ) -> Comparison:
     """Two sets of units of different patients, read by one model.
 
@@ -76,11 +79,13 @@ def compare_sets(
         first: Name and units.
         second: Name and units.
         decisions: The same for both.
+        interval: Of the rates.
 
     Source: Kim et al. 2018, Statistical Analysis: validation against test set; the square of DeLong's z
     is chi-square with one degree of freedom.
     """
-    sides = [_side(name, units, {one.name: one for one in decisions}) for name, units in (first, second)]
+    named = {one.name: one for one in decisions}
+    sides = [_side(name, units, named, interval) for name, units in (first, second)]
     difference, test = compare_unpaired(
         (first[1].scores, first[1].labels, first[1].patients),
         (second[1].scores, second[1].labels, second[1].patients),
@@ -98,16 +103,19 @@ def compare_sets(
 
 
 def compare_models(
-    first: tuple[str, UnitSet, Mapping[str, Decision]], second: tuple[str, UnitSet, Mapping[str, Decision]]
+    first: tuple[str, UnitSet, Mapping[str, Decision]],
+    second: tuple[str, UnitSet, Mapping[str, Decision]],
+    interval: RateInterval,
 ) -> Comparison:
     """Two models on the same units.
 
     Args:
         first: Name of the model, its units, and its decisions by the name under which they are compared.
         second: The same of the other model; units are matched by their lines of the manifest.
+        interval: Of the rates.
     """
     names, (one, other) = (first[0], second[0]), _matched(first[1], second[1])
-    sides = [_side(names[0], one, first[2]), _side(names[1], other, second[2])]
+    sides = [_side(names[0], one, first[2], interval), _side(names[1], other, second[2], interval)]
     difference, test = compare_paired(one.scores, other.scores, one.labels, one.patients)
     tests: dict[str, dict[str, Test]] = {}
     for decision in first[2]:
@@ -128,8 +136,8 @@ def _matched(first: UnitSet, second: UnitSet) -> tuple[UnitSet, UnitSet]:
     return first.take(kept[0]), second.take(kept[1])
 
 
-def _side(name: str, units: UnitSet, decisions: Mapping[str, Decision]) -> Side:
-    performances = {key: perform(one.calls(units), units.labels) for key, one in decisions.items()}
+def _side(name: str, units: UnitSet, decisions: Mapping[str, Decision], interval: RateInterval) -> Side:
+    performances = {key: perform(one.calls(units), units.labels, interval) for key, one in decisions.items()}
     area = auc(units.scores, units.labels, units.patients)
     return Side(name, len(units.units), units.positives, area, performances)
 

@@ -35,7 +35,12 @@ class Estimate:
         return fields | ({"reason": self.reason} if self.reason else {})
 
     def text(self, percent: bool = False) -> str:
-        """For people: `0.903 (0.871-0.934)`, `75.6 % (70.1-80.4), 131/173`, or the reason."""
+        """For people: `figure`, and what is odd about it."""
+        odd = self.reason if self.value is not None else ""
+        return self.figure(percent) + (f"; {odd}" if odd else "")
+
+    def figure(self, percent: bool = False) -> str:
+        """Without what is odd: `0.903 (0.871-0.934)`, `75.6 % (70.1-80.4), 131/173`, or why there is none."""
         if self.value is None:
             return f"not known: {self.reason}"
         scale, digits, unit = (100.0, 1, " %") if percent else (1.0, 3, "")
@@ -52,7 +57,8 @@ class Test:
     Attributes:
         name: Of the test, in words.
         statistic: Chi-square or z; None for an exact test.
-        p: Two-sided; None where the test cannot be made, then `reason` says why.
+        p: Two-sided; None where the test cannot be made.
+        reason: Why there is no test, or what is odd about it; empty for nothing to say.
     """
 
     __test__ = False  # for pytest: a test of hypotheses
@@ -71,10 +77,11 @@ class Test:
         return fields | ({"reason": self.reason} if self.reason else {})
 
     def text(self) -> str:
-        """For people: `p = 0.031`, or the reason."""
+        """For people: `p = 0.031 (chi-square)`, with what is odd about it, or why there is none."""
         if self.p is None:
             return f"no test: {self.reason}"
-        return "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
+        told = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
+        return f"{told} ({self.name}{f'; {self.reason}' if self.reason else ''})"
 
 
 def unknown(reason: str, of: int | None = None) -> Estimate:

@@ -99,22 +99,20 @@ def evaluate(request: Request, steps: Steps) -> Evaluation:
     units = evaluation.units
     if other is not None:
         again = _read(manifest.rows, other, request, steps, f"reading with {other.weights.name}")
-        other_units, _ = _units(again, other, request)
-        models = _compare(model.weights, units, other.weights, other_units, request.target_specificity)
+        other_units, _ = _units(again, manifest, other, request)
+        models = _compare(model.weights, units, other.weights, other_units, request)
         evaluation = replace(evaluation, models=models, other_units=other_units)
     if against is not None:
-        second, _ = _units(
-            _read(against.rows, model, request, steps, f"reading {against.path.name}"), model, request
-        )
+        second_readings = _read(against.rows, model, request, steps, f"reading {against.path.name}")
+        second, _ = _units(second_readings, against, model, request)
         names = _names(manifest.path, against.path)
         decisions = [decision for decision, _ in evaluation.decisions[:2]]
-        sets = compare_sets((names[0], units), (names[1], second), decisions)
+        sets = compare_sets((names[0], units), (names[1], second), decisions, request.interval)
         evaluation = replace(evaluation, sets=sets)
     if request.resample:
         change = resampling(model.weights.input_size, request.seed)
-        resampled, _ = _units(
-            _read(manifest.rows, model, request, steps, "reading resampled", change), model, request
-        )
+        changed = _read(manifest.rows, model, request, steps, "reading resampled", change)
+        resampled, _ = _units(changed, manifest, model, request)
         area = auc(resampled.scores, resampled.labels, resampled.patients)
         evaluation = replace(evaluation, resampled=area)
     return evaluation
@@ -135,8 +133,10 @@ def measure(
     Raises:
         NoUsableImageError: No unit has a known label.
     """
-    units, unlabeled = _units(readings, model, request)
-    choice = choose(units, request.target_specificity, request.seed, request.minimum_negatives)
+    units, unlabeled = _units(readings, manifest, model, request)
+    choice = choose(
+        units, request.target_specificity, request.seed, request.minimum_negatives, request.interval
+    )
     decisions = _decisions(model.weights, primary, choice)
     return Evaluation(
         request=request,
@@ -198,17 +198,21 @@ def _read(
     return read_images(rows, model.weights, model.runtime, steps(what, len(rows)), change)
 
 
-def _units(readings: Readings, model: Model, request: Request) -> tuple[UnitSet, tuple[LeftOut, ...]]:
-    units, unlabeled = build_units(readings.images, request.unit, model.weights.exam_pooling)
+def _units(
+    readings: Readings, manifest: Manifest, model: Model, request: Request
+) -> tuple[UnitSet, tuple[LeftOut, ...]]:
+    pooling = model.weights.exam_pooling
+    units, unlabeled = build_units(readings.images, request.unit, pooling, manifest.rows)
     if not units.units:
         raise NoUsableImageError(f"no {request.unit} has a known label: {unlabeled[0].reason}")
     return units, unlabeled
 
 
 def _compare(
-    weights: Weights, units: UnitSet, other: Weights, other_units: UnitSet, target: float
+    weights: Weights, units: UnitSet, other: Weights, other_units: UnitSet, request: Request
 ) -> Comparison:
     """Two models at their own default, at the paper's threshold, and each at the target specificity."""
+    target = request.target_specificity
     sides: list[tuple[str, UnitSet, dict[str, Decision]]] = []
     for one, own in ((weights, units), (other, other_units)):
         decisions = {"default": decisions_of(one)[0], HALF.name: HALF}
@@ -221,7 +225,7 @@ def _compare(
     first, second = (
         (name, own, {key: found[key] for key in found if key in common}) for name, own, found in sides
     )
-    return compare_models(first, second)
+    return compare_models(first, second, request.interval)
 
 
 def _names(first: Path, second: Path) -> tuple[str, str]:

@@ -138,7 +138,7 @@ def _table(table: Table) -> Iterator[str]:
         yield ""
         yield (
             f"Mass against calcification at {decision}: odds ratio {effect.odds_ratio.text()}, "
-            f"{effect.test.text()} ({effect.test.name})."
+            f"{effect.test.text()}."
         )
 
 
@@ -148,7 +148,7 @@ def _comparison(title: str, comparison: Comparison) -> Iterator[str]:
     yield ""
     for side in (comparison.first, comparison.second):
         yield f"- {side.name}: AUC {side.area.text()}, {side.positives} cancers of {side.n}"
-    yield f"- Difference: {comparison.difference.text()}, {comparison.area_test.text()}"
+    yield f"- Difference: {comparison.difference.figure()}, {comparison.area_test.text()}"
     for decision, tests in comparison.tests.items():
         told = "; ".join(f"{kind} {test.text()}" for kind, test in tests.items())
         yield f"- At {decision}: {told}"

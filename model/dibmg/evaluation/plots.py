@@ -54,10 +54,10 @@ def _roc(evaluation: Evaluation) -> str:
     figure, axes = _square("1 - specificity", "sensitivity")
     axes.plot([0, 1], [0, 1], color="#d5dae0", linewidth=1)
     name = evaluation.model.weights.name
-    _curve(axes, evaluation.units, BLUE, f"{name}: AUC {evaluation.area.text()}")
+    _curve(axes, evaluation.units, BLUE, f"{name}: AUC {evaluation.area.figure()}")
     if evaluation.models is not None and evaluation.other_units is not None:
         other = evaluation.models.second
-        _curve(axes, evaluation.other_units, ORANGE, f"{other.name}: AUC {other.area.text()}")
+        _curve(axes, evaluation.other_units, ORANGE, f"{other.name}: AUC {other.area.figure()}")
     for decision, performance in evaluation.decisions[:2]:
         sensitivity, specificity = performance.sensitivity.value, performance.specificity.value
         if sensitivity is None or specificity is None:

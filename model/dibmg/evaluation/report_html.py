@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from dibmg.evaluation.cases import CaseGroup
 from dibmg.evaluation.confound import SENTENCE
-from dibmg.evaluation.estimate import Estimate, Test
+from dibmg.evaluation.estimate import Estimate
 from dibmg.evaluation.evaluate import Evaluation
 from dibmg.evaluation.groups import factors
 from dibmg.operating_points import OperatingPoints
@@ -63,25 +63,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figure": _figure, "percent": _percent, "test": _test, "jpeg": _jpeg}
+    environment.filters |= {"percent": _percent, "jpeg": _jpeg}
     return environment
-
-
-def _figure(estimate: Estimate) -> str:
-    return estimate.text() + (
-        f"; {estimate.reason}" if estimate.value is not None and estimate.reason else ""
-    )
 
 
 def _percent(estimate: Estimate) -> str:
     return estimate.text(percent=True) if estimate.value is not None else "–"
-
-
-def _test(test: Test) -> str:
-    told = test.text()
-    if test.p is not None:
-        told += f" ({test.name})"
-    return told
 
 
 def _jpeg(content: bytes) -> str:

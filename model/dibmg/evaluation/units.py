@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dibmg.data.manifest import CancerType, Density, Feature, Label
+from dibmg.data.manifest import CancerType, Density, Feature, ImageRow, Label
 from dibmg.evaluation.reading import ImageReading, LeftOut
 from dibmg.scores import ExamPooling, score_exam
 from dibmg_node.domain.device import Device
@@ -133,37 +133,41 @@ def unit_set(kind: UnitKind, units: Sequence[Unit]) -> UnitSet:
 
 
 def build_units(
-    images: Iterable[ImageReading], kind: UnitKind, pooling: ExamPooling
+    images: Iterable[ImageReading], kind: UnitKind, pooling: ExamPooling, rows: Iterable[ImageRow]
 ) -> tuple[UnitSet, tuple[LeftOut, ...]]:
     """Put images together to units.
 
     Several images of one view count as their mean. A breast has its own label where it is known, else that
-    of its exam, unless the exam has two breasts and a cancer in one of them that is not named: then no
-    one knows, and its breasts and images are left out. So is an exam of whose cancer no image is there.
+    of its exam, unless the exam has two breasts, read or not, and a cancer in one of them that is not
+    named: then no one knows, and its breasts and images are left out. So is an exam of whose cancer no
+    image is there.
 
     Args:
         images: Of one or many exams.
         kind: What to count.
         pooling: That of the weights.
+        rows: All of the manifest, of images that were not read, too.
 
     Returns:
         The units in the manifest's order, and what was left out.
     """
+    sides: dict[str, set[Laterality]] = {}
+    for row in rows:
+        sides.setdefault(row.exam, set()).add(row.laterality)
     exams: dict[str, list[ImageReading]] = {}
     for image in images:
         exams.setdefault(image.row.exam, []).append(image)
     units: list[Unit] = []
     left_out: list[LeftOut] = []
-    for of_exam in exams.values():
+    for exam, of_exam in exams.items():
         scores = score_exam(_mean_of_views(of_exam), pooling)
         if kind is UnitKind.EXAM:
             label, groups = _exam_label(of_exam), [of_exam]
             labels: list[Label | None] = [label]
             reason = "no image of the breast with cancer could be read"
         else:
-            breasts = _by_breast(of_exam)
-            groups = breasts if kind is UnitKind.BREAST else [[image] for image in of_exam]
-            labels = [_breast_label(group[0], len(breasts)) for group in groups]
+            groups = _by_breast(of_exam) if kind is UnitKind.BREAST else [[image] for image in of_exam]
+            labels = [_breast_label(group[0], len(sides[exam])) for group in groups]
             reason = "which breast has the cancer is not known (breast_label is empty)"
         for group, one in zip(groups, labels, strict=True):
             if one is None:

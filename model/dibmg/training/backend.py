@@ -25,10 +25,9 @@ class Devices:
         if keras.backend.backend() == TENSORFLOW:
             import tensorflow as tf
 
-            gpus = tf.config.list_physical_devices("GPU")
-            with contextlib.suppress(RuntimeError):  # TensorFlow has run already: its settings stay
-                for gpu in gpus:
-                    tf.config.experimental.set_memory_growth(gpu, True)
+            from dibmg.tensorflow_settings import settle
+
+            settle()
             if len(tf.config.list_logical_devices("GPU")) > 1:
                 self._strategy = tf.distribute.MirroredStrategy()
 
@@ -43,12 +42,17 @@ class Devices:
 
 
 def make_deterministic(seed: int) -> None:
-    """Let the same seed give the same run; on a CPU to the bit."""
+    """Let the same seed give the same run; on a CPU to the bit, where TensorFlow has not run before it."""
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == TENSORFLOW:
         import tensorflow as tf
 
+        from dibmg.tensorflow_settings import count_gpus, settle
+
         tf.config.experimental.enable_op_determinism()
+        if not count_gpus():
+            # on a CPU several at once gave other sums from run to run, determinism of operations or not
+            settle(operations=1)
 
 
 def learn(

@@ -112,9 +112,9 @@ def _breast_label(rows: Sequence[ImageRow]) -> int | None:
     """1, 0, UNKNOWN (-1), or None for a breast without an image."""
     if not rows:
         return None
-    labels = {row.breast_label for row in rows if row.breast_label is not None}
-    if labels:
-        return int(Label.CANCER in labels)
+    label = rows[0].breast_label  # that of all of them
+    if label is not None:
+        return int(label is Label.CANCER)
     return UNKNOWN if rows[0].label is Label.CANCER else 0
 
 

@@ -218,6 +218,22 @@ def test_one_breast_has_one_label(tmp_path: Path) -> None:
     ]
 
 
+def test_the_label_of_a_breast_told_in_one_row_holds_for_its_others(tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path,
+        "e,p,R,CC,a,cancer,",
+        "e,p,R,MLO,b,cancer,normal",
+        "e,p,L,CC,c,cancer,",
+        "e2,p,R,CC,d,cancer,",
+        header=f"{HEADER},breast_label",
+    )
+
+    read = read_manifest(path).rows
+
+    assert [one.breast_label for one in read] == [Label.NORMAL, Label.NORMAL, None, None]
+    assert [one.shows_cancer for one in read] == [False, False, True, True]
+
+
 def test_the_same_file_twice_is_an_error(tmp_path: Path) -> None:
     path = write_csv(tmp_path, "e1,p1,R,CC,a.png,normal", "e2,p2,R,CC,x/../a.png,normal")
 

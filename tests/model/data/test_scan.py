@@ -148,6 +148,26 @@ def test_a_second_copy_of_an_image_is_passed_over(tmp_path: Path) -> None:
     assert reasons(tmp_path) == ["DUPLICATE"]
 
 
+def test_a_whole_file_is_taken_and_not_the_copy_of_it_that_breaks_off(tmp_path: Path) -> None:
+    whole = one_image(tmp_path)
+    cut = tmp_path / "cut.dcm"
+    cut.write_bytes(whole.read_bytes()[:-1000])
+
+    found = scan_folder(tmp_path)
+
+    assert [one.path for one in found.images] == [whole]
+    assert [(one.path, one.reason) for one in found.passed_over] == [
+        (cut, f"the same SOP Instance UID as {whole}, which is no smaller")
+    ]
+
+
+def test_images_are_in_the_order_of_their_paths_whatever_their_size(tmp_path: Path) -> None:
+    small, large = one_image(tmp_path / "a"), one_image(tmp_path / "b", SOPInstanceUID="1.2.3.77")
+    large.write_bytes(large.read_bytes() + bytes(100))
+
+    assert [one.path for one in scan_folder(tmp_path).images] == [small, large]
+
+
 @pytest.mark.parametrize(
     ("changes", "age"),
     [

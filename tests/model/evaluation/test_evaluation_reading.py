@@ -75,7 +75,7 @@ def test_an_exam_has_the_very_score_that_the_predictor_gives_it(
         views = {key: replace(one, orientation=()) for key, one in exam.views.items()}
         expected.append(read_exam(predictor, replace(exam, views=views), mammograms).scores.exam)
 
-    units, _ = build_units(read(rows, weights, runtime).images, UnitKind.EXAM, weights.exam_pooling)
+    units, _ = build_units(read(rows, weights, runtime).images, UnitKind.EXAM, weights.exam_pooling, rows)
 
     assert units.scores.tolist() == expected
 

@@ -18,6 +18,7 @@ from dibmg.data.manifest import Label, read_manifest, write_manifest
 from dibmg.evaluation.cases import choose_cases
 from dibmg.evaluation.evaluate import evaluate
 from dibmg.evaluation.outputs import write_outputs
+from dibmg.evaluation.rates import RateInterval, rate
 from dibmg.evaluation.reading import NoUsableImageError
 from dibmg.evaluation.request import Request
 from dibmg.evaluation.units import UnitKind
@@ -125,6 +126,46 @@ def test_a_model_beside_itself_and_a_set_beside_itself_do_not_differ(folder: Pat
     assert comparison["sets"]["notes"] == [
         "84 patients are in both sets: the tests take them for different ones"
     ]
+
+
+def test_exact_intervals_are_those_of_comparisons_and_chosen_points_too(
+    weights: Path, manifest: Path, tmp_path: Path
+) -> None:
+    few = part(manifest, tmp_path, range(20, 40))
+    exact = RateInterval.EXACT
+
+    report = run(few, weights, tmp_path / "out", compare=str(weights), against=few, interval=exact)
+
+    rates = {point["name"]: point["sensitivity"] for point in report["operating_points"]}
+    for compared in report["comparison"].values():
+        for side in (compared["first"], compared["second"]):
+            assert side["operating_points"]["default"]["sensitivity"] == rates["default"]
+    chosen = report["chosen"]["points"][0]["specificity"]
+    assert chosen == rate(chosen["count"], chosen["of"], "", exact).as_json()
+
+
+def test_what_is_odd_about_a_figure_stands_beside_it_in_every_form_of_the_report(
+    weights: Path, manifest: Path, tmp_path: Path
+) -> None:
+    few = part(manifest, tmp_path, [0, 1, 3, 4, 5, 6, 30, 31, 32, 35, 36, 37], age=None)
+    rows = [replace(row, manufacturer="ABC"[row.line % 3]) for row in read_manifest(few).rows]
+    write_manifest(rows, few)
+
+    report = run(few, weights, tmp_path / "out")
+
+    page, card = ((tmp_path / "out" / name).read_text() for name in ("report.html", "MODEL_CARD.md"))
+    perfect = "the interval has no width since the order is perfect"
+    approximate = "(chi-square; an expected count is below 5: approximate)"
+    assert [report["auc"]["reason"], *_areas(report)] == [perfect] * 4
+    assert f"1.000-1.000 (DeLong); {perfect}" in page
+    assert f">1.000 (1.000-1.000); {perfect}</td>" in page.partition("as the paper's table 3")[2]
+    assert card.count(f"1.000 (1.000-1.000); {perfect} |") == 6
+    assert approximate in page
+    assert approximate in card
+
+
+def _areas(report: dict[str, Any]) -> list[str]:
+    return [row["auc"]["reason"] for row in report["subgroups"]["manufacturer"]["rows"]]
 
 
 def test_baselines_and_the_resampled_area_stand_beside_the_area(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,37 @@ def test_a_cancer_that_no_image_shows_is_none_to_learn_from(tmp_path: Path) -> N
         run_training(
             Run(manifest.path, None, tmp_path / "run", changes=CHANGES), lambda *step: None, lambda line: None
         )
+
+
+ONE_AT_A_TIME = """
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+from dibmg.training.run import Run, run_training
+from tests.model.training.factories_training import picture_manifest
+from tests.model.training.test_training_run import CHANGES
+
+folder = Path(sys.argv[1])
+run = Run(picture_manifest(folder).path, None, folder / "run", changes=CHANGES)
+run_training(run, lambda *step: None, lambda line: None)
+if not tf.config.list_physical_devices("GPU"):
+    assert tf.config.threading.get_inter_op_parallelism_threads() == 1
+"""
+
+
+def test_a_training_on_a_cpu_computes_one_operation_at_a_time(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+
+    # TensorFlow has run in this process already, and keeps its settings
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ONE_AT_A_TIME, str(tmp_path)],
+        cwd=root,
+        env={"PYTHONPATH": f"{root}/model:{root}", "PATH": "/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]
