@@ -26,6 +26,7 @@ PAGES = ("/", "/queue", "/studies", f"/studies/{STUDY}", "/destinations", "/send
 OPERATORS_PAGE = "/audit"
 ACTS = (
     *(f"/studies/{STUDY}/{act}" for act in ("retry", "cancel", "priority")),
+    "/destinations/retry",
     "/pause",
     "/resume",
     "/audit/verify",
