@@ -12,6 +12,7 @@ import pickletools
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
+from enum import Enum
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -78,9 +79,14 @@ def receive_answer(pipe: Connection[Any, Any], classes: Collection[type]) -> Any
 
 
 class _Pickler(pickle.Pickler):
-    """Has data classes made by calling them, so that an answer needs no BUILD."""
+    """Has data classes and members of enums made by calling their class.
+
+    So an answer needs no BUILD, and no `getattr`, by which some releases of Python 3.11 find the members.
+    """
 
     def reducer_override(self, thing: Any) -> Any:
+        if isinstance(thing, Enum):
+            return type(thing), (thing.value,)
         if isinstance(thing, type) or not is_dataclass(thing) or "__reduce_ex__" in vars(type(thing)):
             return NotImplemented
         return type(thing), tuple(getattr(thing, one.name) for one in fields(thing))

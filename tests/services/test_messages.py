@@ -65,6 +65,23 @@ def test_an_answer_arrives_as_it_was() -> None:
     assert sent([answer, answer]) == [answer, answer]
 
 
+class Side(Enum):
+    """Pickled as Python 3.11.2, which Debian 12 has, pickles every member of an enum."""
+
+    LEFT = "L"
+
+    def __reduce_ex__(self, _: object) -> tuple[object, ...]:
+        return getattr, (Side, self.name)
+
+
+def test_members_of_enums_need_nothing_but_their_class_whichever_python_sends_them() -> None:
+    ours, theirs = Pipe()
+    with ours, theirs:
+        send(theirs, [Side.LEFT, {Side.LEFT: 1}])
+
+        assert receive_answer(ours, {Side}) == [Side.LEFT, {Side.LEFT: 1}]
+
+
 def test_large_contents_travel_beside_the_rest() -> None:
     ours, theirs = Pipe()
     with ours, theirs:
