@@ -49,12 +49,17 @@ class OidcSection(Section):
 
 
 class WebSection(Section):
-    """`[web]`: where the node answers by HTTP, if it is in the file at all."""
+    """`[web]`: where the node answers by HTTP, if it is in the file at all.
+
+    Attributes:
+        public_url: Where others reach it, through a proxy, say; of the answers' Retrieve URLs.
+    """
 
     address: str = "127.0.0.1"
     port: Port = 8080
     insecure: Annotated[bool, Field(strict=True)] = False
     users: Path | None = None
+    public_url: WebUrl | None = None
     tls: ServerTlsSection | None = None
     oidc: OidcSection | None = None
 
@@ -63,6 +68,11 @@ class WebSection(Section):
     def _is_address(cls, value: str) -> str:
         ipaddress.ip_address(value)
         return value
+
+    @property
+    def known_as(self) -> str:
+        """Where others reach it: as `public_url` says, or that of `[web.oidc]`; empty: as they call it."""
+        return self.public_url or (self.oidc.public_url if self.oidc else "")
 
 
 class StowSection(Section):

@@ -43,7 +43,7 @@ class Damping:
 
     Attributes:
         hold: A condition holds for this long before it is an alarm.
-        clear: It is gone for this long before the alarm is over.
+        clear: It is gone for this long, and at least for the gap, before the alarm is over.
         gap: What was not seen for this long does not hold; longer than the time between two looks.
     """
 
@@ -132,7 +132,8 @@ def _begins(row: Row[Any], now: datetime, damping: Damping) -> bool:
 
 
 def _ends(row: Row[Any], now: datetime, damping: Damping, watching_since: datetime) -> bool:
-    clear = timedelta(0) if row.key in OVER_AT_ONCE else damping.clear
+    # another host may see what this one does not: it is given the time to look
+    clear = timedelta(0) if row.key in OVER_AT_ONCE else max(damping.clear, damping.gap)
     unseen_for = min(_apart(now, row.seen_at), _apart(now, watching_since))
     gone: bool = row.seen_at != now and unseen_for >= clear
     return row.raised_at is not None and gone

@@ -125,6 +125,10 @@ def _open_postgresql(url: str) -> Engine:
 
 def _translate(context: ExceptionContext) -> Exception | None:
     """A database that does not answer, is locked, full or damaged is a reason to come back later."""
+    if context.is_pre_ping:
+        return (
+            None  # a pooled connection that has ended: the pool opens another one, and nobody is to be told
+        )
     error, cause = context.sqlalchemy_exception, context.original_exception
     if not isinstance(cause, Exception):
         return (

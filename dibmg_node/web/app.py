@@ -35,6 +35,7 @@ def make_app(
     bearer: Bearer,
     loopback_names_only: bool,
     audit: Auditor = SILENT,
+    public_url: str = "",
 ) -> WebApp:
     """The application.
 
@@ -47,6 +48,7 @@ def make_app(
         bearer: As for `Access`.
         loopback_names_only: As for `Access`.
         audit: The same.
+        public_url: Where clients reach it, through a proxy, say; empty: as they call it.
     """
     dicom_web: list[BaseRoute] = _store_routes(stow) if stow else []
     dicom_web += [
@@ -69,7 +71,9 @@ def make_app(
         Mount("/", app=site),
     ]
     guard = Middleware(Access, bearer=bearer, loopback_names_only=loopback_names_only, audit=audit)
-    return Starlette(routes=routes, middleware=[guard])
+    app = Starlette(routes=routes, middleware=[guard])
+    app.state.public_url = public_url
+    return app
 
 
 def _store_routes(stow: StowService) -> list[BaseRoute]:

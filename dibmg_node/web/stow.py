@@ -151,8 +151,9 @@ class StowService:
 
 
 def base_url(request: Request) -> str:
-    """URL of the service, as the client calls it."""
-    return f"{request.url.scheme}://{request.url.netloc}/dicom-web"
+    """URL of the service, as it is known; else as the client calls it, which a proxy may have changed."""
+    known_as = request.app.state.public_url or f"{request.url.scheme}://{request.url.netloc}"
+    return f"{known_as}/dicom-web"
 
 
 def _address(request: Request) -> str:

@@ -67,11 +67,11 @@ def is_login_needed(settings: Settings) -> bool:
 
 
 def comes_by_https(settings: Settings) -> bool:
-    """Whether browsers come by HTTPS: to the node, or to the proxy that `web.oidc.public_url` names."""
+    """Whether browsers come by HTTPS: to the node, or to the proxy that `public_url` names."""
     web = settings.web
     if web is None:
         return False
-    return bool(web.tls) or (web.oidc is not None and urlsplit(web.oidc.public_url).scheme == "https")
+    return bool(web.tls) or urlsplit(web.known_as).scheme == "https"
 
 
 def given_session_key() -> str:

@@ -127,6 +127,7 @@ def make_web_app(
         bearer=bearer,
         loopback_names_only=not bearer.asked and not (web.tls and web.tls.ca),
         audit=audit,
+        public_url=web.known_as,
     )
 
 

@@ -162,6 +162,19 @@ def test_two_hosts_that_see_the_same_at_the_same_moment_tell_it_once(ledger: Led
     assert len(take(ledger, clock)) == 10
 
 
+def test_what_one_of_two_hosts_sees_is_not_ended_by_the_other_however_short_the_clearing(
+    ledger: Ledger, clock: Clock
+) -> None:
+    at_once = Damping(hold=timedelta(0), clear=timedelta(0), gap=timedelta(seconds=30))
+    told = []
+    for _ in range(20):
+        for held in ([FULL], []):
+            begun, ended = ledger.alarms.observe(held, ["ops"], clock.advance(5), at_once, START)
+            told += [*begun, *ended]
+
+    assert [(one.key, one.ended_at) for one in told] == [("disk", None)]
+
+
 def test_a_self_test_that_passes_ends_the_alarm_of_the_one_that_broke_at_once(host: Host) -> None:
     broke = Condition(AlarmKey.SELFTEST, "", "the last self-test broke at association: rejected")
     host.look(broke, DOWN, seconds=60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,20 @@ def test_a_server_that_is_gone_is_unavailable_and_its_return_is_noticed(clock: C
         assert counted["RECEIVING"] == 1
         ledger.engine.dispose()
         engine.dispose()
+
+
+def test_connections_that_the_server_ended_while_nobody_used_them_cost_nothing(
+    cluster: Cluster, ledger: Ledger, clock: Clock
+) -> None:
+    with ExitStack() as opened:
+        for _ in range(3):
+            opened.enter_context(ledger.engine.connect())
+    cluster.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'ledger'")
+
+    for one in screening()[:3]:
+        ledger.receipts.store(received(one), PATIENCE, clock())
+
+    assert ledger.views.count_by_state()["RECEIVING"] == 1
 
 
 def test_a_connection_to_what_has_become_a_standby_is_not_used_again(

@@ -136,6 +136,14 @@ def test_a_study_is_told_with_its_patient_its_counts_and_its_url(client: TestCli
     assert "00080018" not in found
 
 
+def test_behind_a_proxy_urls_are_those_that_it_is_known_by(client: TestClient) -> None:
+    client.app.state.public_url = "https://dibmg.clinic.example"  # type: ignore[attr-defined]
+
+    (found,) = search(client, "studies", "PatientID=P2")
+
+    assert found["00081190"]["Value"] == ["https://dibmg.clinic.example/dicom-web/studies/1.2.2"]
+
+
 def test_series_of_a_study_are_told_without_the_study(client: TestClient) -> None:
     found = search(client, "studies/1.2.2/series")
 

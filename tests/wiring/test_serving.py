@@ -75,6 +75,31 @@ def test_pages_that_others_may_reach_ask_for_a_login(
     assert is_login_needed(load(tmp_path, text)) is reached
 
 
+_OIDC = (
+    "[web.oidc]\nissuer = 'https://login'\nclient_id = 'dibmg'\noperator = ['it']\n"
+    "public_url = 'https://pages'"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "known_as"),
+    [
+        ("[web]", ""),
+        ("[web]\npublic_url = 'https://dibmg.clinic.example'", "https://dibmg.clinic.example"),
+        (f"[web]\n{_OIDC}", "https://pages"),
+        (f"[web]\npublic_url = 'https://all'\n{_OIDC}", "https://all"),
+    ],
+)
+def test_where_others_reach_the_node_is_told_by_its_configuration(
+    tmp_path: Path, text: str, known_as: str
+) -> None:
+    settings = load(tmp_path, text)
+
+    assert settings.web is not None
+    assert settings.web.known_as == known_as
+    assert comes_by_https(settings) is bool(known_as)
+
+
 def test_the_key_of_sessions_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     settings = load(tmp_path, "[web]")
 
