@@ -119,8 +119,9 @@ class _TlsStream:
         while time.monotonic() < deadline:
             self._feed()
             try:
-                while True:
-                    self._tls.read(4096)
+                while self._tls.read(4096):
+                    pass
+                return  # some releases of Python tell the end by a read of nothing
             except ssl.SSLWantReadError:
                 continue
             # many receivers close without close_notify: the end of the stream is told all the same
