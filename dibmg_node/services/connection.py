@@ -73,7 +73,7 @@ class Connection:
             self._socket.setblocking(False)
         except TimeoutError as error:
             raise DeadlineError("TLS handshake not complete in time") from error
-        except ssl.SSLEOFError as error:
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:  # which of them depends on Python
             raise ConnectionLostError("closed within the TLS handshake") from error
         except ssl.SSLError as error:
             raise TlsRefusedError(f"TLS handshake failed: {told_of(error)}") from error
