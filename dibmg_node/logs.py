@@ -62,6 +62,8 @@ class _LogFile(logging.FileHandler):
         """Say that a line is lost."""
         kind, error, _ = sys.exc_info()
         why = error.strerror if isinstance(error, OSError) else kind and kind.__name__
+        if sys.stderr is None:  # closed by whoever started this
+            return
         with suppress(OSError, ValueError):
             sys.stderr.write(f"a line of {self.baseFilename} is lost: {why}\n")
 

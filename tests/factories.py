@@ -101,6 +101,7 @@ def instance(view: ViewKey = R_CC, /, **changes: Any) -> Instance:
         view=view.view,
         image_type=("ORIGINAL", "PRIMARY", ""),
         acquired_at="20260303101112",
+        acquired_on="20260303",
         instance_number=1,
         rows=96,
         columns=64,

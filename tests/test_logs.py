@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,3 +200,17 @@ def test_of_a_line_that_cannot_be_written_standard_error_tells_that_and_nothing_
 
     told = capsys.readouterr().err
     assert told == f"a line of {tmp_path / 'intake.log'} is lost: No space left on device\n"
+
+
+def test_a_line_that_cannot_be_written_stops_nobody_where_standard_error_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_logging("intake", tmp_path)
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler, logging.FileHandler)
+    file = handler.setStream(FullDisk())  # type: ignore[arg-type]
+    assert file is not None
+    file.close()
+    monkeypatch.setattr(sys, "stderr", None)
+
+    logging.getLogger("dibmg_node").error("one line")

@@ -41,6 +41,8 @@ _WRITTEN: Final = re.compile(
     r"(-\d+)?\.(dcm|png)"
 )
 """Names of the files that are written into a study's folder."""
+_RESULT_MODALITIES: Final = frozenset({"OT", "SR", "PR"})
+"""Of what is written there; an image that is read has none of them, whatever its name."""
 
 
 def _kinds_of(_: click.Context, __: click.Parameter, value: str) -> tuple[ResultKind, ...]:
@@ -106,7 +108,7 @@ def analyze(
     chosen = {key: value for key, value in changes.items() if value is not None}
     settings = settings.model_copy(update={"model": settings.model.model_copy(update=chosen)})
     check_model(settings)
-    given = list(_files(paths))
+    given = [path for path in _files(paths) if path in paths or not _is_of_earlier(path, out)]
     studies, passed_over = _find_studies(given)
     for path, reason in passed_over:
         click.echo(f"{path}: passed over: {reason}", err=True)
@@ -189,6 +191,19 @@ def _analyze_study(
     result = reading_json(reading)
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return {"folder": str(folder), "reason": reading.selection.reason, **result}
+
+
+def _is_of_earlier(path: Path, out: Path) -> bool:
+    """Whether an earlier run wrote a file: where `out` lies in what is read, it is no image of the study."""
+    if not _WRITTEN.fullmatch(path.name) or path.resolve().parent.parent != out.resolve():
+        return False
+    if path.suffix != ".dcm":
+        return True
+    try:
+        with path.open("rb") as file:
+            return str(read_header(file).get("Modality", "")) in _RESULT_MODALITIES
+    except InstanceRejectedError:
+        return False
 
 
 def _remove_earlier(folder: Path, given: Collection[Path]) -> None:

@@ -68,6 +68,7 @@ ANSWERS: Final = (
     (200, _SEARCH, "matches"),
     (204, _SEARCH, "no match"),
     (400, _SEARCH, "a parameter is unknown, or its value is none"),
+    (503, _SEARCH, "the archive is away; with Retry-After"),
     (200, _RETRIEVE, "results"),
     (404, _RETRIEVE, "the node has no such result"),
     (503, _RETRIEVE, "the archive does not answer; with Retry-After"),

@@ -147,6 +147,7 @@ def read_instance(header: FileDataset, transfer_syntax_uid: str) -> Instance:
         modifiers=_modifiers(header),
         image_type=tuple(value.upper() for value in texts_of(header, "ImageType")),
         acquired_at=_acquired_at(header),
+        acquired_on=_acquired_on(header),
         content_at=_moment(header, "Content"),
         instance_number=_integer(header, "InstanceNumber", 0),
         rows=_integer(header, "Rows", 0),
@@ -272,6 +273,12 @@ def _acquired_at(header: Dataset) -> str:
     moments = [_moment(header, kind) for kind in kinds]
     days = [_stamp(header, f"{kind}Date") for kind in kinds]
     return next(filter(None, [*moments, stamp, *days]), "")
+
+
+def _acquired_on(header: Dataset) -> str:
+    """Day of acquisition, `YYYYMMDD`; empty where the header does not tell it."""
+    stamps = (_stamp(header, "AcquisitionDateTime"), _stamp(header, "AcquisitionDate"))
+    return next((stamp[:8] for stamp in stamps if len(stamp) >= len("YYYYMMDD")), "")
 
 
 def _moment(header: Dataset, kind: str) -> str:

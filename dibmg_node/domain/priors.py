@@ -22,7 +22,8 @@ def find_priors(
     """Exclusions, by SOP Instance UID, of images acquired more than 30 days before the newest mammogram.
 
     The newest is a CC or MLO of the whole breast, read or not (For Processing, too): a spot view that came
-    weeks later is no exam. Images without a date that makes sense are no priors, and make none.
+    weeks later is no exam. Images without a day of acquisition that makes sense are no priors, and make
+    none: other days may be those on which an image was processed again.
 
     Args:
         instances: Of one study.
@@ -46,7 +47,7 @@ def find_priors(
 
 def _day(instance: Instance, today: date | None) -> date | None:
     """Day of acquisition; None where there is none, or none that makes sense."""
-    text = instance.acquired_at[:8]
+    text = instance.acquired_on
     if not (text.isdecimal() and len(text) == len("YYYYMMDD")):
         return None
     try:

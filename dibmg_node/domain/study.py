@@ -99,6 +99,8 @@ class Instance:
     Attributes:
         acquired_at: Acquisition Date and Time (or Content Date and Time) as `YYYYMMDDHHMMSS.FFFFFF`,
             empty where the header has none. Orders retakes.
+        acquired_on: Day of Acquisition DateTime (0008,002A), else Acquisition Date (0008,0022), `YYYYMMDD`;
+            empty where the header has neither. Tells earlier exams.
         content_at: Content Date and Time (0008,0023), (0008,0033) likewise. Orders images of one acquisition.
         presentation_intent: Presentation Intent Type (0008,0068), or what the SOP class implies.
         orientation: Patient Orientation (0020,0020): direction of the rows, then of the columns.
@@ -118,6 +120,7 @@ class Instance:
     modifiers: tuple[ViewModifier, ...] = ()
     image_type: tuple[str, ...] = ()
     acquired_at: str = ""
+    acquired_on: str = ""
     content_at: str = ""
     instance_number: int = 0
     rows: int = 0

@@ -50,8 +50,8 @@ def look_at_disk(settings: Settings, ledger: Ledger, now: datetime, health: Heal
     return {"free_bytes": free, "reserve_bytes": reserve, "used_percent": used, "forecast": forecast}
 
 
-def look_at_archive(settings: Settings, ledger: Ledger, health: Health) -> dict[str, int]:
-    """What a person must look at in the archive."""
+def look_at_archive(settings: Settings, ledger: Ledger, health: Health) -> dict[str, Any]:
+    """What a person must look at in the archive, and whether other hosts look at the same folder."""
     archive = foundation.open_archive(settings)
     quarantined, missing = archive.quarantined(), ledger.holdings.count_missing()
     if quarantined:
@@ -64,4 +64,5 @@ def look_at_archive(settings: Settings, ledger: Ledger, health: Health) -> dict[
             f"{counted(missing, 'received image is', 'received images are')} gone from the archive: "
             f"send or fetch {'it' if missing == 1 else 'them'} again"
         )
-    return {"quarantined": quarantined, "missing": missing}
+    is_shared = settings.archive.folder is not None
+    return {"quarantined": quarantined, "missing": missing, "shared": is_shared}

@@ -119,6 +119,17 @@ def _quarantine(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[
         yield Condition(AlarmKey.QUARANTINE, "", told)
 
 
+def _shared_quarantine(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    """That of a folder that several hosts share is told once."""
+    if found["archive"]["shared"]:
+        yield from _quarantine(found, limits, now)
+
+
+def _own_quarantine(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
+    if not found["archive"]["shared"]:
+        yield from _quarantine(found, limits, now)
+
+
 def _certificate(found: Facts, limits: AlarmsSection, now: datetime) -> Iterator[Condition]:
     before = timedelta(days=limits.certificate_days)
     for one in found["certificates"] if before else ():
@@ -177,10 +188,11 @@ _RULES: Final[tuple[_Rule, ...]] = (
     _processes,
     _selftest,
     _drift,
+    _shared_quarantine,
 )
 _LOCAL_RULES: Final[tuple[_Rule, ...]] = (
     _disk,
-    _quarantine,
+    _own_quarantine,
     _certificate,
     _audit,
     _broker,

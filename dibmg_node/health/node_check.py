@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from typing import Final
 
 from dibmg_node.config import Settings
 from dibmg_node.errors import ConfigError
@@ -16,8 +15,6 @@ from dibmg_node.wiring.foundation import broker_tls
 from dibmg_node.wiring.model_check import check_model, check_shadow
 from dibmg_node.wiring.role_choice import Role, check_roles, roles_of
 from dibmg_node.wiring.telemetry import check_telemetry
-
-_EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})
 
 
 def check_node(settings: Settings) -> None:
@@ -57,7 +54,10 @@ def _check_ports(settings: Settings) -> None:
     intake, web = settings.intake, settings.web
     if web is None or not {Role.INTAKE, Role.WEB} <= set(roles_of(settings)) or intake.port != web.port:
         return
-    if intake.address == web.address or {intake.address, web.address} & _EVERYWHERE:
+    addresses = {intake.address, web.address}
+    # :: takes those of IPv4 as well, 0.0.0.0 none of IPv6
+    meets = "::" in addresses or ("0.0.0.0" in addresses and not any(":" in one for one in addresses))
+    if len(addresses) == 1 or meets:
         raise ConfigError([f"web.port: {web.port} is that of intake, too; each needs one of its own"])
 
 

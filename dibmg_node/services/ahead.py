@@ -77,7 +77,7 @@ class LookAhead:
         study = arriving.study
         # whether the exam will be read at all, nobody knows yet
         any_view = replace(self.policy, minimum=ExamMinimum.ONE_VIEW)
-        exam = select_exam(study.study_uid, study.instances, any_view).exam
+        exam = select_exam(study.study_uid, study.instances, any_view, today=self.now().date()).exam
         views = tuple(exam.views.values()) if exam else ()
         for image in views:
             if self.is_ending():

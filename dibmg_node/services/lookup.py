@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,8 +73,23 @@ class Lookup:
         most_studies: That a search looks at, the newest.
     """
 
-    def __init__(self, catalog: Catalog, archive: Archive, most_studies: int = MOST_STUDIES) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        archive: Archive,
+        archive_identity: str | None,
+        most_studies: int = MOST_STUDIES,
+    ) -> None:
+        """Make one.
+
+        Args:
+            catalog: What the ledger knows of results.
+            archive: Where they lie.
+            archive_identity: What the ledger knows the archive by; None: by nothing.
+            most_studies: That a search looks at.
+        """
         self.most_studies = most_studies
+        self._identity = archive_identity
         self._catalog = catalog
         self._archive = archive
         # a result never changes under its UID, so what was read of it stays true
@@ -88,6 +104,9 @@ class Lookup:
             path: UIDs that the URL's path gives.
             query: Its keys, limit and offset.
             base_url: Of the service, for Retrieve URL.
+
+        Raises:
+            OSError: The archive is away.
         """
         asked = {
             Level.STUDY: query.uids("StudyInstanceUID"),
@@ -125,15 +144,11 @@ class Lookup:
         """The results that a URL's path names, without those that the archive has lost.
 
         Raises:
-            OSError: The archive does not answer: what it has of them nobody knows now.
+            OSError: The archive is away, or does not answer: what it has of them nobody knows now.
         """
         study, series, instance = ([path[level]] if level in path else [] for level in Level)
         in_ledger = self._catalog.newest(study, series, instance, most_studies=1)
-        return [
-            one
-            for one in in_ledger
-            if self._archive.has_result(one.sop_uid) and self._is_readable(one, self._header, _LOST)
-        ]
+        return [one for one in in_ledger if self._has(one) and self._is_readable(one, self._header, _LOST)]
 
     def metadata(self, held: Sequence[HeldResult]) -> list[Dataset]:
         """Everything in results but their pixels."""
@@ -160,7 +175,7 @@ class Lookup:
             in_ledger = tuple(results)
             if by_header and not self._matches_study(in_ledger, by_header):
                 continue
-            in_study = tuple(one for one in in_ledger if self._archive.has_result(one.sop_uid))
+            in_study = tuple(one for one in in_ledger if self._has(one))
             counted = _study_attributes(in_study)
             if not in_study or not matches(_entity(Dataset(), counted), by_count):
                 continue
@@ -195,16 +210,37 @@ class Lookup:
                 return entity
         return None
 
+    def _has(self, held: HeldResult) -> bool:
+        """Whether the archive has a result.
+
+        Raises:
+            OSError: The archive is away, with all of them.
+        """
+        if self._archive.has_result(held.sop_uid):
+            return True
+        self._check_archive()
+        return False
+
+    def _check_archive(self) -> None:
+        if not self._archive.is_there(self._identity):
+            told = "not the archive of the ledger, or it does not answer"
+            raise FileNotFoundError(errno.ENOENT, told, self._archive.marker)
+
     def _is_readable(
         self,
         held: HeldResult,
         read: Callable[[HeldResult], Dataset],
         passed_over: tuple[type[Exception], ...] = _UNREADABLE,
     ) -> bool:
-        """One result that the archive has lost must not keep everybody from the others."""
+        """One result that the archive has lost must not keep everybody from the others.
+
+        Raises:
+            OSError: The archive is away, with all of them.
+        """
         try:
             read(held)
         except passed_over as error:
+            self._check_archive()
             extra = {"sop_uid": held.sop_uid, "error": type(error).__name__}
             _log.error("result cannot be read", extra=extra)
             return False

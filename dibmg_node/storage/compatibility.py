@@ -10,13 +10,13 @@ that does not.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import ColumnElement, Connection, Engine, inspect, or_, select
+from sqlalchemy import Connection, Engine, inspect, or_, select
 
 from dibmg_node.errors import ConfigError, PermanentError
 from dibmg_node.storage.engine import reading
@@ -32,7 +32,7 @@ from dibmg_node.storage.schema_version import (
     schema_in,
     schema_of,
 )
-from dibmg_node.storage.server_clock import MOST_APART
+from dibmg_node.storage.server_clock import MOST_APART, is_right
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
@@ -66,7 +66,7 @@ def make_usable(engine: Engine, now: datetime, silent_after: timedelta, name: st
     order = known()
     needed = _oldest_reader(order[order.index(found) + 1 :] if found is not None else [])
     if found is not None and needed is not None:
-        living = _living(engine, found, (now - silent_after, now + MOST_APART), name, token)
+        living = _living(engine, found, now, silent_after, name, token)
         too_old = set(order[: order.index(needed)])
         behind = sorted(name for name, knows in living.items() if knows in too_old)
         if behind:
@@ -88,24 +88,22 @@ def enter_oldest_reader(connection: Connection) -> None:
         write_mark(connection, OLDEST_READER, oldest)
 
 
-def _is_between(
-    at: ColumnElement[datetime], around: tuple[datetime, datetime]
-) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """A sign of life is of late; one further ahead than clocks at work differ is of a host that has died."""
-    return at > around[0], at < around[1]
-
-
 def _living(
-    engine: Engine, found: str, around: tuple[datetime, datetime], name: str, token: str
+    engine: Engine, found: str, now: datetime, silent_after: timedelta, name: str, token: str
 ) -> Mapping[str, str]:
     """Other nodes that are up, and the newest migration that each knows."""
     with reading(engine).connect() as connection:
+        # one further ahead than clocks at work differ is of a host that has died, unless this clock is wrong
+        last = now + MOST_APART if is_right(connection, now) else datetime.max.replace(tzinfo=UTC)
         if inspect(connection).has_table(nodes.name):
             others = or_(nodes.c.name != name, nodes.c.token != token)
-            query = select(nodes.c.name, nodes.c.knows).where(others, *_is_between(nodes.c.at, around))
-            return dict(connection.execute(query).tuples().all())
+            of_late = nodes.c.at > now - silent_after, nodes.c.at < last
+            return dict(
+                connection.execute(select(nodes.c.name, nodes.c.knows).where(others, *of_late)).tuples().all()
+            )
         # a ledger that no program has migrated yet that enters its node: those that are up know what is there
-        signs = connection.scalars(select(beats.c.process).where(*_is_between(beats.c.at, around)))
+        of_late = beats.c.at > now - silent_after, beats.c.at < last
+        signs = connection.scalars(select(beats.c.process).where(*of_late))
         return {node_of(process): found for process in signs if node_of(process) != name}
 
 

@@ -88,9 +88,20 @@ def _is_replaced(study_uid: str) -> ColumnElement[bool]:
     return deliveries.c.result_uid.in_(select(results.c.sop_uid).where(replaced))
 
 
-def give_up_unwanted(connection: Connection, study_uid: str, wanted: Wanted, now: datetime) -> bool:
-    """What destinations lack of a study and are not to get any more is not owed; whether there was any."""
-    given_up = _give_up(connection, study_uid, _is_unwanted(connection, study_uid, wanted), now)
+def give_up_unwanted(
+    connection: Connection, study_uid: str, wanted: Wanted, now: datetime, destination: str | None = None
+) -> bool:
+    """What destinations lack of a study and are not to get any more is not owed; whether there was any.
+
+    Args:
+        connection: Of the transaction.
+        study_uid: The study.
+        wanted: What destinations are to get.
+        now: The time.
+        destination: What this one lacks; None: what any lacks.
+    """
+    here = true() if destination is None else deliveries.c.destination == destination
+    given_up = _give_up(connection, study_uid, and_(here, _is_unwanted(connection, study_uid, wanted)), now)
     if given_up:
         told = f"{counted(given_up, 'result')} that the configuration has nobody for any more"
         note(connection, study_uid, "deliveries given up", now, told)

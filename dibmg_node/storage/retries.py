@@ -173,7 +173,7 @@ def _send_again(
 ) -> bool:
     """Owe what is lacking of a study again, and give up what nobody is to get; whether there was any."""
     study_uid = row["study_uid"]
-    given_up = wanted is not None and give_up_unwanted(connection, study_uid, wanted, now)
+    given_up = wanted is not None and give_up_unwanted(connection, study_uid, wanted, now, destination)
     if owe_again(connection, study_uid, now, even_stored=even_stored, wanted=wanted, destination=destination):
         _redeliver(connection, row, now)
         return True

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -20,9 +18,7 @@ from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.lookup import Lookup
 from dibmg_node.storage.catalog import HeldResult
 from dibmg_node.web import media
-from dibmg_node.web.search import path_uids, peer_address
-
-_log = logging.getLogger(__name__)
+from dibmg_node.web.search import later_where_the_archive_is_silent, path_uids, peer_address
 
 _MULTIPART_RANGES: Final = frozenset({"*/*", "multipart/*", media.MULTIPART})
 _SINGLE_RANGES: Final = frozenset({"application/*", media.DICOM})
@@ -45,7 +41,7 @@ class RetrieveService:
 
     def retrieve(self, request: Request) -> Response:
         """A study's, a series' or one result as DICOM files."""
-        with _later_where_it_does_not_answer():
+        with later_where_the_archive_is_silent():
             held = self._held(request)
             form = _form(request, held)
             self._tell(request, held)
@@ -60,7 +56,7 @@ class RetrieveService:
 
     def metadata(self, request: Request) -> Response:
         """Everything in results but their pixels."""
-        with _later_where_it_does_not_answer():
+        with later_where_the_archive_is_silent():
             held = self._held(request)
             if media.choose(request.headers.get("accept", ""), (media.JSON,)) is None:
                 raise HTTPException(406, f"metadata is {media.JSON}")
@@ -85,20 +81,6 @@ class RetrieveService:
             yield self._lookup.content(one, syntax)
             yield b"\r\n"
         yield f"--{boundary}--\r\n".encode()
-
-
-@contextmanager
-def _later_where_it_does_not_answer() -> Iterator[None]:
-    """An archive that does not answer is asked again: part of a study must not pass for the whole.
-
-    Raises:
-        HTTPException: 503.
-    """
-    try:
-        yield
-    except OSError as error:
-        _log.warning("archive does not answer", extra={"reason": error.strerror})
-        raise HTTPException(503, "the archive does not answer", headers={"Retry-After": "60"}) from error
 
 
 def _content_type(syntax: str) -> str:

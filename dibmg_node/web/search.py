@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,6 +17,8 @@ from dibmg_node.services.audit import SILENT, Auditor
 from dibmg_node.services.lookup import Lookup
 from dibmg_node.web import media
 from dibmg_node.web.stow import base_url
+
+_log = logging.getLogger(__name__)
 
 _PARAMETERS = {Level.STUDY: "study", Level.SERIES: "series", Level.INSTANCE: "instance"}
 
@@ -29,6 +33,20 @@ def path_uids(request: Request) -> Mapping[Level, str]:
 def peer_address(request: Request) -> str:
     """Who asks."""
     return request.client.host if request.client else ""
+
+
+@contextmanager
+def later_where_the_archive_is_silent() -> Iterator[None]:
+    """An archive that does not answer is asked again: part of a study must not pass for the whole.
+
+    Raises:
+        HTTPException: 503.
+    """
+    try:
+        yield
+    except OSError as error:
+        _log.warning("archive does not answer", extra={"reason": error.strerror})
+        raise HTTPException(503, "the archive does not answer", headers={"Retry-After": "60"}) from error
 
 
 def _told_path(request: Request, level: Level) -> str:
@@ -64,7 +82,8 @@ class SearchService:
         except ValueError as error:
             raise HTTPException(400, str(error)) from error
         self._audit.queried(peer_address(request), _told_path(request, level), query.wanted)
-        found = self._lookup.search(level, path_uids(request), query, base_url(request))
+        with later_where_the_archive_is_silent():
+            found = self._lookup.search(level, path_uids(request), query, base_url(request))
         headers = {}
         if not found.complete:
             # PS3.18 8.3.4.4: the answer does not hold everything that matches

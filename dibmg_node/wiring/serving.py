@@ -90,7 +90,7 @@ def make_web_app(
     web, limits, stow = settings.web, settings.intake, settings.stow
     assert web is not None
     archive = open_archive(settings)
-    lookup = Lookup(ledger.catalog, archive)
+    lookup = Lookup(ledger.catalog, archive, ledger.marks.archive())
     body = BodyLimits(
         longest=int(stow.max_request_gb * 2**30),
         idle=timedelta(seconds=limits.idle_seconds),

@@ -212,12 +212,32 @@ def test_nothing_of_an_earlier_run_stays_among_the_new_results_but_what_is_not_o
     assert sorted(path.name for path in folder.iterdir()) == sorted([*own, "cad-sr.dcm", "result.json"])
 
 
+def test_results_below_the_folder_that_is_read_are_no_images_and_make_room_for_the_next_ones(
+    tmp_path: Path,
+) -> None:
+    write_exam(tmp_path / "in", study_uid="1.2.5.9")
+    first = analyze(tmp_path, "--out", tmp_path / "out")
+    folder = tmp_path / "out" / "1.2.5.9"
+    before = digests(folder)
+
+    again = analyze(tmp_path, "--out", tmp_path / "out")
+    fewer = analyze(tmp_path, "--out", tmp_path / "out", "--results", "cad-sr")
+
+    assert (first.exit_code, again.exit_code, fewer.exit_code) == (0, 0, 0)
+    assert "R-CC.dcm" in before
+    assert "passed over" not in again.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["cad-sr.dcm", "result.json"]
+    told = json.loads((folder / "result.json").read_text())
+    assert len(told["exclusions"]) == 0
+
+
 def test_files_that_are_given_are_not_removed_whatever_their_names(tmp_path: Path) -> None:
     folder = tmp_path / "1.2.5.10"
     write_exam(folder, study_uid="1.2.5.10")
     before = digests(folder)
 
-    ended = analyze(folder, "--out", tmp_path, "--results", "cad-sr")
+    for _ in range(2):
+        ended = analyze(folder, "--out", tmp_path, "--results", "cad-sr")
 
     assert ended.exit_code == 0
     assert before.items() <= digests(folder).items()

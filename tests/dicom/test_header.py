@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -13,7 +14,7 @@ from pydicom.sequence import Sequence as DicomSequence
 
 from dibmg_node.dicom import facts
 from dibmg_node.dicom.facts import StoreStatus
-from dibmg_node.dicom.header import is_uid, read_header, read_instance, read_received_header
+from dibmg_node.dicom.header import instance_of, is_uid, read_header, read_instance, read_received_header
 from dibmg_node.dicom.part10 import part10_prefix
 from dibmg_node.domain.study import ImageKind, Instance, Laterality, View, ViewModifier
 from dibmg_node.errors import InstanceRejectedError
@@ -48,6 +49,7 @@ def test_an_ordinary_mammogram_is_read_in_every_fact() -> None:
         view=View.CC,
         image_type=("ORIGINAL", "PRIMARY", ""),
         acquired_at="20260303101110",
+        acquired_on="20260303",
         content_at="20260303101110",
         instance_number=1,
         rows=96,
@@ -476,3 +478,21 @@ def test_a_prefix_of_a_site_makes_no_phantom_of_its_patients(patient_id: str) ->
 
 def test_a_uid_with_leading_zeros_is_taken() -> None:
     assert is_uid("1.2.0840.007")
+
+
+@pytest.mark.parametrize(
+    ("changes", "day"),
+    [
+        ({"AcquisitionDateTime": "20260302235959.5", "AcquisitionDate": "20260303"}, "20260302"),
+        ({"AcquisitionDate": "20260301", "AcquisitionTime": "", "ContentDate": "20260410"}, "20260301"),
+        ({"AcquisitionDate": "", "AcquisitionDateTime": "2026", "ContentDate": "20260410"}, ""),
+        ({"AcquisitionDate": "Anna"}, ""),
+    ],
+)
+def test_the_day_of_acquisition_is_none_of_processing(changes: dict[str, str], day: str) -> None:
+    dataset = mammogram()
+    for name, value in changes.items():
+        with warnings.catch_warnings(action="ignore"):
+            setattr(dataset, name, value)
+
+    assert instance_of(dataset).acquired_on == day

@@ -35,7 +35,7 @@ WELL: dict[str, Any] = {
     "overdue": [],
     "destinations": [{"name": "pacs", "refused": 0}],
     "disk": {"free_bytes": 6, "reserve_bytes": 5, "forecast": forecast(24.0)},
-    "archive": {"quarantined": 0, "missing": 0},
+    "archive": {"quarantined": 0, "missing": 0, "shared": False},
     "certificates": [{"key": "intake.tls.certificate", "expires_at": START + timedelta(days=31)}],
     "failed_last_day": 0,
     "audit": {
@@ -99,12 +99,22 @@ CASES: list[tuple[dict[str, Any], dict[str, float], tuple[str, str, str]]] = [
         ("certificate", "web.tls.ca reading-1", "reading-1: web.tls.ca: its file cannot be read"),
     ),
     (
-        {"archive": {"quarantined": 2, "missing": 0}},
+        {"archive": {"quarantined": 2, "missing": 0, "shared": False}},
         {"quarantine": False},
         (
             "quarantine",
             "reading-1",
             "reading-1: 2 files in quarantine: other bytes came under a known instance UID, "
+            "or a file belonged to nothing",
+        ),
+    ),
+    (
+        {"archive": {"quarantined": 1, "missing": 0, "shared": True}},
+        {"quarantine": False},
+        (
+            "quarantine",
+            "",
+            "1 file in quarantine: other bytes came under a known instance UID, "
             "or a file belonged to nothing",
         ),
     ),

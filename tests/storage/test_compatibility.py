@@ -14,7 +14,9 @@ from dibmg_node.storage.ledger import Ledger
 from dibmg_node.storage.marks import read_mark
 from dibmg_node.storage.nodes import NodeEntry, Nodes
 from dibmg_node.storage.schema_version import check_readable, is_current, known, newest_known
+from dibmg_node.storage.server_clock import server_time
 from tests.factories import START
+from tests.postgresql import Cluster
 
 VERSIONS = Path(__file__).parents[2] / "dibmg_node" / "storage" / "migrations" / "versions"
 BEFORE = {"0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009"}
@@ -152,3 +154,18 @@ def test_every_migration_from_0010_on_says_who_may_go_on() -> None:
 def told(script: str, name: str) -> list[str]:
     """What a migration says of itself."""
     return re.findall(rf'^{name} = "(.*)"', script, re.MULTILINE)
+
+
+def test_a_clock_that_is_behind_the_servers_migrates_under_nobody(cluster: Cluster) -> None:
+    cluster.run("CREATE DATABASE behind")
+    engine = open_engine(cluster.url("behind"))
+    migrate(engine, "0015")
+    with engine.connect() as connection:
+        now = server_time(connection)
+    assert now is not None
+    assert Nodes(engine).enter(NodeEntry("old", "theirs", ("web",), "0.1", "0015", now, now))
+
+    with pytest.raises(ConfigError, match="up are nodes that do not: old"):
+        make_usable(engine, now - timedelta(hours=2), SILENT, "here", "mine")
+
+    engine.dispose()

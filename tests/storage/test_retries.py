@@ -366,3 +366,21 @@ def test_studies_whose_analysis_failed_are_found_and_others_are_not(ledger: Ledg
     settle(ledger, clock, DeliveryState.REFUSED, "0x0122")
     assert state_of(ledger) == "FAILED"
     assert ledger.retries.unread(before) == []
+
+
+def test_what_other_destinations_are_owed_stays_though_this_host_does_not_know_them(
+    ledger: Ledger, clock: Clock
+) -> None:
+    make_ready(ledger, clock)
+    analyze(ledger, clock, analysis(destinations=["pacs", "new"]))
+    settle(ledger, clock, DeliveryState.REFUSED, "0x0122")
+    wanted: Wanted = {"pacs": {(ResultKind.CAD_SR, "")}}
+
+    assert ledger.retries.send_again(STUDY_UID, "pacs", clock(), wanted)
+
+    study = ledger.views.study(STUDY_UID)
+    assert study is not None
+    assert [(one["destination"], one["state"]) for one in study["deliveries"]] == [
+        ("new", "OWED"),
+        ("pacs", "OWED"),
+    ]

@@ -54,6 +54,7 @@ class WebSide:
     archive: Archive
     ledger: Ledger
     clock: Clock
+    archive_identity: str | None = None
 
     def __post_init__(self) -> None:
         self.pictures = Pictures(self.archive, prepare)
@@ -77,7 +78,7 @@ class WebSide:
         """An application; `policy` changes intake's."""
         bearer = Bearer(lambda: [] if token is None else token.split())
         intake = Intake(self.archive, self.ledger.receipts, replace(POLICY, **policy), self.clock)
-        lookup = Lookup(self.ledger.catalog, self.archive, most_studies)
+        lookup = Lookup(self.ledger.catalog, self.archive, self.archive_identity, most_studies)
         return make_app(
             search=SearchService(lookup, audit),
             retrieve=RetrieveService(lookup, audit),

@@ -200,3 +200,17 @@ def test_where_the_archive_does_not_answer_it_is_to_be_asked_again(
 
     assert (answer.status_code, answer.text) == (503, "the archive does not answer")
     assert answer.headers["retry-after"] == "60"
+
+
+@pytest.mark.usefixtures("held")
+@pytest.mark.parametrize("path", ["/studies", "/studies/1.2.1", "/studies/1.2.1/metadata"])
+def test_while_another_folder_is_in_the_archives_place_it_is_to_be_asked_again(
+    web: WebSide, path: str
+) -> None:
+    web.archive_identity = "that of the ledger"
+    for file in web.files("results"):
+        file.unlink()
+
+    answer = web.client().get(f"/dicom-web{path}", headers={"Accept": "*/*"})
+
+    assert (answer.status_code, answer.headers.get("retry-after")) == (503, "60")
