@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 
 from dibmg_node.errors import ConfigError
-from dibmg_node.services.tls import SUITES, ServerTls, TlsFiles
+from dibmg_node.services.tls import SUITES, ServerTls, TlsFiles, trust_of
 from tests.certificates import Authority
 from tests.services.wire_peers import (
     SETTINGS,
@@ -228,3 +228,19 @@ def test_a_handshake_that_fails_is_told_with_its_reason(
 
     reasons = [getattr(record, "reason", "") for record in caplog.records]
     assert "TLS handshake failed: peer did not return a certificate" in reasons
+
+
+def test_peers_are_verified_alike_whichever_python_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ssl.create_default_context
+
+    def as_python_3_13_does(**options: str | None) -> ssl.SSLContext:
+        context = made(**options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", as_python_3_13_does)
+
+    context = trust_of(TlsFiles())
+
+    assert context.verify_flags == ssl.VERIFY_X509_TRUSTED_FIRST
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
