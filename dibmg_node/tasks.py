@@ -215,6 +215,8 @@ def _verified(tls: TlsFiles) -> dict[str, Any]:
     return {
         "ssl_cert_reqs": ssl.CERT_REQUIRED,
         "ssl_check_hostname": True,
+        # as `services.tls.trust_of`: what Python 3.13 asks for, and takes, besides
+        "ssl_exclude_verify_flags": [ssl.VERIFY_X509_STRICT, ssl.VERIFY_X509_PARTIAL_CHAIN],
         "ssl_min_version": ssl.TLSVersion.TLSv1_2,
         **{name: str(path) for name, path in files.items() if path is not None},
     }
