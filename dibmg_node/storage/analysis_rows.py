@@ -16,7 +16,8 @@ from dibmg_node.domain.lifecycle import StudyEvent
 from dibmg_node.domain.result import Result, Scores, model_seconds
 from dibmg_node.domain.study import Laterality, Verdict
 from dibmg_node.storage.exam_scores import ScoredExam, enter_score
-from dibmg_node.storage.owing import close_if_delivered, enter_result, owe, supersede
+from dibmg_node.storage.giving_up import supersede
+from dibmg_node.storage.owing import close_if_delivered, enter_result, owe
 from dibmg_node.storage.schema import analyses, instances
 from dibmg_node.storage.shadow_facts import FirstReading
 from dibmg_node.storage.shadow_readings import enter_due

@@ -23,6 +23,8 @@ from dibmg_node.storage.schema import Instant, deliveries, results, studies
 
 UNDELIVERED = (DeliveryState.OWED.value, DeliveryState.REFUSED.value)
 """What a destination lacks and is still to get, or a person is to look at."""
+LACKED = (*UNDELIVERED, DeliveryState.CANCELED.value)
+"""That, and what was given up of it."""
 HELD_STATES = tuple(state.value for state in HELD)
 
 

@@ -28,7 +28,8 @@ from dibmg_node.errors import LedgerConflictError
 from dibmg_node.storage.delivery_rows import is_free, is_owed, of_study
 from dibmg_node.storage.distinct import distinct
 from dibmg_node.storage.engine import reading
-from dibmg_node.storage.owing import close_if_delivered, let_go
+from dibmg_node.storage.giving_up import let_go
+from dibmg_node.storage.owing import close_if_delivered
 from dibmg_node.storage.pauses import find_pause, paused_destinations
 from dibmg_node.storage.reach import NOT_SENT
 from dibmg_node.storage.schema import Instant, deliveries, results, studies

@@ -13,7 +13,8 @@ from dibmg_node.domain.result import Wanted
 from dibmg_node.errors import LedgerConflictError, PermanentError
 from dibmg_node.storage.destination_views import at_destination
 from dibmg_node.storage.engine import reading
-from dibmg_node.storage.owing import close_if_delivered, give_up_unwanted, owe_again
+from dibmg_node.storage.giving_up import give_up_unwanted
+from dibmg_node.storage.owing import close_if_delivered, owe_again
 from dibmg_node.storage.remains import find_remains
 from dibmg_node.storage.schema import deliveries, studies
 from dibmg_node.storage.selftests import is_patients
