@@ -47,4 +47,4 @@ def test_what_was_acknowledged_before_a_backup_is_there_after_its_restore(
     assert [{one["code"] for one in study["instances"]} for study in kept] == [{"USED"}] * 2
     assert [len(orthanc.instances(study_uid)) for study_uid in (BEFORE, BETWEEN, AFTER)] == [5, 5, 5]
     assert node.cli("study", AFTER).returncode == 3
-    assert node.cli_json("status")["archive"] == {"quarantined": 0, "missing": 0}
+    assert node.cli_json("status")["archive"] == {"quarantined": 0, "missing": 0, "shared": False}

@@ -67,7 +67,10 @@ def test_a_start_repairs_what_it_finds_and_status_tells_what_it_cannot(
     assert {one["code"] for one in study["instances"]} == {"USED"}
     assert archive.result_path("1.2.5.4").exists()
     status = node.cli_json("status")
-    assert (status["health"], status["archive"]) == ("degraded", {"quarantined": 0, "missing": 1})
+    assert (status["health"], status["archive"]) == (
+        "degraded",
+        {"quarantined": 0, "missing": 1, "shared": False},
+    )
     assert "1 received image is gone" in " ".join(status["reasons"])
 
 
@@ -80,7 +83,10 @@ def test_other_bytes_under_a_known_uid_are_an_alarm_until_a_person_takes_them_aw
 
     sent = node.try_send(write_exam(tmp_path / "second", study_uid=STUDY, PatientAge="067Y")[:1])
 
-    assert (before["health"], before["archive"]) == ("healthy", {"quarantined": 0, "missing": 0})
+    assert (before["health"], before["archive"]) == (
+        "healthy",
+        {"quarantined": 0, "missing": 0, "shared": False},
+    )
     assert sent.returncode != 0
     status = node.cli_json("status")
     assert (status["health"], status["archive"]["quarantined"]) == ("degraded", 1)

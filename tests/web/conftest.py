@@ -146,7 +146,7 @@ class WebSide:
                 }
             ],
             "shadow": self.shadow,
-            "archive": {"quarantined": 0, "missing": 0},
+            "archive": {"quarantined": 0, "missing": 0, "shared": False},
             "certificates": [{"key": "web.tls.ca", "expires_at": START}],
             "audit": {
                 "lines": 7,
