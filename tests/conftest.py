@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from tests.factories import Clock, new_archive, new_ledger
 
 _LONGEST_FIRST = ("flow", "faults", "model")
 """Folders whose files take minutes: begun last, one would run on alone when all others are through."""
+
+# TensorFlow takes it when it first runs, whichever test that is in: trainings that are compared need it, and
+# `dibmg train` settles it for itself
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

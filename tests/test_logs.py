@@ -35,6 +35,15 @@ class FullDisk(io.StringIO):
         raise OSError(28, "No space left on device")
 
 
+def log_to_a_full_disk(folder: Path) -> None:
+    start_logging("intake", folder)
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler, logging.FileHandler)
+    file = handler.setStream(FullDisk())  # type: ignore[arg-type]
+    assert file is not None
+    file.close()
+
+
 def lines(folder: Path) -> list[dict[str, object]]:
     text = (folder / "intake.log").read_text(encoding="ascii")
     return [json.loads(line) for line in text.splitlines()]
@@ -186,12 +195,7 @@ def test_a_message_that_is_itself_an_exception_is_told_by_its_kind(tmp_path: Pat
 def test_of_a_line_that_cannot_be_written_standard_error_tells_that_and_nothing_of_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start_logging("intake", tmp_path)
-    (handler,) = logging.getLogger().handlers
-    assert isinstance(handler, logging.FileHandler)
-    file = handler.setStream(FullDisk())  # type: ignore[arg-type]
-    assert file is not None
-    file.close()
+    log_to_a_full_disk(tmp_path)
 
     try:
         fail(CANARY)
@@ -205,12 +209,7 @@ def test_of_a_line_that_cannot_be_written_standard_error_tells_that_and_nothing_
 def test_a_line_that_cannot_be_written_stops_nobody_where_standard_error_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start_logging("intake", tmp_path)
-    (handler,) = logging.getLogger().handlers
-    assert isinstance(handler, logging.FileHandler)
-    file = handler.setStream(FullDisk())  # type: ignore[arg-type]
-    assert file is not None
-    file.close()
+    log_to_a_full_disk(tmp_path)
     monkeypatch.setattr(sys, "stderr", None)
 
     logging.getLogger("dibmg_node").error("one line")
